@@ -1,0 +1,68 @@
+// What a guest program sees. Types only: the worker makes the object and hands it to the program's `main`.
+
+import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
+import type { VmbusClient } from '@guestyard/vmbus/client'
+import type { Logger } from 'pino'
+
+/** One key on the synthetic keyboard. */
+export interface KeyEvent {
+  /** Set-1 make code, without 0x80. */
+  readonly makeCode: number
+  /** `KeyFlags` of `@guestyard/input`: 1 unicode, 2 break, 4 E0, 8 E1. */
+  readonly flags: number
+}
+
+/** One report of the synthetic mouse. */
+export interface PointerEvent {
+  /** Absolute, 0..32767. */
+  readonly x: number
+  readonly y: number
+  /** Bit mask: 1 left, 2 right, 4 middle. */
+  readonly buttons: number
+  /** Steps, positive away from the user. */
+  readonly wheel: number
+}
+
+/** The sending end of a stream to another partition. */
+export interface StreamWriter {
+  /** Resolves when every byte is in the ring: the bytes may be reused then. */
+  write(bytes: Uint8Array): Promise<void>
+  /** Ends the stream; resolves when the root has passed everything on. */
+  end(): Promise<void>
+}
+
+/** Byte streams through the root to a guest that asks for the same id. */
+export interface GuestStreams {
+  /** `id`: a whole number that both ends agree on; one sender and one receiver an id. */
+  send(id: number): Promise<StreamWriter>
+  /** Chunks in order, each a fresh array; throws when the sender dies before its end. */
+  receive(id: number): AsyncIterable<Uint8Array>
+}
+
+/** Functions that the host may call by name; data is structured-cloned both ways. */
+export type ExposedFunctions = Readonly<Record<string, (data: unknown) => unknown>>
+
+/** A running script guest. VP's thread only. */
+export interface Guest {
+  readonly name: string
+  readonly partitionId: number
+  /** Plain data that the scenario gave this VM. */
+  readonly args: unknown
+  readonly log: Logger
+  /** Aborted when the guest is asked to shut down; a program should return soon after. */
+  readonly signal: AbortSignal
+  /** The bus client, for programs that bring a driver of their own. */
+  readonly vmbus: VmbusClient
+  readonly streams: GuestStreams
+  readonly keyboard: AsyncIterable<KeyEvent>
+  readonly mouse: AsyncIterable<PointerEvent>
+  runLoad(spec: LoadSpec): Promise<LoadResult>
+  expose(functions: ExposedFunctions): void
+  /** Hands plain data to the host, which collects it in order. */
+  report(data: unknown): void
+}
+
+/** What a program's module exports. */
+export interface GuestProgram {
+  main(guest: Guest): Promise<void>
+}

@@ -1,0 +1,12 @@
+export type {
+  ExposedFunctions,
+  Guest,
+  GuestProgram,
+  GuestStreams,
+  KeyEvent,
+  PointerEvent,
+  StreamWriter,
+} from './api/guest.ts'
+export { Kernel, type KernelOptions } from './kernel/kernel.ts'
+export { enlighten, KernelPage, type Enlightenment } from './kernel/boot.ts'
+export type { Placement } from './kernel/page-allocator.ts'

@@ -1,0 +1,106 @@
+// HOT (poll)
+// The script guest's kernel: one machine that takes interrupts and drives the bus client. It polls and never waits; the
+// engine of the VP's thread waits.
+//
+//   new ──start()──▶ contacting ──offers delivered──▶ up ──shutDown()──▶ down
+//         └─ no hypervisor ─▶ down                     (the client's own states are in vmbus/client)
+
+import { PAGE_SHIFT, PAGE_SIZE } from '@guestyard/hvdef'
+import type { GuestMemory } from '@guestyard/guestmem'
+import type { VirtualProcessor } from '@guestyard/hypervisor'
+import { VmbusClient, type VmbusClientEvent } from '@guestyard/vmbus/client'
+
+import { enlighten, KernelPage, type Enlightenment } from './boot.ts'
+import { HypercallTransport } from './hypercall-transport.ts'
+import { VMBUS_VECTOR, VmbusInterrupt } from './interrupts.ts'
+import { PageAllocator, type Placement } from './page-allocator.ts'
+
+export interface KernelOptions {
+  readonly vp: VirtualProcessor
+  readonly memory: GuestMemory
+  readonly placement: Placement
+  /** Milliseconds of the engine's clock; the client's retries count in it. */
+  readonly clock: { readonly nowMs: number }
+  /** Told of what happens on the bus: contact, offers, rescinds. From `poll`. */
+  readonly onBusEvent: (event: VmbusClientEvent) => void
+  /** There is work for `poll` that no doorbell announces: a message waits to be posted again. */
+  readonly wake: () => void
+}
+
+/** Interrupts taken in a row before the bus client gets its turn. */
+const INTERRUPTS_MAX = 16
+
+/** The VP's thread only. */
+export class Kernel {
+  readonly vp: VirtualProcessor
+  readonly pages: PageAllocator
+  readonly bus: VmbusClient
+  readonly #interrupt: VmbusInterrupt
+  /** Interrupts on vectors that the kernel has no handler for. */
+  strayInterrupts: number
+  /** Polls that found the VP without a grant, and did nothing. */
+  pollsWithoutGrant: number
+
+  constructor(options: KernelOptions) {
+    const { vp, memory, placement } = options
+    const first = KernelPage.FIRST_FREE
+    this.vp = vp
+    this.pages = new PageAllocator(first, memory.sizeBytes / PAGE_SIZE - first, placement)
+    this.bus = new VmbusClient({
+      transport: new HypercallTransport(vp, memory, this.pages, options.wake),
+      now: () => options.clock.nowMs,
+      onEvent: options.onBusEvent,
+    })
+    this.#interrupt = new VmbusInterrupt(
+      vp,
+      memory,
+      this.bus,
+      KernelPage.SIM << PAGE_SHIFT,
+      KernelPage.SIEF << PAGE_SHIFT,
+    )
+    this.strayInterrupts = 0
+    this.pollsWithoutGrant = 0
+  }
+
+  /** Finds the hypervisor and makes contact; what follows comes by `onBusEvent`. */
+  start(): Enlightenment {
+    const found = enlighten(this.vp)
+    if (found.ok) this.bus.connect()
+    return found
+  }
+
+  poll(budget: number): number {
+    if (this.vp.grantedLp() < 0) {
+      // Without a grant no guest code runs; the root rings when it gives one.
+      this.pollsWithoutGrant += 1
+      this.vp.pingPending()
+      return 0
+    }
+    return this.#takeInterrupts() + this.bus.poll(budget)
+  }
+
+  arm(): boolean {
+    if (this.vp.grantedLp() < 0) return false
+    // A message that the host had no room for is tried again when its delay is over: no doorbell tells.
+    if (this.bus.nextDeadlineMs !== Number.POSITIVE_INFINITY) return true
+    return this.bus.arm() || this.vp.hasWork
+  }
+
+  disarm(): void {
+    this.bus.disarm()
+  }
+
+  #takeInterrupts(): number {
+    let taken = 0
+    let vector = this.vp.deliver()
+    while (vector >= 0 && taken < INTERRUPTS_MAX) {
+      taken += 1
+      this.vp.acknowledge(vector)
+      if (vector === VMBUS_VECTOR) this.#interrupt.handle()
+      else this.strayInterrupts += 1
+      this.vp.endOfInterrupt()
+      vector = this.vp.deliver()
+    }
+    return taken
+  }
+}

@@ -1,0 +1,9 @@
+import { expose } from 'comlink'
+
+import { GuestRuntime } from './guest-runtime.ts'
+import type { GuestWorkerData } from './worker-protocol.ts'
+
+/** Makes the guest of this thread and serves its control port. */
+export function serveGuest(data: GuestWorkerData): void {
+  expose(new GuestRuntime(data), data.controlPort)
+}

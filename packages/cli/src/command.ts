@@ -1,0 +1,88 @@
+/** The `guestyard` command: its subcommands, its exit codes, its one-line refusals. */
+
+import { readFileSync } from 'node:fs'
+
+import { Command, CommanderError } from 'commander'
+
+import { InputError } from '@guestyard/scenario'
+
+import type { CommandOutput } from './command-output.ts'
+import { loadCommand } from './load-command.ts'
+import { runScenarioCommand } from './run-command.ts'
+
+/** Something the caller gave was wrong, and nothing was started. */
+const EXIT_BAD_INPUT = 2
+const EXIT_FAILED = 1
+
+/**
+ * Runs the command and resolves with its exit code: 0 done and every bound held, 1 a bound or the run
+ * failed, 2 bad input and nothing started, 130 interrupted.
+ */
+export async function runCommand(
+  args: readonly string[],
+  output: CommandOutput = process,
+): Promise<number> {
+  let exitCode = 0
+  const program = new Command('guestyard')
+    .description('Run multi-guest scenarios and load tests on a Hyper-V compatible bus.')
+    .version(packageVersion(), '--version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .helpCommand(false)
+    .addHelpText('after', EXAMPLES)
+  const done = (code: number): void => {
+    exitCode = code
+  }
+  program.addCommand(runScenarioCommand(output, done))
+  program.addCommand(loadCommand(output, done))
+  for (const command of [program, ...program.commands]) {
+    command.exitOverride().configureOutput({
+      writeOut: (text) => output.stdout.write(text),
+      writeErr: (text) => output.stderr.write(text),
+      outputError: (text, write) => write(`guestyard: ${oneLine(text)}\n`),
+    })
+  }
+  try {
+    await program.parseAsync(args, { from: 'user' })
+  } catch (error) {
+    return exitCodeOfError(error, output)
+  }
+  return exitCode
+}
+
+const EXAMPLES = `
+Examples:
+  guestyard run scripts/two-guests.ts --report out.html
+  guestyard load --payload 64,1KiB,16KiB --batch 32 --duration 2s
+  guestyard load --direction echo --waiting busy,adaptive --threshold 'p99<50us'
+
+Exit codes: 0 done, 1 a bound or the run failed, 2 bad input (nothing started), 130 interrupted.`
+
+function exitCodeOfError(error: unknown, output: CommandOutput): number {
+  if (error instanceof CommanderError) {
+    if (error.code === 'commander.help') return EXIT_BAD_INPUT //  no subcommand: help on stderr
+    return error.exitCode === 0 ? 0 : EXIT_BAD_INPUT //            commander has said why
+  }
+  if (error instanceof InputError) {
+    output.stderr.write(`guestyard: ${error.message}\n`)
+    return EXIT_BAD_INPUT
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  output.stderr.write(`guestyard: ${text}\n`)
+  return EXIT_FAILED
+}
+
+/** Commander adds a second line with a suggestion; a refusal here is one line. */
+function oneLine(text: string): string {
+  return text
+    .trim()
+    .replace(/^error: /, '')
+    .replaceAll(/\s*\n\s*/g, ' ')
+}
+
+function packageVersion(): string {
+  const manifest: unknown = JSON.parse(
+    readFileSync(new URL('../package.json', import.meta.url), 'utf8'),
+  )
+  const { version } = manifest as { version: string }
+  return version
+}

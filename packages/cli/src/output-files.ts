@@ -1,0 +1,69 @@
+/** Where results go besides the terminal: `--json FILE|-` and `--report FILE`. */
+
+import { accessSync, constants, statSync } from 'node:fs'
+import { writeFile } from 'node:fs/promises'
+import { dirname } from 'node:path'
+
+import type { Command } from 'commander'
+
+import type { LogOptions } from '@guestyard/management'
+import { htmlReport, InputError, textReport } from '@guestyard/scenario'
+import type { RunReport } from '@guestyard/scenario'
+
+import type { CommandOutput } from './command-output.ts'
+
+/** The flags, as commander hands them over. */
+export interface OutputFlags {
+  readonly json?: string
+  readonly report?: string
+  readonly log?: string
+}
+
+export function addOutputOptions(command: Command): Command {
+  return command
+    .option('--json <file>', 'write everything that was measured as JSON; - for standard output')
+    .option('--report <file>', 'write one self-contained HTML page with charts')
+    .option('--log <file>', "write the host's and the guests' log to a file (JSON lines)")
+}
+
+/** Refuses files that could not be written, before anything has started. */
+export function checkOutputFlags(flags: OutputFlags): void {
+  if (flags.json !== undefined && flags.json !== '-') checkWritable(flags.json, '--json')
+  if (flags.report !== undefined) checkWritable(flags.report, '--report')
+  if (flags.log !== undefined) checkWritable(flags.log, '--log')
+}
+
+/** Refuses a path that is a folder or lies in a folder that is not there or not writable. */
+export function checkWritable(path: string, flag: string): void {
+  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
+    throw new InputError(flag, `${path} is a folder`)
+  }
+  const folder = dirname(path)
+  if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) {
+    throw new InputError(flag, `no folder ${folder}`)
+  }
+  try {
+    accessSync(folder, constants.W_OK)
+  } catch {
+    throw new InputError(flag, `cannot write in ${folder}`)
+  }
+}
+
+/** The host's log: in the file that was asked for, else nowhere; what fails a run is in its report. */
+export function logOptions(flags: OutputFlags): LogOptions {
+  return flags.log === undefined ? { level: 'silent' } : { level: 'debug', destination: flags.log }
+}
+
+/** Writes the report wherever it was asked for; the text goes to standard error beside JSON on output. */
+export async function writeReport(
+  report: RunReport,
+  flags: OutputFlags,
+  output: CommandOutput,
+): Promise<void> {
+  const json = `${JSON.stringify(report, null, 2)}\n`
+  if (flags.json === '-') output.stdout.write(json)
+  else if (flags.json !== undefined) await writeFile(flags.json, json)
+  if (flags.report !== undefined) await writeFile(flags.report, htmlReport(report))
+  const text = flags.json === '-' ? output.stderr : output.stdout
+  text.write(textReport(report))
+}

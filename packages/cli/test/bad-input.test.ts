@@ -1,0 +1,122 @@
+import { tmpdir } from 'node:os'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, test } from 'vitest'
+
+import { runCommand } from '../src/index.ts'
+import { guestyard, scenario } from './command-line.ts'
+
+const MANIFEST = fileURLToPath(new URL('../package.json', import.meta.url))
+
+/** Runs the command in this process: what is refused starts nothing, so that this is the same thing. */
+async function refused(args: readonly string[]): Promise<string> {
+  let stdout = ''
+  let stderr = ''
+  const sink = (take: (text: string) => void): NodeJS.WritableStream =>
+    ({ write: (text: string) => (take(text), true) }) as NodeJS.WritableStream
+  const exitCode = await runCommand(args, {
+    stdout: sink((text) => (stdout += text)),
+    stderr: sink((text) => (stderr += text)),
+  })
+  expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' })
+  expect(stderr).toMatch(/^guestyard: [^\n]+\n$/)
+  return stderr.slice('guestyard: '.length, -1)
+}
+
+describe('what is wrong is refused on one line, with exit code 2', () => {
+  const cases: readonly (readonly [string, string])[] = [
+    ['run', "missing required argument 'scenario'"],
+    ['run none.ts', 'none.ts: no such file'],
+    ['run a.ts b.ts', "too many arguments for 'run'. Expected 1 argument but got 2: a.ts, b.ts."],
+    ['runn none.ts', "unknown command 'runn' (Did you mean run?)"],
+    ['run none.ts --engine virtual', '--engine: virtual is not yet available; use threads'],
+    ['run none.ts --engine fast', "--engine: expected threads, got 'fast'"],
+    ['run none.ts --json /none/a.json', '--json: no folder /none'],
+    [`run none.ts --report ${tmpdir()}`, `--report: ${tmpdir()} is a folder`],
+    ['load --bach 3', "unknown option '--bach' (Did you mean --batch?)"],
+    ['load --payload', "option '--payload <sizes>' argument missing"],
+    [
+      'load --payload 64MB',
+      "--payload: '64MB' is not a size: write a number and B, KiB, MiB or GiB, such as '64 MiB'",
+    ],
+    ['load --payload 4', '--payload: must be a whole number from 8 to 65536, got 4'],
+    ['load --payload 64,,8', "--payload: '64,,8' has an empty entry"],
+    ['load --batch 0', '--batch: must be a whole number from 1 to 1024, got 0'],
+    ['load --batch many', "--batch: 'many' is not a number"],
+    ['load --channels 17', '--channels: must be a whole number from 1 to 16, got 17'],
+    ['load --guests 0', '--guests: must be a whole number from 1 to 64, got 0'],
+    [
+      'load --direction up',
+      '--direction: must be one of guest-to-root, root-to-guest, both, echo, got up',
+    ],
+    [
+      'load --waiting busy,lazy',
+      '--waiting: must be one of busy, adaptive, block, event-loop, got lazy',
+    ],
+    ['load --root-waiting block', "--root-waiting: expected event-loop or busy, got 'block'"],
+    ['load --placement mixed', "--placement: expected contiguous or scattered, got 'mixed'"],
+    [
+      'load --rate 9 --direction both',
+      '--rate: must be closed for direction both: the root sends without a rate',
+    ],
+    [
+      'load --duration 5',
+      "--duration: '5' is not a duration: write a number and ns, us, ms, s, min or h, such as '5 s'",
+    ],
+    ['load --duration 1s --packets 5', '--packets: stands in place of duration; give one of them'],
+    [
+      'load --warm-up long',
+      "--warm-up: 'long' is not a duration: write a number and ns, us, ms, s, min or h, such as '5 s'",
+    ],
+    ['load --memory 1MiB', "--memory: '1MiB' is too small: at least 2 MiB"],
+    [
+      'load --threshold p50=5',
+      "--threshold: 'p50=5' is not METRIC>=VALUE, such as packetsPerSecond>=1e6",
+    ],
+    ['load --tolerance 10', "--tolerance: '10' is not a percentage below 100 such as 10%"],
+    ['load --save-baseline /none/b.json', '--save-baseline: no folder /none'],
+  ]
+  for (const [line, message] of cases) {
+    test(`${line}: ${message}`, async () => {
+      expect(await refused(line.split(' '))).toBe(message)
+    })
+  }
+
+  test('a field of a scenario file, by the name of the file and of the field', async () => {
+    expect(await refused(['run', scenario('wrong-field.ts')])).toBe(
+      `${scenario('wrong-field.ts')}: vms.db.memory: '64 MB' is not a size: write a number and B, KiB, MiB or GiB, such as '64 MiB'`,
+    )
+  })
+
+  test('a baseline that is not there, or of another kind', async () => {
+    expect(await refused(['load', '--baseline', 'none.json'])).toMatch(
+      /^--baseline: cannot read none\.json: /,
+    )
+    expect(await refused(['load', '--baseline', MANIFEST])).toMatch(/is not a baseline: format: /)
+  })
+})
+
+describe('the command in a process of its own', () => {
+  test('refuses bad input with exit code 2 and one line on standard error', async () => {
+    const end = await guestyard(['load', '--batch', '0'])
+    expect(end).toMatchObject({
+      exitCode: 2,
+      stdout: '',
+      stderr: 'guestyard: --batch: must be a whole number from 1 to 1024, got 0\n',
+    })
+  })
+
+  test('prints its version, and help with examples for itself and each subcommand', async () => {
+    const [version, ...helps] = await Promise.all([
+      guestyard(['--version']),
+      guestyard(['--help']),
+      guestyard(['run', '--help']),
+      guestyard(['load', '--help']),
+    ])
+    expect(version).toMatchObject({ exitCode: 0, stderr: '' })
+    expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
+    for (const help of helps) {
+      expect(help).toMatchObject({ exitCode: 0, stderr: '' })
+      expect(help.stdout).toMatch(/\nExamples:\n {2}guestyard /)
+    }
+  })
+})

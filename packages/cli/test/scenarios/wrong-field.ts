@@ -1,0 +1,3 @@
+import { defineScenario } from '@guestyard/scenario'
+
+export default defineScenario({ vms: { db: { memory: '64 MB' } }, run: () => undefined })

@@ -1,0 +1,291 @@
+// HOT
+// The engine of a real thread: the only thing that waits. It polls a machine; when nothing was done for a while it arms the
+// machine, looks once more, and sleeps on its doorbells.
+//
+//   poll -> did something: poll again                 (an event loop gets a turn every so often)
+//        -> nothing, for `spinMicroseconds`: sample doorbells -> arm -> poll -> sleep -> disarm -> poll
+//
+// No wake-up is lost, because whoever makes work does it in the order: work, then ring. The engine samples the doorbells first
+// and looks for work after that: a ring it did not sample ends the sleep, and work whose ring it sampled is found by the look.
+
+import { assert } from '@guestyard/hvdef'
+
+import type { DoorbellSet } from './doorbell-set.ts'
+import { eventLoopTurn } from './event-loop.ts'
+import type { YieldToEventLoop } from './event-loop.ts'
+import type { EngineClock, Machine } from './machine.ts'
+
+/**
+ * How an engine waits.
+ * `busy`: never sleeps. `adaptive`: spins, then sleeps. `block`: sleeps at once, in `runBlocking` only. `event-loop`: as
+ * adaptive, in `run` only.
+ */
+export type WaitStrategy = 'busy' | 'adaptive' | 'block' | 'event-loop'
+
+/** Why an engine came to an end: `stop()` of this thread, or the stop word of the set's doorbell. */
+export type StopReason = 'stop-called' | 'doorbell-stopped'
+
+export interface ThreadEngineOptions {
+  readonly machine: Machine
+  readonly doorbells: DoorbellSet
+  readonly clock: EngineClock
+  readonly strategy: WaitStrategy
+  /** Microseconds of polling in vain before a sleep. 20 when left out; `block` has none. */
+  readonly spinMicroseconds?: number
+  /** Units for each poll. 256 when left out. */
+  readonly budget?: number
+  /** Turns that did something before the event loop gets one. 1024 when left out. */
+  readonly turnsPerImmediate?: number
+  /** Milliseconds of polling, with or without work, before the event loop gets a turn. 1 when left out. */
+  readonly busyMsPerImmediate?: number
+  /** Net under a blocking sleep, milliseconds, at most 1000. */
+  readonly netMs?: number
+  /** One turn of the event loop. Found by itself when left out. */
+  readonly yieldToEventLoop?: YieldToEventLoop
+}
+
+/** What an engine counts. */
+export interface EngineStats {
+  /** Polls of the machine, and those that did something. */
+  polls: number
+  turns: number
+  sleeps: number
+  /** Sleeps that ended, and those after which there was nothing to do. */
+  wakes: number
+  spurious: number
+  /** Turns given to the event loop. */
+  yields: number
+  /** Blocking sleeps that the net ended, and those where it found work that no doorbell had announced. */
+  netFirings: number
+  netRescues: number
+}
+
+type Next = 'sleep' | 'yield' | 'stop'
+
+const SPIN_MICROSECONDS_DEFAULT = 20
+const BUDGET_DEFAULT = 256
+const TURNS_PER_IMMEDIATE_DEFAULT = 1024
+const BUSY_MS_PER_IMMEDIATE_DEFAULT = 1
+const NET_MS_MAX = 1000
+/** The clock is read every so many polls: reading it costs as much as a poll in vain. */
+const POLLS_PER_CLOCK = 16
+
+export class ThreadEngine {
+  readonly stats: EngineStats = {
+    polls: 0,
+    turns: 0,
+    sleeps: 0,
+    wakes: 0,
+    spurious: 0,
+    yields: 0,
+    netFirings: 0,
+    netRescues: 0,
+  }
+  readonly #machine: Machine
+  readonly #doorbells: DoorbellSet
+  readonly #clock: EngineClock
+  readonly #strategy: WaitStrategy
+  readonly #spinMs: number
+  readonly #budget: number
+  readonly #turnsPerImmediate: number
+  readonly #busyMsPerImmediate: number
+  readonly #netMs: number
+  readonly #yield: YieldToEventLoop
+  #running = false
+  #stopCalled = false
+  /** A wake() that no poll has followed yet. */
+  #nudged = false
+  /** Ends the sleep of `run`. */
+  #resume: (() => void) | null = null
+  #turnsSinceYield = 0
+  #lastYieldMs = 0
+  /** The next poll that does nothing makes the latest wake a spurious one. */
+  #justWoke = false
+
+  constructor(options: ThreadEngineOptions) {
+    this.#machine = options.machine
+    this.#doorbells = options.doorbells
+    this.#clock = options.clock
+    this.#strategy = options.strategy
+    this.#spinMs = spinMsOf(options)
+    this.#budget = options.budget ?? BUDGET_DEFAULT
+    this.#turnsPerImmediate = options.turnsPerImmediate ?? TURNS_PER_IMMEDIATE_DEFAULT
+    this.#busyMsPerImmediate = options.busyMsPerImmediate ?? BUSY_MS_PER_IMMEDIATE_DEFAULT
+    this.#netMs = options.netMs ?? NET_MS_MAX
+    this.#yield = options.yieldToEventLoop ?? eventLoopTurn()
+    assert(
+      this.#netMs > 0 && this.#netMs <= NET_MS_MAX,
+      'The net is there, and fires within a second.',
+    )
+  }
+
+  /**
+   * Drives the machine until stopped, on a thread that also runs an event loop. Rejects with what the machine throws. While it
+   * sleeps nothing of it keeps the event loop alive: the thread must hold something that does, such as its parent's port.
+   */
+  async run(): Promise<StopReason> {
+    assert(this.#strategy !== 'block', 'Blocking sleeps are for runBlocking.')
+    this.#begin()
+    try {
+      for (;;) {
+        const next = this.#pollUntil()
+        if (next === 'stop') return this.#stopReason()
+        if (next === 'sleep' && this.#maySleep()) await this.#sleep()
+        else if (this.#isYieldDue()) await this.#giveTurn()
+      }
+    } finally {
+      this.#running = false
+    }
+  }
+
+  /** Drives the machine until stopped, on a thread that does nothing else. Throws what the machine throws. */
+  runBlocking(): StopReason {
+    assert(this.#strategy !== 'event-loop', 'An event loop is served by run.')
+    this.#begin()
+    try {
+      for (;;) {
+        const next = this.#pollUntil()
+        if (next === 'stop') return this.#stopReason()
+        if (next === 'sleep' && this.#maySleep()) this.#sleepBlocking()
+        if (next === 'yield') this.#lastYieldMs = this.#clock.nowMs
+        this.#turnsSinceYield = 0
+      }
+    } finally {
+      this.#running = false
+    }
+  }
+
+  /** Ends `run` before its next poll. Same thread; from another, stop the doorbell of the set. */
+  stop(): void {
+    this.#stopCalled = true
+    this.#resume?.()
+  }
+
+  /** There is work that no doorbell announced: made by this very thread, in a handler of its event loop. */
+  wake(): void {
+    this.#nudged = true
+    this.#resume?.()
+  }
+
+  #begin(): void {
+    assert(!this.#running, 'An engine runs once at a time.')
+    this.#running = true
+    this.#lastYieldMs = this.#clock.update()
+  }
+
+  #stopReason(): StopReason {
+    return this.#stopCalled ? 'stop-called' : 'doorbell-stopped'
+  }
+
+  get #mustStop(): boolean {
+    return this.#stopCalled || this.#doorbells.stopped
+  }
+
+  /** Polls until there is a reason not to: nothing to do for the spin time, the event loop's turn, or the stop word. */
+  #pollUntil(): Next {
+    const machine = this.#machine
+    let idleSinceMs = -1
+    for (;;) {
+      if (this.#mustStop) return 'stop'
+      const done = machine.poll(this.#budget)
+      this.stats.polls++
+      if (done > 0) {
+        this.stats.turns++
+        this.#justWoke = false
+        idleSinceMs = -1
+        if (++this.#turnsSinceYield >= this.#turnsPerImmediate) return 'yield'
+      } else if (this.#justWoke) {
+        this.stats.spurious++
+        this.#justWoke = false
+      }
+      if (done === 0 && this.#spinMs === 0) return 'sleep'
+      if (this.stats.polls % POLLS_PER_CLOCK !== 0) continue
+      const nowMs = this.#clock.update()
+      if (nowMs - this.#lastYieldMs >= this.#busyMsPerImmediate) return 'yield'
+      if (done > 0) continue
+      if (idleSinceMs < 0) idleSinceMs = nowMs
+      else if (nowMs - idleSinceMs >= this.#spinMs) return 'sleep'
+    }
+  }
+
+  /** The last look. True when the thread may sleep on what was sampled. */
+  #maySleep(): boolean {
+    // ORDER: sample, then arm, then poll. Work made before the sample is found by the poll; work made after it is followed by a
+    // ring that the sleep does not sleep through. Were the sample last, a ring between poll and sample would be lost.
+    this.#doorbells.sample()
+    const found = this.#machine.arm() || this.#pollOnce()
+    const nudged = this.#nudged
+    this.#nudged = false
+    if (!found && !nudged && !this.#mustStop) return true
+    this.#machine.disarm()
+    this.#clock.update()
+    return false
+  }
+
+  async #sleep(): Promise<void> {
+    if (this.#doorbells.beginWaits(() => this.#resume?.())) {
+      this.stats.sleeps++
+      await new Promise<void>((resolve) => {
+        this.#resume = resolve
+      })
+      this.#resume = null
+      this.stats.wakes++
+      this.#justWoke = true
+    }
+    this.#nudged = false
+    this.#machine.disarm()
+    this.#lastYieldMs = this.#clock.update()
+    this.#turnsSinceYield = 0
+  }
+
+  #sleepBlocking(): void {
+    this.stats.sleeps++
+    this.#doorbells.waitBlocking(this.#netMs)
+    this.stats.wakes++
+    const rang = this.#doorbells.rang
+    this.#machine.disarm()
+    this.#lastYieldMs = this.#clock.update()
+    if (rang) {
+      this.#justWoke = true
+      return
+    }
+    this.stats.netFirings++
+    // ORDER: `rang` was read before this look, so what the look finds may have been announced only after it: looked at again below.
+    if (this.#pollOnce() && !this.#doorbells.rang) this.stats.netRescues++
+  }
+
+  /** A poll outside the loop of `#pollUntil`. True when it did something. */
+  #pollOnce(): boolean {
+    this.stats.polls++
+    if (this.#machine.poll(this.#budget) === 0) return false
+    this.stats.turns++
+    this.#justWoke = false
+    return true
+  }
+
+  #isYieldDue(): boolean {
+    return (
+      this.#turnsSinceYield >= this.#turnsPerImmediate ||
+      this.#clock.nowMs - this.#lastYieldMs >= this.#busyMsPerImmediate
+    )
+  }
+
+  async #giveTurn(): Promise<void> {
+    this.stats.yields++
+    await this.#yield()
+    this.#turnsSinceYield = 0
+    this.#lastYieldMs = this.#clock.update()
+  }
+}
+
+function spinMsOf(options: ThreadEngineOptions): number {
+  switch (options.strategy) {
+    case 'busy':
+      return Infinity
+    case 'block':
+      return 0
+    case 'adaptive':
+    case 'event-loop':
+      return (options.spinMicroseconds ?? SPIN_MICROSECONDS_DEFAULT) / 1000
+  }
+}

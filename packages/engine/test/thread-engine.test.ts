@@ -1,0 +1,358 @@
+import { Doorbell } from '@guestyard/ring'
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+
+import {
+  DoorbellSet,
+  ManualClock,
+  MonotonicClock,
+  SingleThread,
+  ThreadEngine,
+  eventLoopTurn,
+} from '@guestyard/engine'
+import type { EngineClock, Machine } from '@guestyard/engine'
+
+/** Work that somebody puts there; each poll does one unit. Says on request what happened. */
+class Pile implements Machine {
+  waiting = 0
+  done = 0
+  armed = 0
+  disarmed = 0
+  onArm: () => void = () => {}
+  onDone: () => void = () => {}
+
+  poll(): number {
+    if (this.waiting === 0) return 0
+    this.waiting--
+    this.done++
+    this.onDone()
+    return 1
+  }
+
+  arm(): boolean {
+    this.armed++
+    this.onArm()
+    return this.waiting > 0
+  }
+
+  disarm(): void {
+    this.disarmed++
+  }
+}
+
+/** Moves on by a microsecond each time it is read. */
+class SteppingClock extends ManualClock implements EngineClock {
+  override update(): number {
+    this.advance100ns(10)
+    return this.nowMs
+  }
+}
+
+function setup(options: Partial<ConstructorParameters<typeof ThreadEngine>[0]> = {}) {
+  const machine = new Pile()
+  const bell = Doorbell.create()
+  const doorbells = new DoorbellSet({ stoppedBy: bell })
+  const clock = new SteppingClock()
+  const engine = new ThreadEngine({ machine, doorbells, clock, strategy: 'event-loop', ...options })
+  return { machine, bell, doorbells, clock, engine }
+}
+
+/** Resolves when the engine has fallen asleep for the n-th time. */
+async function asleep(engine: ThreadEngine, sleeps = 1): Promise<void> {
+  const turn = eventLoopTurn()
+  while (engine.stats.sleeps < sleeps) await turn()
+}
+
+describe('run', () => {
+  test('does what is there, arms, sleeps, and wakes for a ring', async () => {
+    const { machine, bell, engine } = setup()
+    machine.waiting = 3
+    const end = engine.run()
+    await asleep(engine)
+    expect(machine).toMatchObject({ done: 3, armed: 1, disarmed: 0 })
+    machine.waiting = 2
+    bell.ring()
+    await asleep(engine, 2)
+    expect(machine).toMatchObject({ done: 5, armed: 2, disarmed: 1 })
+    expect(engine.stats).toMatchObject({ turns: 5, sleeps: 2, wakes: 1, spurious: 0 })
+    bell.stop()
+    expect(await end).toBe('doorbell-stopped')
+  })
+
+  test('does not sleep when arming shows that there is work after all', async () => {
+    const { machine, bell, engine } = setup()
+    machine.onArm = () => {
+      if (machine.armed === 1) machine.waiting = 1
+    }
+    const end = engine.run()
+    await asleep(engine)
+    expect(machine).toMatchObject({ done: 1, armed: 2, disarmed: 1 })
+    bell.stop()
+    await end
+  })
+
+  test('a ring between the sample and the sleep ends the sleep before it begins', async () => {
+    const { machine, bell, engine } = setup()
+    machine.onArm = () => {
+      if (machine.armed === 1) bell.ring()
+    }
+    const end = engine.run()
+    await asleep(engine)
+    expect(machine.armed).toBe(2)
+    bell.stop()
+    await end
+  })
+
+  test('a wake-up with nothing to do is counted as spurious', async () => {
+    const { bell, engine } = setup()
+    const end = engine.run()
+    await asleep(engine)
+    bell.ring()
+    await asleep(engine, 2)
+    expect(engine.stats).toMatchObject({ wakes: 1, spurious: 1 })
+    engine.stop()
+    expect(await end).toBe('stop-called')
+  })
+
+  test('wake is heard asleep, and also when it comes just before the sleep', async () => {
+    const { machine, engine } = setup()
+    const end = engine.run()
+    await asleep(engine)
+    machine.waiting = 1
+    engine.wake()
+    await asleep(engine, 2)
+    expect(machine.done).toBe(1)
+    machine.onArm = () => {
+      machine.onArm = () => {}
+      engine.wake()
+    }
+    engine.wake()
+    await asleep(engine, 3)
+    expect(machine.armed).toBe(4)
+    engine.stop()
+    await end
+  })
+
+  test('any of many doorbells wakes it, again and again, also those added while it sleeps', async () => {
+    const { machine, bell, doorbells, engine } = setup()
+    const bells = Array.from({ length: 5 }, () => Doorbell.create())
+    for (const each of bells.slice(0, 4)) doorbells.add(each)
+    const end = engine.run()
+    await asleep(engine)
+    doorbells.add(bells[4]!)
+    await asleep(engine, 2)
+    for (let round = 0; round < 20; round++) {
+      const sleeps = engine.stats.sleeps
+      machine.waiting = 1
+      bells[round % 5]!.ring()
+      await asleep(engine, sleeps + 1)
+      expect(machine.done).toBe(round + 1)
+    }
+    bell.stop()
+    await end
+  })
+
+  test('a doorbell that was removed wakes nobody', async () => {
+    const { doorbells, engine } = setup()
+    const other = Doorbell.create()
+    doorbells.add(other)
+    const end = engine.run()
+    await asleep(engine)
+    doorbells.remove(other)
+    other.ring()
+    const turn = eventLoopTurn()
+    for (let i = 0; i < 20; i++) await turn()
+    expect(engine.stats.wakes).toBe(0)
+    engine.stop()
+    await end
+  })
+
+  test('a guest that stops its own doorbell leaves the set, and does not stop the engine or keep it awake', async () => {
+    const { machine, doorbells, engine } = setup()
+    const hostile = Doorbell.create()
+    const honest = Doorbell.create()
+    doorbells.add(hostile)
+    doorbells.add(honest)
+    const end = engine.run()
+    await asleep(engine)
+    hostile.stop()
+    await asleep(engine, 2)
+    expect(doorbells).toMatchObject({ size: 2, dropped: 1 })
+    machine.waiting = 1
+    honest.ring()
+    await asleep(engine, 3)
+    expect(machine.done).toBe(1)
+    engine.stop()
+    await end
+  })
+
+  test('an event loop gets its turn while there is always something to do', async () => {
+    const { machine, engine } = setup({ turnsPerImmediate: 8 })
+    machine.waiting = Infinity
+    const end = engine.run()
+    const turn = eventLoopTurn()
+    for (let i = 0; i < 10; i++) await turn()
+    expect(engine.stats.yields).toBeGreaterThanOrEqual(9)
+    engine.stop()
+    await end
+    expect(machine.done).toBeLessThanOrEqual(8 * (engine.stats.yields + 1))
+  })
+
+  test.each(['busy', 'event-loop'] as const)(
+    'an event loop gets its turn while a %s engine finds nothing to do',
+    async (strategy) => {
+      const { machine, engine } = setup({ strategy, spinMicroseconds: 0, busyMsPerImmediate: 0.01 })
+      machine.arm = () => true
+      const end = engine.run()
+      const turn = eventLoopTurn()
+      for (let i = 0; i < 10; i++) await turn()
+      expect(engine.stats.sleeps).toBe(0)
+      engine.stop()
+      expect(await end).toBe('stop-called')
+    },
+  )
+
+  test('it spins for the time it was told before it arms', async () => {
+    const { machine, engine, clock } = setup({ spinMicroseconds: 50 })
+    let armedAt = 0
+    machine.onArm = () => {
+      armedAt = clock.nowMs
+    }
+    const end = engine.run()
+    await asleep(engine)
+    expect(armedAt).toBeGreaterThanOrEqual(0.05)
+    expect(armedAt).toBeLessThan(0.06)
+    engine.stop()
+    await end
+  })
+
+  test('what the machine throws rejects the run', async () => {
+    const { machine, engine } = setup()
+    machine.waiting = 1
+    machine.onDone = () => {
+      throw new Error('an invariant is broken')
+    }
+    await expect(engine.run()).rejects.toThrow('an invariant is broken')
+  })
+
+  test('strategies that cannot serve the way of running are refused', async () => {
+    await expect(setup({ strategy: 'block' }).engine.run()).rejects.toThrow('runBlocking')
+    expect(() => setup({ strategy: 'event-loop' }).engine.runBlocking()).toThrow('served by run')
+    expect(() => setup({ netMs: 2000 })).toThrow('within a second')
+  })
+})
+
+describe('runBlocking', () => {
+  test.each(['busy', 'adaptive', 'block'] as const)(
+    '%s does what is there and ends by the stop word',
+    (strategy) => {
+      const { machine, bell, engine } = setup({ strategy, netMs: 1 })
+      machine.waiting = 100
+      machine.onDone = () => {
+        if (machine.waiting === 0) bell.stop()
+      }
+      expect(engine.runBlocking()).toBe('doorbell-stopped')
+      expect(machine.done).toBe(100)
+    },
+  )
+
+  test('work that no doorbell announced is found by the net, and counted as such', () => {
+    const { machine, bell, engine } = setup({ strategy: 'block', netMs: 1 })
+    machine.onArm = () => {
+      // After this look: as a peer would that forgets to ring.
+      const poll = machine.poll.bind(machine)
+      machine.poll = () => {
+        machine.waiting = machine.armed
+        machine.poll = poll
+        return 0
+      }
+    }
+    machine.onDone = () => {
+      machine.onArm = () => bell.stop()
+    }
+    engine.runBlocking()
+    expect(engine.stats.netRescues).toBe(1)
+  })
+})
+
+describe('SingleThread', () => {
+  test('turns machines in their order until all are idle and armed in vain', () => {
+    const a = new Pile()
+    const b = new Pile()
+    a.waiting = 3
+    a.onDone = () => {
+      b.waiting += 2
+    }
+    expect(new SingleThread({ machines: [a, b] }).settle()).toBe(9)
+    expect([a.armed, b.armed]).toEqual([1, 1])
+  })
+
+  test('machines that never settle are an error, not a hang', () => {
+    const a = new Pile()
+    a.waiting = Infinity
+    expect(() => new SingleThread({ machines: [a] }).settle(50)).toThrow('50 turns')
+    expect(() => new SingleThread({ machines: [a] }).runUntil(() => false, undefined, 50)).toThrow(
+      '50 turns',
+    )
+  })
+
+  test('runUntil cranks the clock when there is nothing else to do', () => {
+    const clock = new ManualClock()
+    const alarm: Machine = { poll: () => 0, arm: () => false, disarm: () => {} }
+    new SingleThread({ machines: [alarm] }).runUntil(
+      () => clock.nowMs >= 5,
+      () => clock.advanceMs(1),
+    )
+    expect(clock).toMatchObject({ nowMs: 5, now100ns: 50_000 })
+  })
+
+  test('machines may come and go during a turn', () => {
+    const thread = new SingleThread()
+    const late = new Pile()
+    late.waiting = 1
+    const first: Machine = {
+      poll() {
+        thread.remove(first)
+        thread.add(late)
+        return 1
+      },
+      arm: () => false,
+      disarm: () => {},
+    }
+    thread.add(first)
+    expect(thread.settle()).toBe(2)
+  })
+})
+
+describe('clocks', () => {
+  test('a MonotonicClock never goes back and counts whole units', () => {
+    const clock = new MonotonicClock()
+    let last = 0
+    for (let i = 0; i < 1000; i++) {
+      const now = clock.update()
+      expect(now).toBeGreaterThanOrEqual(last)
+      expect(Number.isInteger(clock.now100ns)).toBe(true)
+      expect(clock.now100ns).toBe(Math.floor(now * 10_000))
+      last = now
+    }
+  })
+
+  test('two clocks with one origin agree', () => {
+    const originMs = MonotonicClock.originOfThisMoment() - 5000
+    const a = new MonotonicClock({ originMs })
+    const b = new MonotonicClock({ originMs })
+    expect(a.nowMs).toBeGreaterThanOrEqual(5000)
+    expect(Math.abs(a.update() - b.update())).toBeLessThan(50)
+  })
+
+  test('a ManualClock takes whole units only, and keeps them exact', () => {
+    fc.assert(
+      fc.property(fc.array(fc.nat(1_000_000)), (steps) => {
+        const clock = new ManualClock()
+        for (const step of steps) clock.advance100ns(step)
+        expect(clock.now100ns).toBe(steps.reduce((sum, step) => sum + step, 0))
+      }),
+    )
+    expect(() => new ManualClock().advance100ns(-1)).toThrow('whole number')
+  })
+})

@@ -1,0 +1,165 @@
+// Guest RAM: one shared WebAssembly.Memory, seen by every thread that was handed it.
+//
+// A partition's RAM is the unit of isolation: whoever holds the memory can write all of it, so it goes to that partition's thread and
+// to the host, and to nobody else. It is all plain memory; words that two threads touch go through Atomics on `i32`.
+
+import { PAGE_SIZE, assert } from '@guestyard/hvdef'
+import { type MemoryKernel, createMemoryKernel } from './memory-kernel.ts'
+import { WASM_PAGE_SIZE, type WasmMemory, wasm } from './wasm.ts'
+
+/** Largest RAM, in bytes: what a 32-bit WebAssembly memory can address. */
+export const GUEST_MEMORY_MAX_BYTES: number = 65536 * WASM_PAGE_SIZE
+
+/** Copies at most this long go byte by byte: below it, making a subarray costs more than the loop. */
+const SHORT_COPY_BYTES = 64
+
+export interface GuestMemoryOptions {
+  /** Bytes of RAM, a multiple of 64 KiB. */
+  readonly sizeBytes: number
+  /** Bytes it may grow to, a multiple of 64 KiB; `sizeBytes` when left out. */
+  readonly maximumBytes?: number
+}
+
+/**
+ * RAM of one partition. GPA 0 is byte 0. Any thread; each thread makes its own with `attach`.
+ *
+ * Addresses a guest chose go through `contains`, `read` and `write`, which answer false where there is no RAM. Everything else
+ * (`u8`, `i32`, `view`, `kernel`) takes addresses that were checked before.
+ */
+export class GuestMemory {
+  /** What `postMessage` carries to another worker, for `attach`. */
+  readonly memory: WasmMemory
+  /** Copies and fills inside this memory, at memcpy speed. */
+  readonly kernel: MemoryKernel
+  /** Views of all RAM, made once; `grow` replaces them, and older ones go on to see what they saw. */
+  u8: Uint8Array<SharedArrayBuffer>
+  i32: Int32Array<SharedArrayBuffer>
+  view: DataView<SharedArrayBuffer>
+  /** Bytes of RAM now. */
+  sizeBytes: number
+
+  private constructor(memory: WasmMemory) {
+    this.memory = memory
+    const buffer = sharedBufferOf(memory)
+    this.u8 = new Uint8Array(buffer)
+    this.i32 = new Int32Array(buffer)
+    this.view = new DataView(buffer)
+    this.sizeBytes = buffer.byteLength
+    this.kernel = createMemoryKernel(memory)
+  }
+
+  /** New RAM, all zero. Throws a RangeError when the platform cannot reserve it. */
+  static create(options: GuestMemoryOptions): GuestMemory {
+    const maximumBytes = options.maximumBytes ?? options.sizeBytes
+    assert(isWasmSize(options.sizeBytes), 'RAM is a positive multiple of 64 KiB, at most 4 GiB.')
+    assert(
+      isWasmSize(maximumBytes),
+      'The largest RAM is a positive multiple of 64 KiB, at most 4 GiB.',
+    )
+    assert(options.sizeBytes <= maximumBytes, 'RAM is not larger than its largest size.')
+    return new GuestMemory(
+      new wasm.Memory({
+        initial: options.sizeBytes / WASM_PAGE_SIZE,
+        maximum: maximumBytes / WASM_PAGE_SIZE,
+        shared: true,
+      }),
+    )
+  }
+
+  /** The same RAM in this thread, from the memory another thread posted. */
+  static attach(memory: WasmMemory): GuestMemory {
+    return new GuestMemory(memory)
+  }
+
+  get buffer(): SharedArrayBuffer {
+    return this.u8.buffer
+  }
+
+  /** Whole 4 KiB pages of RAM now. */
+  get pageCount(): number {
+    return this.sizeBytes / PAGE_SIZE
+  }
+
+  /** True when the bytes `gpa .. gpa + lengthBytes` are all RAM. Any numbers may be asked about. */
+  contains(gpa: number, lengthBytes: number): boolean {
+    return (
+      gpa >= 0 && gpa <= this.sizeBytes && lengthBytes >= 0 && lengthBytes <= this.sizeBytes - gpa
+    )
+  }
+
+  /** Copies RAM at `gpa` into `to`. False, and nothing copied, when some of it is not RAM. Cold path. */
+  read(gpa: number, to: Uint8Array, toAt = 0, lengthBytes: number = to.length - toAt): boolean {
+    if (!this.contains(gpa, lengthBytes)) return false
+    copyBytes(to, toAt, this.u8, gpa, lengthBytes)
+    return true
+  }
+
+  /** Copies `from` into RAM at `gpa`. False, and nothing copied, when some of it is not RAM. Cold path. */
+  write(
+    gpa: number,
+    from: Uint8Array,
+    fromAt = 0,
+    lengthBytes: number = from.length - fromAt,
+  ): boolean {
+    if (!this.contains(gpa, lengthBytes)) return false
+    copyBytes(this.u8, gpa, from, fromAt, lengthBytes)
+    return true
+  }
+
+  /** Fills RAM with a byte. False, and nothing filled, when some of it is not RAM. */
+  fill(gpa: number, byte: number, lengthBytes: number): boolean {
+    if (!this.contains(gpa, lengthBytes)) return false
+    this.kernel.fill(gpa, byte, lengthBytes)
+    return true
+  }
+
+  /**
+   * Adds RAM at the end and renews the views of this thread. False when the maximum or the platform forbids it. Other threads see
+   * the new RAM after `refresh`. Bytes never move: addresses and views handed out earlier stay good.
+   */
+  grow(deltaBytes: number): boolean {
+    assert(deltaBytes % WASM_PAGE_SIZE === 0, 'RAM grows by a multiple of 64 KiB.')
+    try {
+      this.memory.grow(deltaBytes / WASM_PAGE_SIZE)
+    } catch {
+      return false
+    }
+    this.refresh()
+    return true
+  }
+
+  /** Renews this thread's views after another thread grew the memory. */
+  refresh(): void {
+    const buffer = sharedBufferOf(this.memory)
+    this.u8 = new Uint8Array(buffer)
+    this.i32 = new Int32Array(buffer)
+    this.view = new DataView(buffer)
+    this.sizeBytes = buffer.byteLength
+  }
+}
+
+function isWasmSize(bytes: number): boolean {
+  return bytes > 0 && bytes % WASM_PAGE_SIZE === 0 && bytes <= GUEST_MEMORY_MAX_BYTES
+}
+
+function sharedBufferOf(memory: WasmMemory): SharedArrayBuffer {
+  const buffer = memory.buffer
+  assert(buffer instanceof SharedArrayBuffer, 'Guest RAM is a shared memory.')
+  return buffer
+}
+
+function copyBytes(
+  to: Uint8Array,
+  toAt: number,
+  from: Uint8Array,
+  fromAt: number,
+  length: number,
+): void {
+  assert(toAt >= 0 && length <= to.length - toAt, 'The copy ends inside its destination.')
+  assert(fromAt >= 0 && length <= from.length - fromAt, 'The copy ends inside its source.')
+  if (length > SHORT_COPY_BYTES) {
+    to.set(from.subarray(fromAt, fromAt + length), toAt)
+    return
+  }
+  for (let index = 0; index < length; index += 1) to[toAt + index] = from[fromAt + index]!
+}

@@ -1,0 +1,28 @@
+export { GUEST_MEMORY_MAX_BYTES, GuestMemory, type GuestMemoryOptions } from './guest-memory.ts'
+export { PageList } from './page-list.ts'
+export {
+  PageRangeStatus,
+  PageRangeTable,
+  PageRangeWalker,
+  copyFromRanges,
+  copyToRanges,
+  encodePageRange,
+  encodedRangeBytes,
+  parsePageRanges,
+} from './gpa-range.ts'
+export {
+  type CopyKernel,
+  createCopyKernel,
+  createCopyKernelTwin,
+  hasMultiMemory,
+} from './copy-kernel.ts'
+export { type MemoryKernel, createMemoryKernel, createMemoryKernelTwin } from './memory-kernel.ts'
+export {
+  WASM_PAGE_SIZE,
+  type WasmExports,
+  type WasmMemory,
+  type WasmModule,
+  type WasmNamespace,
+  compileBase64,
+  wasm,
+} from './wasm.ts'

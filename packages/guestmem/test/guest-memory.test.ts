@@ -1,0 +1,105 @@
+import { once } from 'node:events'
+import { Worker } from 'node:worker_threads'
+import { GuestMemory, PageList, wasm } from '@guestyard/guestmem'
+import fc from 'fast-check'
+import { expect, test } from 'vitest'
+
+const SIZE = 1 << 17
+
+test('RAM begins as zeros, and what is written is read', () => {
+  const memory = GuestMemory.create({ sizeBytes: SIZE })
+  expect(memory.u8.every((byte) => byte === 0)).toBe(true)
+  for (const length of [1, 64, 65, 4096]) {
+    const from = Uint8Array.from({ length }, (_, i) => i * 3 + length)
+    expect(memory.write(SIZE - length, from)).toBe(true)
+    const to = new Uint8Array(length + 2)
+    expect(memory.read(SIZE - length, to, 1, length)).toBe(true)
+    expect(to.subarray(1, 1 + length)).toEqual(from)
+  }
+})
+
+test('an address a guest chose is RAM or is not, and never throws', () => {
+  const memory = GuestMemory.create({ sizeBytes: SIZE })
+  const buffer = new Uint8Array(16)
+  const number = fc.oneof(
+    fc.double(),
+    fc.integer(),
+    fc.bigInt({ min: 0n, max: 2n ** 64n }).map(Number),
+    fc.nat(SIZE + 16),
+  )
+  fc.assert(
+    fc.property(number, fc.nat(16), (gpa, length) => {
+      const inside = Number.isFinite(gpa) && gpa >= 0 && gpa + length <= SIZE
+      expect(memory.contains(gpa, length)).toBe(inside)
+      if (!Number.isInteger(gpa)) return
+      expect(memory.read(gpa, buffer, 0, length)).toBe(inside)
+      expect(memory.write(gpa, buffer, 0, length)).toBe(inside)
+      expect(memory.fill(gpa, 0, length)).toBe(inside)
+    }),
+  )
+})
+
+test('a length that overflows is not RAM', () => {
+  const memory = GuestMemory.create({ sizeBytes: SIZE })
+  expect(memory.contains(8, Infinity)).toBe(false)
+  expect(memory.contains(8, -1)).toBe(false)
+  expect(memory.contains(Number.NaN, 1)).toBe(false)
+})
+
+test('RAM grows without moving, up to its largest size', () => {
+  const memory = GuestMemory.create({ sizeBytes: SIZE, maximumBytes: 2 * SIZE })
+  const other = GuestMemory.attach(memory.memory)
+  const old = memory.u8
+  memory.u8[5] = 42
+  expect(memory.grow(SIZE)).toBe(true)
+  expect(memory.sizeBytes).toBe(2 * SIZE)
+  expect(memory.u8[5]).toBe(42)
+  old[6] = 43
+  expect(memory.u8[6]).toBe(43)
+  expect(other.contains(SIZE, 1)).toBe(false)
+  other.refresh()
+  expect(other.contains(SIZE, 1)).toBe(true)
+  expect(memory.grow(SIZE)).toBe(false)
+})
+
+test('sizes that are not ours to make are our own mistake', () => {
+  expect(() => GuestMemory.create({ sizeBytes: 4096 })).toThrow('64 KiB')
+  expect(() => GuestMemory.create({ sizeBytes: 2 * SIZE, maximumBytes: SIZE })).toThrow('larger')
+  expect(() => GuestMemory.attach(new wasm.Memory({ initial: 1 }))).toThrow('shared')
+})
+
+test('another thread attaches to the same RAM', async () => {
+  const memory = GuestMemory.create({ sizeBytes: SIZE })
+  memory.u8[100] = 1
+  const worker = new Worker(new URL('./memory-worker.ts', import.meta.url), {
+    workerData: memory.memory,
+  })
+  expect((await once(worker, 'message'))[0]).toEqual({ sizeBytes: SIZE, seen: 1 })
+  expect(memory.u8[101]).toBe(2)
+  await worker.terminate()
+})
+
+test('a page list takes any pages of RAM, and none that are not', () => {
+  const memory = GuestMemory.create({ sizeBytes: SIZE })
+  const list = PageList.from(memory, [3, 4, 9, 9, 0])!
+  expect([list.pageCount, list.lengthBytes, list.contiguous]).toEqual([5, 20480, false])
+  expect(list.addressOf(4096 * 2 + 7)).toBe(9 * 4096 + 7)
+  expect(list.runLengthAt(100)).toBe(8192 - 100)
+  expect(list.runLengthAt(8192)).toBe(4096)
+  expect(PageList.from(memory, [31])).toBeDefined()
+  for (const bad of [32, -1, 0.5, Number.NaN, 2 ** 40]) {
+    expect(PageList.from(memory, [0, bad])).toBeUndefined()
+  }
+  expect(PageList.contiguous(memory, 30, 2)!.contiguous).toBe(true)
+  expect(PageList.contiguous(memory, 31, 2)).toBeUndefined()
+})
+
+test('a slice is a page list of its own', () => {
+  const memory = GuestMemory.create({ sizeBytes: SIZE })
+  const list = PageList.from(memory, [3, 4, 9])!
+  expect([...list.slice(1, 2).pfns]).toEqual([4, 9])
+  expect(list.slice(0, 2).contiguous).toBe(true)
+  expect(() => list.slice(2, 2)).toThrow('inside')
+  expect(() => list.addressOf(3 * 4096)).toThrow('inside')
+  expect(() => list.runLengthAt(-1)).toThrow('inside')
+})

@@ -1,0 +1,33 @@
+export {
+  DEFAULT_CHILD_PRIVILEGES,
+  Hypervisor,
+  PARTITIONS_MAX_DEFAULT,
+  ROOT_PARTITION_ID,
+  VPS_MAX,
+} from './hypervisor.ts'
+export type { CreatePartitionResult, HypervisorOptions } from './hypervisor.ts'
+export type {
+  Partition,
+  PartitionInspection,
+  PartitionListener,
+  PartitionOptions,
+} from './partition.ts'
+export type {
+  EventPortOptions,
+  MessageHandler,
+  MessagePortOptions,
+  SignalHandler,
+  SintFlagTarget,
+  SintTarget,
+} from './port.ts'
+export { VirtualProcessor } from './virtual-processor.ts'
+export type {
+  Clock,
+  VirtualProcessorOptions,
+  VpHandles,
+  VpInspection,
+} from './virtual-processor.ts'
+export type { Wake } from './caller.ts'
+export type { CpuidResult } from './cpuid-leaves.ts'
+export type { MsrValue } from './partition-registers.ts'
+export { HYPERCALL_MEMORY_INTERCEPT, HYPERCALL_UNDEFINED_OPCODE } from './hypercalls.ts'

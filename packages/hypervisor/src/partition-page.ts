@@ -1,0 +1,159 @@
+// HOT
+// The partition page: one SharedArrayBuffer for each partition, shared by the root's thread and the threads of all
+// its VPs. It holds the MSRs of partition scope, the connection table and the buffers of the message ports that
+// this partition is connected to.
+//
+//   byte    0  partition MSRs (i64)              byte  1024  connection table, 4096 rows of two words
+//         256  message queue tails                    36864  message buffers, 8 queues x 16 x 256 bytes
+//         512  message slot sequences
+//
+// The root keeps its own table of ports, connections and queue positions and never reads back what it wrote here.
+
+import { HvStatus, PORT_MESSAGE_BUFFERS } from '@guestyard/hvdef'
+
+import { MESSAGE_QUEUES_MAX, MESSAGE_WORDS } from './vp-page.ts'
+import type { OwnershipRow } from './vp-page.ts'
+
+/** MSRs of partition scope, as indices of i64. */
+export const REGISTER_GUEST_OS_ID = 0
+export const REGISTER_HYPERCALL = 1
+/** The latest reference time that any VP was told. */
+export const REGISTER_LAST_REFERENCE_TIME = 2
+
+/** Changed after every change that a VP may have kept a copy of: a connection, or the enable bit of HYPERCALL. */
+export const CALL_GENERATION = 16
+/** One word a queue: tickets taken by posters. */
+export const QUEUE_TAIL = 64
+/** 8 x 16 words: slot s is free for ticket t when it holds t, and full when it holds t + 1. */
+export const SLOT_SEQUENCE = 128
+/** 4096 rows: key, descriptor. */
+export const CONNECTION_TABLE = 256
+export const CONNECTION_ROWS = 4096
+export const MESSAGE_BUFFERS = 9216
+
+/** Size of the page, in bytes. */
+export const PARTITION_PAGE_BYTES: number =
+  (MESSAGE_BUFFERS + MESSAGE_QUEUES_MAX * PORT_MESSAGE_BUFFERS * MESSAGE_WORDS) *
+  Int32Array.BYTES_PER_ELEMENT
+
+/** Words of a message buffer before its payload: type, size in bytes, sending VP, zero. */
+export const BUFFER_TYPE = 0
+export const BUFFER_SIZE = 1
+export const BUFFER_VP = 2
+export const BUFFER_PAYLOAD = 4
+
+/** The partition page, word by word. */
+export const PARTITION_PAGE: readonly OwnershipRow[] = [
+  row('partition MSRs', 0, 6, 'VPs: compareExchange', 'VPs', 'i64, each a whole value'),
+  row(
+    'CALL_GENERATION',
+    CALL_GENERATION,
+    1,
+    'root and VPs: add',
+    'VPs',
+    'added to after the change',
+  ),
+  row(
+    'QUEUE_TAIL',
+    QUEUE_TAIL,
+    MESSAGE_QUEUES_MAX,
+    'VPs: compareExchange',
+    'VPs',
+    'a ticket is a slot',
+  ),
+  row(
+    'SLOT_SEQUENCE',
+    SLOT_SEQUENCE,
+    MESSAGE_QUEUES_MAX * PORT_MESSAGE_BUFFERS,
+    'VP that holds the ticket, then root',
+    'both',
+    'published after the buffer is written, or copied out',
+  ),
+  row(
+    'CONNECTION_TABLE',
+    CONNECTION_TABLE,
+    CONNECTION_ROWS * 2,
+    'root',
+    'VPs',
+    'descriptor before key',
+  ),
+  row(
+    'MESSAGE_BUFFERS',
+    MESSAGE_BUFFERS,
+    MESSAGE_QUEUES_MAX * PORT_MESSAGE_BUFFERS * MESSAGE_WORDS,
+    'VP that holds the ticket',
+    'root',
+    'plain; visible by SLOT_SEQUENCE',
+  ),
+]
+
+/** A VP looks for a ticket this often while other VPs of its partition take them. */
+const TICKET_ATTEMPTS_MAX = 64
+
+function row(
+  name: string,
+  word: number,
+  count: number,
+  writtenBy: string,
+  readBy: string,
+  rule: string,
+): OwnershipRow {
+  return { name, word, count, writtenBy, readBy, rule }
+}
+
+/** First word of the buffer of `ticket` in `queue`. */
+export function messageBuffer(queue: number, ticket: number): number {
+  return (
+    MESSAGE_BUFFERS +
+    (queue * PORT_MESSAGE_BUFFERS + (ticket & (PORT_MESSAGE_BUFFERS - 1))) * MESSAGE_WORDS
+  )
+}
+
+/** Word that holds the sequence of `ticket`'s slot in `queue`. */
+export function slotSequence(queue: number, ticket: number): number {
+  return SLOT_SEQUENCE + queue * PORT_MESSAGE_BUFFERS + (ticket & (PORT_MESSAGE_BUFFERS - 1))
+}
+
+/** Empties a queue. Root's thread, before any VP has the page. */
+export function resetQueue(page: Int32Array, queue: number): void {
+  for (let slot = 0; slot < PORT_MESSAGE_BUFFERS; slot++) {
+    Atomics.store(page, slotSequence(queue, slot), slot)
+  }
+  Atomics.store(page, QUEUE_TAIL + queue, 0)
+}
+
+/**
+ * Puts a message into a port's queue: `payload` words from `payloadAt`, `size` bytes (0 to 240), copied whole.
+ * VP's thread. SUCCESS, or INSUFFICIENT_BUFFERS when all sixteen buffers are in use.
+ */
+export function postToQueue(
+  page: Int32Array,
+  queue: number,
+  vp: number,
+  type: number,
+  size: number,
+  payload: Int32Array,
+  payloadAt: number,
+): HvStatus {
+  for (let attempt = 0; attempt < TICKET_ATTEMPTS_MAX; attempt++) {
+    const ticket = Atomics.load(page, QUEUE_TAIL + queue)
+    const sequence = slotSequence(queue, ticket)
+    const lag = (Atomics.load(page, sequence) - ticket) | 0
+    if (lag < 0) return HvStatus.INSUFFICIENT_BUFFERS
+    // lag > 0: another VP took this ticket after the tail was read, so there is a newer tail to read.
+    if (lag > 0) continue
+    if (Atomics.compareExchange(page, QUEUE_TAIL + queue, ticket, (ticket + 1) | 0) !== ticket) {
+      continue
+    }
+    const buffer = messageBuffer(queue, ticket)
+    page[buffer + BUFFER_TYPE] = type
+    page[buffer + BUFFER_SIZE] = size
+    page[buffer + BUFFER_VP] = vp
+    const words = (size + 3) >>> 2
+    for (let i = 0; i < words; i++) page[buffer + BUFFER_PAYLOAD + i] = payload[payloadAt + i]!
+    // ORDER: the store publishes the plain writes above; the root reads the buffer only after it has seen it.
+    Atomics.store(page, sequence, (ticket + 1) | 0)
+    return HvStatus.SUCCESS
+  }
+  return HvStatus.INSUFFICIENT_BUFFERS
+}

@@ -1,0 +1,247 @@
+// HOT
+// A virtual processor, as its own thread meets it: CPUID, MSRs, hypercalls and the interrupts that wait for it. Made from
+// the handles that the root's `Hypervisor.handlesFor` gave, on the thread that runs the guest; nobody else may use it.
+//
+//   run guest code -> deliver() -> a vector? -> acknowledge(vector) -> guest's handler -> EOI MSR -> ...
+
+import type { GuestMemory } from '@guestyard/guestmem'
+import type { PrivilegeMask } from '@guestyard/hvdef'
+
+import { LocalApic } from './apic.ts'
+import { Caller } from './caller.ts'
+import type { Wake } from './caller.ts'
+import { CpuidLeaves } from './cpuid-leaves.ts'
+import type { CpuidResult } from './cpuid-leaves.ts'
+import { HYPERCALLS, HYPERCALL_UNDEFINED_OPCODE, HypercallDispatch } from './hypercalls.ts'
+import { MsrFile } from './msr-file.ts'
+import { CALL_GENERATION, PARTITION_PAGE_BYTES } from './partition-page.ts'
+import { PartitionRegisters } from './partition-registers.ts'
+import type { MsrValue } from './partition-registers.ts'
+import { Synic } from './synic/synic.ts'
+import type { MsrRegisters } from './synthetic-msrs.ts'
+import { GRANT, PING, PONG, VP_PAGE_BYTES } from './vp-page.ts'
+
+/** Time as the engine tells it. */
+export interface Clock {
+  /** Milliseconds since the machine started. */
+  readonly nowMs: number
+  /** 100 ns units since the machine started: an integer. */
+  readonly now100ns: number
+}
+
+/** What the VP's thread needs: plain data and shared buffers, for `postMessage`. */
+export interface VpHandles {
+  readonly partitionId: number
+  readonly vpIndex: number
+  readonly vpCount: number
+  readonly privileges: PrivilegeMask
+  /** The root's clock when the partition was created, 100 ns. */
+  readonly createdAt100ns: number
+  readonly partitionPage: SharedArrayBuffer
+  readonly vpPage: SharedArrayBuffer
+}
+
+export interface VirtualProcessorOptions {
+  /** RAM of the partition. */
+  readonly memory: GuestMemory
+  /** Wakes the root for this VP's outbox. */
+  readonly wakeRoot: Wake
+  /** Counts from the same start as the root's clock. */
+  readonly clock: Clock
+}
+
+export class VirtualProcessor {
+  /** For `readMsr`, when the caller needs nothing of its own. */
+  readonly msr: MsrValue = { low: 0, high: 0 }
+  readonly #handles: VpHandles
+  readonly #page: Int32Array
+  readonly #apic: LocalApic = new LocalApic()
+  readonly #synic: Synic
+  readonly #caller: Caller
+  readonly #dispatch: HypercallDispatch
+  readonly #partition: PartitionRegisters
+  readonly #msrs: MsrFile
+  readonly #cpuid: CpuidLeaves
+  readonly #wakeRoot: Wake
+  readonly #partitionPage: Int32Array
+  /** The generation for which `#callsReach` and the caller's copies are good. */
+  #generation = -1
+  #callsReach = false
+  #pong = 0
+  #hypercalls = 0
+
+  /** Throws a RangeError for handles whose buffers are too small: they come from our own `handlesFor`. */
+  constructor(handles: VpHandles, options: VirtualProcessorOptions) {
+    this.#handles = handles
+    this.#page = new Int32Array(handles.vpPage, 0, VP_PAGE_BYTES / 4)
+    this.#partitionPage = new Int32Array(handles.partitionPage, 0, PARTITION_PAGE_BYTES / 4)
+    this.#wakeRoot = options.wakeRoot
+    this.#caller = new Caller(
+      handles.partitionId,
+      handles.vpIndex,
+      this.#partitionPage,
+      this.#page,
+      options.wakeRoot,
+    )
+    this.#dispatch = new HypercallDispatch(
+      HYPERCALLS,
+      handles.privileges,
+      options.memory,
+      this.#caller,
+    )
+    this.#synic = new Synic(this.#page, options.memory, this.#apic)
+    this.#partition = new PartitionRegisters(handles.partitionPage, options.memory)
+    this.#msrs = new MsrFile(handles.privileges, this.#registers(options))
+    this.#cpuid = new CpuidLeaves(handles)
+  }
+
+  get vpIndex(): number {
+    return this.#handles.vpIndex
+  }
+
+  /** Elements done by the latest hypercall, when it was a rep call. */
+  get repsCompleted(): number {
+    return this.#dispatch.repsCompleted
+  }
+
+  /** CPUID. `subleaf` changes nothing: no leaf of the hypervisor has any. */
+  cpuid(leaf: number, _subleaf: number, out: CpuidResult): void {
+    this.#cpuid.read(leaf, out)
+  }
+
+  /** RDMSR. False is #GP, and `out` is as it was. */
+  readMsr(msr: number, out: MsrValue): boolean {
+    return this.#msrs.read(msr, out)
+  }
+
+  /** WRMSR of `high:low`. False is #GP, and nothing changed. */
+  writeMsr(msr: number, low: number, high: number): boolean {
+    const accepted = this.#msrs.write(msr, low, high)
+    this.#wakeRootForSpace()
+    return accepted
+  }
+
+  /**
+   * A call through the hypercall page with the x64 registers as u32 halves: RCX, RDX, R8. An HvStatus, or one of
+   * HYPERCALL_UNDEFINED_OPCODE and HYPERCALL_MEMORY_INTERCEPT, which are faults of the guest and not statuses.
+   */
+  hypercall(
+    inLow: number,
+    inHigh: number,
+    p0Low: number,
+    p0High: number,
+    p1Low: number,
+    p1High: number,
+  ): number {
+    const generation = Atomics.load(this.#partitionPage, CALL_GENERATION)
+    if (generation !== this.#generation) this.#refresh(generation)
+    if (!this.#callsReach) return HYPERCALL_UNDEFINED_OPCODE
+    this.#hypercalls++
+    return this.#dispatch.call(inLow, inHigh, p0Low, p0High, p1Low, p1High)
+  }
+
+  /**
+   * On the way into the guest: messages and event flags reach the SIM and SIEF pages, a ping is answered.
+   * The highest vector the processor would take, or -1. Two loads when there is nothing new.
+   */
+  deliver(): number {
+    this.#synic.deliver()
+    this.pingPending()
+    this.#wakeRootForSpace()
+    return this.#apic.highest()
+  }
+
+  /** True when `deliver` would find something new or an interrupt is waiting to be taken. */
+  get hasWork(): boolean {
+    return (
+      this.#synic.hasWork ||
+      Atomics.load(this.#page, PING) !== this.#pong ||
+      this.#apic.highest() >= 0
+    )
+  }
+
+  /** The processor takes a vector that `deliver` returned. False when it was not requested. */
+  acknowledge(vector: number): boolean {
+    return this.#apic.acknowledge(vector)
+  }
+
+  /** EOI of the highest vector in service, as by the APIC's own register. Messages that waited are tried again. */
+  endOfInterrupt(): void {
+    this.#apic.endOfInterrupt()
+    this.#synic.scanMessages()
+    this.#wakeRootForSpace()
+  }
+
+  /** The logical processor on which this VP may run guest code now, or -1: then it must not. HOT. */
+  grantedLp(): number {
+    return Atomics.load(this.#page, GRANT) - 1
+  }
+
+  /** Answers the host's ping, if there is one. `deliver` does; a guest that stays away from `deliver` may. */
+  pingPending(): void {
+    const ping = Atomics.load(this.#page, PING)
+    if (ping === this.#pong) return
+    this.#pong = ping
+    Atomics.store(this.#page, PONG, ping)
+  }
+
+  /** Plain data about this VP. */
+  inspect(): VpInspection {
+    return {
+      partitionId: this.#handles.partitionId,
+      vpIndex: this.#handles.vpIndex,
+      hypercalls: this.#hypercalls,
+      messagesPosted: this.#caller.messagesPosted,
+      eventsSignalled: this.#caller.eventsSignalled,
+      rootWakes: this.#caller.rootWakes,
+      longSpinWaits: this.#caller.longSpinWaits,
+      messagesDelivered: this.#synic.slots.delivered,
+      messagesWaiting: this.#synic.slots.waiting,
+      eventInterrupts: this.#synic.eventInterrupts,
+      apic: this.#apic.inspect(),
+    }
+  }
+
+  /** Something that this VP keeps copies of has changed. */
+  #refresh(generation: number): void {
+    this.#generation = generation
+    this.#caller.forget()
+    this.#callsReach = this.#partition.hypercallPageEnabled
+  }
+
+  #registers(options: VirtualProcessorOptions): MsrRegisters {
+    return {
+      vpIndex: this.#handles.vpIndex,
+      partition: this.#partition,
+      synic: this.#synic,
+      apic: this.#apic,
+      memory: options.memory,
+      vpAssistPage: { low: 0, high: 0 },
+      referenceTime: () => Math.max(0, options.clock.now100ns - this.#handles.createdAt100ns),
+      endOfInterrupt: () => this.endOfInterrupt(),
+    }
+  }
+
+  #wakeRootForSpace(): void {
+    if (!this.#synic.slots.mustWakeRoot) return
+    this.#synic.slots.mustWakeRoot = false
+    this.#wakeRoot.ring()
+  }
+}
+
+/** What `inspect` answers. */
+export interface VpInspection {
+  readonly partitionId: number
+  readonly vpIndex: number
+  readonly hypercalls: number
+  readonly messagesPosted: number
+  readonly eventsSignalled: number
+  /** Calls that had to ring the root. */
+  readonly rootWakes: number
+  readonly longSpinWaits: number
+  readonly messagesDelivered: number
+  /** Bit n: SINTn has messages that wait for its slot. */
+  readonly messagesWaiting: number
+  readonly eventInterrupts: number
+  readonly apic: ReturnType<LocalApic['inspect']>
+}

@@ -1,0 +1,82 @@
+import { describe, expect, test } from 'vitest'
+
+import {
+  CONNECTION_TABLE,
+  MESSAGE_BUFFERS,
+  PARTITION_PAGE,
+  PARTITION_PAGE_BYTES,
+  QUEUE_TAIL,
+  SLOT_SEQUENCE,
+  messageBuffer,
+  slotSequence,
+} from '../src/partition-page.ts'
+import {
+  DELIVERABLE,
+  GRANT,
+  INBOX_FLAGS,
+  INBOX_FLAG_SUMMARY,
+  INBOX_HEAD,
+  INBOX_MESSAGES,
+  INBOX_SUMMARY,
+  INBOX_TAIL,
+  OUTBOX_FLAGS,
+  OUTBOX_SUMMARY,
+  PING,
+  PONG,
+  SPACE_WANTED,
+  VP_PAGE,
+  VP_PAGE_BYTES,
+  inboxSlot,
+} from '../src/vp-page.ts'
+
+describe.each([
+  ['VP page', VP_PAGE, VP_PAGE_BYTES],
+  ['partition page', PARTITION_PAGE, PARTITION_PAGE_BYTES],
+])('%s', (_, page, bytes) => {
+  test('no two rows share a word, and none lies outside the page', () => {
+    const owner = new Map<number, string>()
+    for (const row of page) {
+      for (let word = row.word; word < row.word + row.count; word++) {
+        expect(owner.get(word), `word ${word} of ${row.name}`).toBeUndefined()
+        owner.set(word, row.name)
+        expect(word * 4).toBeLessThan(bytes)
+      }
+    }
+  })
+
+  test('every row names who writes it', () => {
+    for (const row of page) expect(row.writtenBy, row.name).not.toBe('')
+  })
+})
+
+test('the VP page has the byte layout its drawing shows', () => {
+  const at = (word: number) => word * 4
+  expect([INBOX_SUMMARY, PING, SPACE_WANTED, GRANT].map(at)).toEqual([0, 4, 8, 12])
+  expect([OUTBOX_SUMMARY, PONG, DELIVERABLE].map(at)).toEqual([64, 68, 72])
+  expect([INBOX_FLAG_SUMMARY, OUTBOX_FLAGS, INBOX_TAIL, INBOX_HEAD].map(at)).toEqual([
+    256, 512, 1024, 1088,
+  ])
+  expect([INBOX_FLAGS, INBOX_MESSAGES].map(at)).toEqual([4096, 8192])
+  expect(VP_PAGE_BYTES).toBe(8192 + 16 * 16 * 256)
+})
+
+test('what the root writes to and what the VP writes to lie on different cache lines', () => {
+  const line = (word: number) => Math.trunc(word / 16)
+  expect(line(INBOX_SUMMARY)).not.toBe(line(OUTBOX_SUMMARY))
+  expect(line(INBOX_TAIL)).not.toBe(line(INBOX_HEAD))
+  expect(line(INBOX_FLAG_SUMMARY)).not.toBe(line(OUTBOX_FLAGS))
+})
+
+test('the partition page has the byte layout its drawing shows', () => {
+  expect(
+    [QUEUE_TAIL, SLOT_SEQUENCE, CONNECTION_TABLE, MESSAGE_BUFFERS].map((word) => word * 4),
+  ).toEqual([256, 512, 1024, 36864])
+  expect(PARTITION_PAGE_BYTES).toBe(36864 + 8 * 16 * 256)
+})
+
+test('positions and tickets use sixteen slots in turn', () => {
+  expect(inboxSlot(0, 0)).toBe(2048)
+  expect(inboxSlot(3, 17)).toBe(2048 + (3 * 16 + 1) * 64)
+  expect(messageBuffer(7, 31)).toBe(9216 + (7 * 16 + 15) * 64)
+  expect(slotSequence(1, 16)).toBe(128 + 16)
+})

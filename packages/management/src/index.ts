@@ -1,0 +1,12 @@
+export { startHost, Host, type HostOptions } from './vmms/host.ts'
+export { Vm, STOP_GRACE_MS, type VmState } from './vmms/vm.ts'
+export {
+  MEMORY_GRANULE_BYTES,
+  MEMORY_MAX_BYTES,
+  MEMORY_MIN_BYTES,
+  vmSettings,
+  type VmOptions,
+  type VmSettings,
+} from './vmms/settings.ts'
+export type { LogOptions } from './vmms/log-service.ts'
+export type { BootReport, GuestInspection, VmExit, VmExitReason } from './vmwp/protocol.ts'

@@ -1,0 +1,223 @@
+// VMMS: the management service. It keeps the inventory, starts a worker process per VM through Piscina, and
+// owns the root's worker in this one process. Main thread only; nothing here is on a data path.
+
+import { transfer, wrap, type Remote } from 'comlink'
+import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
+import { Piscina } from 'piscina'
+
+import type {
+  RootInspection,
+  RootServices,
+  RootWaitStrategy,
+  RootWorkerData,
+} from '@guestyard/root-partition/worker-protocol'
+
+import type { VmExit, VmTask } from '../vmwp/protocol.ts'
+import { LogService, type LogOptions } from './log-service.ts'
+import { vmSettings, type VmOptions } from './settings.ts'
+import { Vm, type VmState } from './vm.ts'
+
+export interface HostOptions {
+  /** Logical processors that the root's scheduler hands out, 1..64; default 2. */
+  readonly logicalProcessors?: number
+  readonly log?: LogOptions
+  /** How the root waits; `busy` never sleeps and is for measurements. Default `event-loop`. */
+  readonly rootStrategy?: RootWaitStrategy
+  /** How long the root polls with nothing to do before it sleeps; default 20 µs. */
+  readonly rootSpinMicroseconds?: number
+  /** Told of each change of a VM's state. */
+  readonly onVmState?: (name: string, state: VmState, exit: VmExit | null) => void
+}
+
+type PoolTransferList = NonNullable<NonNullable<Parameters<Piscina['run']>[1]>['transferList']>
+
+const VMS_MAX = 256
+const ROOT_WORKER = new URL(import.meta.resolve('@guestyard/root-partition/worker'))
+// The task file keeps the extension this file was loaded with: `.ts` in the workspace, `.js` when packed.
+const VMWP_TASK = new URL(
+  `../vmwp/task${import.meta.url.slice(import.meta.url.lastIndexOf('.'))}`,
+  import.meta.url,
+)
+
+/** Starts the root partition and resolves when it serves. */
+export async function startHost(options: HostOptions = {}): Promise<Host> {
+  const logicalProcessors = options.logicalProcessors ?? 2
+  if (!Number.isInteger(logicalProcessors) || logicalProcessors < 1 || logicalProcessors > 64) {
+    throw new RangeError(
+      `host.logicalProcessors: ${logicalProcessors} is not a whole number from 1 to 64`,
+    )
+  }
+  const host = new Host(options, logicalProcessors)
+  await host.ready()
+  return host
+}
+
+/** A running host: a root partition and an inventory of VMs. Made by `startHost`. */
+export class Host {
+  readonly #options: HostOptions
+  readonly #logs: LogService
+  readonly #pool: Piscina<VmTask, VmExit>
+  readonly #rootWorker: Worker
+  readonly #rootPort: MessagePort
+  readonly #root: Remote<RootServices>
+  readonly #rootGone: Promise<string>
+  readonly #rootLost: AbortController
+  readonly #vms: Map<string, Vm>
+  #closing: Promise<void> | null
+
+  constructor(options: HostOptions, logicalProcessors: number) {
+    this.#options = options
+    this.#vms = new Map()
+    this.#closing = null
+    this.#rootLost = new AbortController()
+    this.#logs = new LogService(options.log ?? {})
+    this.#pool = new Piscina({
+      filename: VMWP_TASK.href,
+      name: 'runVm',
+      minThreads: 0,
+      maxThreads: VMS_MAX,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: 1_000,
+      // A worker process is busy for as long as its VM runs; between VMs it may sleep in its event loop.
+      atomics: 'disabled',
+    })
+    const control = new MessageChannel()
+    const data: RootWorkerData = {
+      controlPort: control.port2,
+      logPort: this.#logs.openPort(),
+      logLevel: this.#logs.level,
+      logicalProcessors,
+      strategy: options.rootStrategy ?? 'event-loop',
+      spinMicroseconds: options.rootSpinMicroseconds ?? 20,
+    }
+    this.#rootWorker = new Worker(ROOT_WORKER, {
+      name: 'root partition',
+      workerData: data,
+      transferList: [data.controlPort, data.logPort],
+    })
+    this.#rootPort = control.port1
+    this.#root = wrap<RootServices>(control.port1)
+    this.#rootGone = whenGone(this.#rootWorker)
+    void this.#rootGone.then((why) => this.#onRootGone(why))
+  }
+
+  /** Resolves when the root answers; rejects when its worker dies first. */
+  async ready(): Promise<void> {
+    const gone = this.#rootGone.then((why): never => {
+      throw new Error(`the root partition did not start: ${why}`)
+    })
+    await Promise.race([this.#root.inspect(), gone])
+  }
+
+  /** Adds a VM to the inventory; nothing runs yet. */
+  createVm(options: VmOptions): Vm {
+    const settings = vmSettings(options)
+    if (this.#closing !== null) throw new Error('the host is closing')
+    if (this.#vms.has(settings.name)) {
+      throw new RangeError(`name: there is a VM "${settings.name}" already`)
+    }
+    if (this.#vms.size >= VMS_MAX) throw new RangeError(`a host has at most ${VMS_MAX} VMs`)
+    const vm = new Vm(settings, this.#runner(), (changed) => this.#onVmState(changed))
+    this.#vms.set(settings.name, vm)
+    return vm
+  }
+
+  /** Takes a VM that is not running out of the inventory. */
+  removeVm(name: string): void {
+    const vm = this.#vms.get(name)
+    if (vm === undefined) return
+    if (vm.state !== 'off' && vm.state !== 'failed') {
+      throw new Error(`VM "${name}" is ${vm.state}; stop it first`)
+    }
+    this.#vms.delete(name)
+  }
+
+  get vms(): readonly Vm[] {
+    return [...this.#vms.values()]
+  }
+
+  /** Plain data about the root: partitions, bus, devices, counters. */
+  inspect(): Promise<RootInspection> {
+    return Promise.race([
+      this.#root.inspect(),
+      this.#rootGone.then((why): never => {
+        throw new Error(`the root partition is gone: ${why}`)
+      }),
+    ])
+  }
+
+  /** Stops every VM and the root, and leaves no thread behind. Calling it again waits for the same end. */
+  close(graceMs: number = 500): Promise<void> {
+    this.#closing ??= this.#close(graceMs)
+    return this.#closing
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.close()
+  }
+
+  async #close(graceMs: number): Promise<void> {
+    await Promise.all(this.vms.map((vm) => vm.stop(graceMs)))
+    await this.#pool.destroy()
+    await this.#rootWorker.terminate()
+    this.#rootPort.close()
+    await this.#logs.close()
+  }
+
+  #runner(): {
+    run(task: VmTask, signal: AbortSignal): Promise<VmExit>
+    openRootPort(): Promise<MessagePort>
+    openLogPort(): MessagePort
+    logLevel: VmTask['logLevel']
+  } {
+    return {
+      logLevel: this.#logs.level,
+      openLogPort: () => this.#logs.openPort(),
+      openRootPort: async () => {
+        const { port1, port2 } = new MessageChannel()
+        await this.#root.attach(transfer(port1, [port1]))
+        return port2
+      },
+      run: (task, signal) => this.#runTask(task, signal),
+    }
+  }
+
+  async #runTask(task: VmTask, turnOff: AbortSignal): Promise<VmExit> {
+    const transferList = transferListOf(task)
+    const signal = AbortSignal.any([turnOff, this.#rootLost.signal])
+    try {
+      return await this.#pool.run(task, { transferList, signal })
+    } catch (error) {
+      if (turnOff.aborted) return { reason: 'turned-off', detail: 'turned off on request' }
+      const why = this.#rootLost.signal.aborted
+        ? `the root partition is gone: ${await this.#rootGone}`
+        : `the worker process died: ${String(error)}`
+      return { reason: 'host-failed', detail: why }
+    }
+  }
+
+  #onRootGone(why: string): void {
+    if (this.#closing !== null) return
+    this.#logs.logger.fatal({ why }, 'the root partition is gone')
+    this.#rootLost.abort()
+  }
+
+  #onVmState(vm: Vm): void {
+    this.#logs.logger.info({ vm: vm.name, state: vm.state }, 'VM state')
+    this.#options.onVmState?.(vm.name, vm.state, vm.lastExit)
+  }
+}
+
+/** The task's ports. Piscina takes its list's type from the last overload of Node's `postMessage`, which is another one now. */
+function transferListOf(task: VmTask): PoolTransferList {
+  return [task.rootPort, task.controlPort, task.logPort] as unknown as PoolTransferList
+}
+
+function whenGone(worker: Worker): Promise<string> {
+  return new Promise((resolve) => {
+    worker.once('error', (error: unknown) =>
+      resolve(error instanceof Error ? (error.stack ?? error.message) : String(error)),
+    )
+    worker.once('exit', (code) => resolve(`its thread exited with code ${code}`))
+  })
+}

@@ -1,0 +1,82 @@
+/** What a VM is made of, checked. Everything is plain data: it travels to the VM's worker process. */
+export interface VmSettings {
+  readonly name: string
+  /** RAM in bytes; a multiple of 64 KiB. */
+  readonly memoryBytes: number
+  readonly vpCount: number
+  /** Share of a logical processor under contention, 1..10000. */
+  readonly weight: number
+  /** URL of the guest's program, or null for a guest that only serves load runs. */
+  readonly program: string | null
+  readonly args: unknown
+  readonly placement: 'contiguous' | 'scattered'
+  readonly spinMicroseconds: number
+  readonly bootTimeoutMs: number
+  readonly notRespondingMs: number
+}
+
+/** As callers write it; what is left out has a default. */
+export interface VmOptions {
+  /** Unique on its host; 1 to 64 characters. */
+  readonly name: string
+  /** Default 64 MiB; at least 2 MiB, at most 4 GiB less 64 KiB, a multiple of 64 KiB. */
+  readonly memoryBytes?: number
+  /** Default 100. */
+  readonly weight?: number
+  /** Module with an exported `main(guest)`. */
+  readonly program?: URL | string | null
+  readonly args?: unknown
+  /** Where the guest takes ring pages from; default `contiguous`. */
+  readonly placement?: 'contiguous' | 'scattered'
+  /** How long the guest's idle loop polls before it sleeps; default 20 µs. */
+  readonly spinMicroseconds?: number
+  /** Default 10 s. */
+  readonly bootTimeoutMs?: number
+  /** A guest that does not poll for this long is ended; default 10 s. */
+  readonly notRespondingMs?: number
+}
+
+const KIB = 1024
+const MIB = 1024 * KIB
+export const MEMORY_GRANULE_BYTES: number = 64 * KIB
+export const MEMORY_MIN_BYTES: number = 2 * MIB
+export const MEMORY_MAX_BYTES: number = 4096 * MIB - MEMORY_GRANULE_BYTES
+
+/** Fills in defaults. Throws a `RangeError` whose one line names the field, its value and what is allowed. */
+export function vmSettings(options: VmOptions): VmSettings {
+  const { name } = options
+  if (typeof name !== 'string' || name.length < 1 || name.length > 64) {
+    throw new RangeError(`name: ${JSON.stringify(name)} is not 1 to 64 characters`)
+  }
+  const memoryBytes = options.memoryBytes ?? 64 * MIB
+  checkWhole(name, 'memoryBytes', memoryBytes, MEMORY_MIN_BYTES, MEMORY_MAX_BYTES)
+  if (memoryBytes % MEMORY_GRANULE_BYTES !== 0) {
+    throw new RangeError(`VM "${name}": memoryBytes: ${memoryBytes} is not a multiple of 64 KiB`)
+  }
+  const weight = options.weight ?? 100
+  checkWhole(name, 'weight', weight, 1, 10_000)
+  const spinMicroseconds = options.spinMicroseconds ?? 20
+  checkWhole(name, 'spinMicroseconds', spinMicroseconds, 0, 1_000_000)
+  const bootTimeoutMs = options.bootTimeoutMs ?? 10_000
+  checkWhole(name, 'bootTimeoutMs', bootTimeoutMs, 1, 600_000)
+  const notRespondingMs = options.notRespondingMs ?? 10_000
+  checkWhole(name, 'notRespondingMs', notRespondingMs, 20, 3_600_000)
+  const program = options.program ?? null
+  return {
+    name,
+    memoryBytes,
+    vpCount: 1,
+    weight,
+    program: program === null ? null : String(program),
+    args: options.args ?? null,
+    placement: options.placement ?? 'contiguous',
+    spinMicroseconds,
+    bootTimeoutMs,
+    notRespondingMs,
+  }
+}
+
+function checkWhole(vm: string, field: string, value: number, min: number, max: number): void {
+  if (Number.isInteger(value) && value >= min && value <= max) return
+  throw new RangeError(`VM "${vm}": ${field}: ${value} is not a whole number from ${min} to ${max}`)
+}

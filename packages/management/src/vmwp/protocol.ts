@@ -1,0 +1,68 @@
+// Between the management service (main thread) and the worker process of one VM (a Piscina task).
+
+// The one door to the guest family: a worker process starts a guest, and passes on what it says of itself.
+import type { BootReport, GuestInspection } from '@guestyard/child-partition/worker-protocol'
+import type { LogLevel } from '@guestyard/engine/node'
+import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
+import type { MessagePort } from 'node:worker_threads'
+
+export type { BootReport, GuestInspection }
+
+/** Why a VM is not running any more. */
+export type VmExitReason =
+  /** `stop()` was asked for and the guest shut down by itself. */
+  | 'stopped'
+  /** `stop()` was asked for and the guest had to be ended. */
+  | 'turned-off'
+  /** The guest's program came to its end. */
+  | 'exited'
+  /** The guest's program threw. */
+  | 'threw'
+  /** The guest's thread died: an uncaught error outside the program, an exit code, memory exhausted. */
+  | 'crashed'
+  /** The guest's processor showed no sign of polling for `notRespondingMs`. */
+  | 'not-responding'
+  /** The VM could not be started at all. */
+  | 'start-failed'
+  /** The worker process of the VM, or the root, died. */
+  | 'host-failed'
+
+export interface VmExit {
+  readonly reason: VmExitReason
+  /** One line for people; a stack follows on further lines when there is one. */
+  readonly detail: string
+}
+
+/** Everything one worker process needs; travels to the Piscina task. */
+export interface VmTask {
+  readonly name: string
+  readonly memoryBytes: number
+  readonly vpCount: number
+  readonly weight: number
+  readonly program: string | null
+  readonly args: unknown
+  readonly placement: 'contiguous' | 'scattered'
+  readonly spinMicroseconds: number
+  readonly bootTimeoutMs: number
+  readonly notRespondingMs: number
+  readonly rootPort: MessagePort
+  readonly controlPort: MessagePort
+  readonly logPort: MessagePort
+  readonly logLevel: LogLevel
+}
+
+/** Served by the worker process on the VM's control port. */
+export interface VmwpControl {
+  /** Resolves when the guest's bus is up and its program started; rejects when the VM ends before that. */
+  booted(): Promise<BootReport>
+  /** Resolves when the guest's program has returned; rejects with what it threw. */
+  programEnded(): Promise<void>
+  runLoad(spec: LoadSpec): Promise<LoadResult>
+  call(name: string, data: unknown): Promise<unknown>
+  takeReports(): Promise<unknown[]>
+  inspectGuest(): Promise<GuestInspection>
+  pressKey(makeCode: number, flags: number): Promise<boolean>
+  moveMouse(x: number, y: number, buttons: number, wheel: number): Promise<boolean>
+  /** Asks the guest to shut down, and ends it after `graceMs`. The task's own result tells how it went. */
+  stop(graceMs: number): Promise<void>
+}

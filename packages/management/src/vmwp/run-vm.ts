@@ -1,0 +1,47 @@
+// VMWP: the worker process of one running VM, as one task of a Piscina pool. It owns the VM's partition from
+// creation to deletion and watches the guest's thread. When it dies, only its VM is gone.
+
+import { wrap, type Remote } from 'comlink'
+import { createPortLogger } from '@guestyard/engine/node'
+import type { PartitionStart, RootServices } from '@guestyard/root-partition/worker-protocol'
+
+import type { VmExit, VmTask } from './protocol.ts'
+import { WorkerProcess } from './worker-process.ts'
+
+/** Runs the VM and resolves with the reason of its end. Never rejects for what a guest does. */
+export async function runVm(task: VmTask): Promise<VmExit> {
+  const log = createPortLogger(task.logPort, task.logLevel, { component: 'vmwp', vm: task.name })
+  const root = wrap<RootServices>(task.rootPort)
+  try {
+    const created = await root.createPartition({
+      name: task.name,
+      memoryBytes: task.memoryBytes,
+      vpCount: task.vpCount,
+      weight: task.weight,
+    })
+    if (!created.ok) return { reason: 'start-failed', detail: created.reason }
+    log.info({ partitionId: created.start.partitionId }, 'partition created')
+    const exit = await runGuest(task, created.start, root)
+    log.info({ partitionId: created.start.partitionId, ...exit }, 'guest ended')
+    return exit
+  } finally {
+    // The pool reuses this thread: nothing of this VM may keep its event loop alive.
+    task.rootPort.close()
+    task.controlPort.close()
+    task.logPort.close()
+  }
+}
+
+async function runGuest(
+  task: VmTask,
+  start: PartitionStart,
+  root: Remote<RootServices>,
+): Promise<VmExit> {
+  const process = new WorkerProcess(task, start, root)
+  try {
+    return await process.ended
+  } finally {
+    await process.dispose()
+    await root.deletePartition(start.partitionId)
+  }
+}

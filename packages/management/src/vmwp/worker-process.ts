@@ -1,0 +1,202 @@
+// One guest's thread under watch: started, served on the VM's control port, pinged, and ended with a reason.
+
+import { expose, wrap, type Remote } from 'comlink'
+import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
+import type {
+  BootReport,
+  GuestControl,
+  GuestWorkerData,
+} from '@guestyard/child-partition/worker-protocol'
+import type { PartitionStart, RootServices } from '@guestyard/root-partition/worker-protocol'
+
+import type { VmExit, VmTask, VmwpControl } from './protocol.ts'
+
+const GUEST_WORKER = new URL(import.meta.resolve('@guestyard/child-partition/worker'))
+
+/** Exit code of a guest's worker that ended by `Worker.terminate()` or `process.exit(1)`. */
+const EXIT_DETAIL = 'the guest thread exited with code '
+
+export class WorkerProcess {
+  readonly ended: Promise<VmExit>
+
+  readonly #task: VmTask
+  readonly #partitionId: number
+  readonly #root: Remote<RootServices>
+  readonly #worker: Worker
+  readonly #guestPort: MessagePort
+  readonly #guest: Remote<GuestControl>
+  readonly #booted: PromiseWithResolvers<BootReport>
+  readonly #program: PromiseWithResolvers<void>
+  readonly #exit: PromiseWithResolvers<VmExit>
+  readonly #timers: Set<NodeJS.Timeout>
+  #over: boolean
+  /** `stop` was called: how the program leaves is no reason of its own any more. */
+  #stopping: boolean
+
+  constructor(task: VmTask, start: PartitionStart, root: Remote<RootServices>) {
+    this.#task = task
+    this.#partitionId = start.partitionId
+    this.#root = root
+    this.#over = false
+    this.#stopping = false
+    this.#timers = new Set()
+    this.#booted = Promise.withResolvers()
+    this.#program = Promise.withResolvers()
+    this.#exit = Promise.withResolvers()
+    this.ended = this.#exit.promise
+    // Whoever asks gets the rejection; nobody asking is no error of this process.
+    this.#booted.promise.catch(ignoreUnasked)
+    this.#program.promise.catch(ignoreUnasked)
+
+    const channel = new MessageChannel()
+    this.#guestPort = channel.port1
+    this.#worker = startGuest(task, start, channel.port2)
+    this.#guest = wrap<GuestControl>(channel.port1)
+    this.#worker.on('error', (error: unknown) => this.#end('crashed', describe(error)))
+    this.#worker.on('exit', (code) => this.#end('crashed', `${EXIT_DETAIL}${code}`))
+    expose(this.#control(), task.controlPort)
+    void this.#live()
+  }
+
+  /** Ends the guest's thread if it still runs and closes what belongs to it. */
+  async dispose(): Promise<void> {
+    for (const timer of this.#timers) clearTimeout(timer)
+    this.#timers.clear()
+    await this.#worker.terminate()
+    this.#guestPort.close()
+  }
+
+  async #live(): Promise<void> {
+    const { bootTimeoutMs } = this.#task
+    this.#after(bootTimeoutMs, () => {
+      this.#booted.reject(new Error(`no VMBus after ${bootTimeoutMs} ms`))
+    })
+    try {
+      const report = await Promise.race([this.#guest.booted(), this.#booted.promise])
+      this.#booted.resolve(report)
+    } catch (error) {
+      this.#end('start-failed', describe(error))
+      return
+    }
+    this.#watch()
+    try {
+      await this.#guest.runProgram()
+      this.#program.resolve()
+      if (!this.#stopping) this.#end('exited', 'the program came to its end')
+    } catch (error) {
+      this.#program.reject(error)
+      if (!this.#stopping) this.#end('threw', describe(error))
+    }
+  }
+
+  /** A guest that sleeps answers when rung; one that never comes back to its kernel does not. */
+  #watch(): void {
+    const { notRespondingMs } = this.#task
+    const half = notRespondingMs / 2
+    const look = async (): Promise<void> => {
+      if (this.#over) return
+      await this.#root.ping(this.#partitionId)
+      this.#after(half, () => void check())
+    }
+    const check = async (): Promise<void> => {
+      if (this.#over) return
+      if (await this.#root.answered(this.#partitionId)) {
+        this.#after(half, () => void look())
+        return
+      }
+      this.#end('not-responding', `the guest did not poll for ${notRespondingMs} ms`)
+    }
+    void look()
+  }
+
+  #control(): VmwpControl {
+    const guest = this.#guest
+    return {
+      booted: () => this.#booted.promise,
+      programEnded: () => this.#program.promise,
+      runLoad: (spec) => this.#whileRunning(guest.runLoad(spec)),
+      call: (name, data) => this.#whileRunning(guest.call(name, data)),
+      takeReports: () => this.#whileRunning(guest.takeReports()),
+      inspectGuest: () => this.#whileRunning(guest.inspect()),
+      pressKey: (makeCode, flags) => this.#root.pressKey(this.#partitionId, makeCode, flags),
+      moveMouse: (x, y, buttons, wheel) =>
+        this.#root.moveMouse(this.#partitionId, x, y, buttons, wheel),
+      stop: (graceMs) => this.#stop(graceMs),
+    }
+  }
+
+  async #stop(graceMs: number): Promise<void> {
+    this.#stopping = true
+    const late = Promise.withResolvers<'late'>()
+    this.#after(graceMs, () => late.resolve('late'))
+    // A guest that throws while it shuts down has still ended by request.
+    const asked = this.#guest.shutDown().then(
+      () => 'done' as const,
+      () => 'late' as const,
+    )
+    const how = await Promise.race([asked, late.promise, this.ended])
+    if (how === 'done') this.#end('stopped', 'shut down on request')
+    else this.#end('turned-off', `the guest did not shut down within ${graceMs} ms`)
+  }
+
+  /** A call into a guest that dies meanwhile would never settle by itself. */
+  #whileRunning<T>(call: Promise<T>): Promise<T> {
+    const ended = this.ended.then((exit): never => {
+      throw new Error(`the guest ended (${exit.reason}): ${exit.detail}`)
+    })
+    return Promise.race([call, ended])
+  }
+
+  #end(reason: VmExit['reason'], detail: string): void {
+    if (this.#over) return
+    this.#over = true
+    const gone = new Error(`the guest ended (${reason}): ${detail}`)
+    this.#booted.reject(gone)
+    this.#program.reject(gone)
+    this.#exit.resolve({ reason, detail })
+  }
+
+  #after(ms: number, run: () => void): void {
+    const timer = setTimeout(() => {
+      this.#timers.delete(timer)
+      run()
+    }, ms)
+    this.#timers.add(timer)
+  }
+}
+
+function startGuest(task: VmTask, start: PartitionStart, controlPort: MessagePort): Worker {
+  const vp = start.vps[0]
+  if (vp === undefined) throw new Error('a partition has at least one virtual processor')
+  const logs = new MessageChannel()
+  logs.port1.on('message', (line: string) => task.logPort.postMessage(line))
+  logs.port1.unref()
+  const data: GuestWorkerData = {
+    name: task.name,
+    partitionId: start.partitionId,
+    startedMs: performance.timeOrigin + performance.now(),
+    clockOriginMs: start.clockOriginMs,
+    memory: start.memory,
+    handles: vp.handles,
+    doorbell: vp.doorbell,
+    rootDoorbell: vp.rootDoorbell,
+    program: task.program,
+    args: task.args,
+    controlPort,
+    logPort: logs.port2,
+    logLevel: task.logLevel,
+    spinMicroseconds: task.spinMicroseconds,
+    placement: task.placement,
+  }
+  return new Worker(GUEST_WORKER, {
+    name: `guest ${task.name}`,
+    workerData: data,
+    transferList: [controlPort, logs.port2],
+  })
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error)
+}
+
+function ignoreUnasked(): void {}

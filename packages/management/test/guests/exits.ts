@@ -1,0 +1,5 @@
+import process from 'node:process'
+
+export async function main(): Promise<void> {
+  process.exit(7)
+}

@@ -1,0 +1,1 @@
+export { type EndingWorker, type PeerWatcher, failWhenWorkerEnds } from './worker-end.ts'

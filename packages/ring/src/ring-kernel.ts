@@ -1,0 +1,151 @@
+// The inner loops of ring ends, behind one interface: WebAssembly where the platform has multi-memory, else the typed-array twin.
+//
+// A kernel joins one private memory to one shared memory. `s` is always the private address of an end's state (state-layout.ts).
+
+import { assert } from '@guestyard/hvdef'
+import {
+  WASM_PAGE_SIZE,
+  type WasmMemory,
+  type WasmModule,
+  compileBase64,
+  wasm,
+} from '@guestyard/guestmem'
+import type { KernelCalls } from './kernel-calls.ts'
+import { RING_KERNEL_BASE64 } from './ring-kernel-module.ts'
+import { RingFault } from './ring-fault.ts'
+import { FAULT, STATE_BYTES } from './state-layout.ts'
+import { TypedKernel } from './typed-kernel.ts'
+
+/** Private address of the state that closed ends are left with: dead for ever. */
+export const DEAD_END = 0
+
+const ALLOCATION_UNIT = 64
+
+/** Which implementation to use; `wasm` falls back to `typed` where the platform cannot run it. */
+export type KernelKind = 'wasm' | 'typed'
+
+/** One private memory joined to one shared memory, with room for the ends that were planned. */
+export class RingKernel {
+  readonly kind: KernelKind
+  /** What was asked for, which the platform may not have. */
+  readonly requested: KernelKind
+  readonly calls: KernelCalls
+  /** Private memory: nobody else ever sees it. */
+  readonly u8: Uint8Array<ArrayBuffer>
+  readonly i32: Int32Array<ArrayBuffer>
+  /** Shared words, for Atomics. */
+  readonly sharedI32: Int32Array
+  #used = DEAD_END + STATE_BYTES
+
+  constructor(
+    kinds: { readonly kind: KernelKind; readonly requested: KernelKind },
+    calls: KernelCalls,
+    buffer: ArrayBuffer,
+    shared: ArrayBufferLike,
+  ) {
+    this.kind = kinds.kind
+    this.requested = kinds.requested
+    this.calls = calls
+    this.u8 = new Uint8Array(buffer)
+    this.i32 = new Int32Array(buffer)
+    this.sharedI32 = new Int32Array(shared)
+    this.i32[(DEAD_END + FAULT) >> 2] = RingFault.CLOSED
+  }
+
+  /** Private bytes for an end, aligned to a cache line and all zero. */
+  allocate(bytes: number): number {
+    const at = roundUp(this.#used, ALLOCATION_UNIT)
+    this.#used = at + bytes
+    assert(this.#used <= this.u8.length, 'A kernel has room for the ring ends it was made for.')
+    this.u8.fill(0, at, at + bytes)
+    return at
+  }
+
+  /** Private bytes that can be allocated after a `reset`. */
+  get capacity(): number {
+    return this.u8.length - roundUp(DEAD_END + STATE_BYTES, ALLOCATION_UNIT)
+  }
+
+  /** Takes back every allocation, for the next ring pair over the same shared memory. */
+  reset(): void {
+    this.#used = DEAD_END + STATE_BYTES
+  }
+}
+
+let compiled: WasmModule | undefined
+
+/** True when this platform runs the WebAssembly kernel: it has multi-memory, threads and SIMD. */
+export function hasWasmKernel(): boolean {
+  try {
+    compiled ??= compileBase64(RING_KERNEL_BASE64)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/**
+ * A kernel with `privateBytes` of private memory over `shared`: a shared WebAssembly memory, or any SharedArrayBuffer, which only the
+ * typed-array twin can use.
+ */
+export function createRingKernel(
+  shared: WasmMemory | SharedArrayBuffer,
+  privateBytes: number,
+  kind: KernelKind = 'wasm',
+): RingKernel {
+  if (shared instanceof SharedArrayBuffer) return createTypedKernel(shared, privateBytes, kind)
+  if (kind === 'typed' || !hasWasmKernel()) {
+    return createTypedKernel(shared.buffer, privateBytes, kind)
+  }
+  const pages = Math.ceil(kernelBytes(privateBytes) / WASM_PAGE_SIZE)
+  const privateMemory = new wasm.Memory({ initial: pages, maximum: pages })
+  const instance = new wasm.Instance(compiled!, { ring: { private: privateMemory, shared } })
+  const buffer = privateMemory.buffer
+  assert(buffer instanceof ArrayBuffer, 'Private memory is not shared.')
+  const exports = instance.exports as unknown as KernelCalls
+  return new RingKernel(
+    { kind: 'wasm', requested: kind },
+    plainCalls(exports),
+    buffer,
+    shared.buffer,
+  )
+}
+
+function createTypedKernel(
+  shared: ArrayBufferLike,
+  privateBytes: number,
+  requested: KernelKind,
+): RingKernel {
+  const buffer = new ArrayBuffer(roundUp(kernelBytes(privateBytes), 8))
+  const calls = new TypedKernel(buffer, shared)
+  return new RingKernel({ kind: 'typed', requested }, calls, buffer, shared)
+}
+
+/** The exports as an ordinary object, whose properties the compiler reads faster than those of an exports object. */
+function plainCalls(exports: KernelCalls): KernelCalls {
+  return {
+    write: exports.write,
+    send: exports.send,
+    writeEach: exports.writeEach,
+    writeBatch: exports.writeBatch,
+    reserve: exports.reserve,
+    publish: exports.publish,
+    room: exports.room,
+    block: exports.block,
+    receive: exports.receive,
+    peek: exports.peek,
+    consume: exports.consume,
+    release: exports.release,
+    spin: exports.spin,
+  }
+}
+
+/** Bytes of a private memory in which `allocations` can be made, with what the kernel keeps for itself. */
+function kernelBytes(allocations: number): number {
+  return roundUp(DEAD_END + STATE_BYTES, ALLOCATION_UNIT) + allocations
+}
+
+/** `bytes`, rounded up to a multiple of `unit`. */
+export function roundUp(bytes: number, unit: number): number {
+  return Math.ceil(bytes / unit) * unit
+}

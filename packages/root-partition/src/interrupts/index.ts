@@ -1,0 +1,1 @@
+export { InterruptRouter, PortIds, type BusInbox } from './route.ts'

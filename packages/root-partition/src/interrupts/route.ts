@@ -1,0 +1,191 @@
+// HOT (raise, receiveSignal)
+// Interrupt routing, which the root partition owns. Towards the root: each channel of each partition has an event port of
+// the root and a connection that its guest signals; what arrives goes to the channel's bus. Towards a guest: a channel's
+// flag on SINT 2 of the VP that the guest named.
+//
+//   guest ─ HvCallSignalEvent(connection) ─▶ port ─▶ SignalRoute ─▶ BusInbox.receiveSignal(relid)
+//   guest ─ HvCallPostMessage(1 or 4)     ─▶ port ─▶ BusInbox.receiveMessage
+//   VSP   ─ raise(partition, vp, relid)   ─▶ inbox of the VP: flag relid of SINT 2, vector when it was clear
+
+import {
+  HV_MESSAGE_TYPE_VMBUS,
+  HvStatus,
+  VMBUS_MESSAGE_CONNECTION_ID,
+  VMBUS_MESSAGE_CONNECTION_ID_V5,
+  VMBUS_SINT,
+  assert,
+  connectionId,
+  portId,
+  type ConnectionId,
+} from '@guestyard/hvdef'
+import {
+  ROOT_PARTITION_ID,
+  type Hypervisor,
+  type MessageHandler,
+  type Partition,
+  type SignalHandler,
+} from '@guestyard/hypervisor'
+
+/** The bus of one partition, as routes reach it. */
+export interface BusInbox {
+  readonly acceptsMessages: boolean
+  receiveMessage(payload: Uint8Array, length: number): boolean
+  receiveSignal(relid: number): void
+}
+
+/** Bits 11:0 the channel, 15:12 the SINT: opaque to guests, which replay what the offer says. */
+const SINT_SHIFT = 12
+/** Port ids of the root: 24 bits, the partition's number above the channel's. Ids are never given twice. */
+const MESSAGE_PORTS = [VMBUS_MESSAGE_CONNECTION_ID, VMBUS_MESSAGE_CONNECTION_ID_V5] as const
+
+/** Routes of one partition. Root thread only. */
+export class InterruptRouter {
+  readonly #hypervisor: Hypervisor
+  readonly #partition: Partition
+  readonly #portIds: PortIds
+  readonly #inbox: BusInbox
+  readonly #ports: Map<number, number>
+  readonly #messagePorts: number[]
+  /** Interrupts raised for the guest, and those that its SynIC would not take. */
+  raised: number
+  refused: number
+
+  constructor(hypervisor: Hypervisor, partition: Partition, portIds: PortIds, inbox: BusInbox) {
+    this.#hypervisor = hypervisor
+    this.#partition = partition
+    this.#portIds = portIds
+    this.#inbox = inbox
+    this.#ports = new Map()
+    this.#messagePorts = []
+    this.raised = 0
+    this.refused = 0
+    const messages = new MessageRoute(inbox)
+    for (const connection of MESSAGE_PORTS) this.#openMessagePort(connection, messages)
+  }
+
+  /** Makes the connection that the guest signals for this channel; returns its id. */
+  connectChannel(relid: number): ConnectionId {
+    const id = connectionId(relid | (VMBUS_SINT << SINT_SHIFT))
+    const port = this.#portIds.take()
+    const made = this.#hypervisor.createEventPort({
+      owner: ROOT_PARTITION_ID,
+      portId: portId(port),
+      connectionPartition: this.#partition.id,
+      flagCount: 1,
+      target: new SignalRoute(this.#inbox, relid),
+    })
+    assert(made === HvStatus.SUCCESS, 'A port with a fresh id can be made.')
+    const connected = this.#hypervisor.connectPort(this.#partition.id, id, portId(port))
+    assert(connected === HvStatus.SUCCESS, 'There is an event slot for each channel id.')
+    this.#ports.set(relid, port)
+    return id
+  }
+
+  /** The channel's connection is gone: signals on it get INVALID_CONNECTION_ID. */
+  disconnectChannel(relid: number): void {
+    const port = this.#ports.get(relid)
+    assert(port !== undefined, 'A channel is disconnected once.')
+    this.#ports.delete(relid)
+    const id = connectionId(relid | (VMBUS_SINT << SINT_SHIFT))
+    this.#hypervisor.disconnectPort(this.#partition.id, id)
+    this.#hypervisor.deletePort(ROOT_PARTITION_ID, portId(port))
+    this.#portIds.giveBack(port)
+  }
+
+  /** The channel's interrupt, for the VP that takes it. Returns an HvStatus. HOT. */
+  raise(vp: number, relid: number): HvStatus {
+    const status = this.#partition.signalEventToVp(vp, VMBUS_SINT, relid)
+    if (status === HvStatus.SUCCESS) this.raised += 1
+    else this.refused += 1
+    return status
+  }
+
+  /** A control message for SINT 2 of a VP. */
+  post(vp: number, payload: Uint8Array, length: number): HvStatus {
+    return this.#partition.postMessageToVp(
+      vp,
+      VMBUS_SINT,
+      HV_MESSAGE_TYPE_VMBUS,
+      payload,
+      length,
+      ROOT_PARTITION_ID,
+    )
+  }
+
+  /** The partition is about to be deleted: its ports go, and their ids are free. */
+  dispose(): void {
+    for (const relid of [...this.#ports.keys()]) this.disconnectChannel(relid)
+    for (const port of this.#messagePorts.splice(0)) {
+      this.#hypervisor.deletePort(ROOT_PARTITION_ID, portId(port))
+      this.#portIds.giveBack(port)
+    }
+  }
+
+  #openMessagePort(connection: number, target: MessageHandler): void {
+    const port = this.#portIds.take()
+    const made = this.#hypervisor.createMessagePort({
+      owner: ROOT_PARTITION_ID,
+      portId: portId(port),
+      connectionPartition: this.#partition.id,
+      target,
+    })
+    assert(made === HvStatus.SUCCESS, 'A new partition has message queues to spare.')
+    const connected = this.#hypervisor.connectPort(
+      this.#partition.id,
+      connectionId(connection),
+      portId(port),
+    )
+    assert(connected === HvStatus.SUCCESS, 'A new partition has no connections.')
+    this.#messagePorts.push(port)
+  }
+}
+
+/** Port ids that are free: 24 bits, the lowest first, taken back when a port goes. */
+export class PortIds {
+  readonly #free: number[] = []
+  #next = 1
+
+  take(): number {
+    const reused = this.#free.pop()
+    if (reused !== undefined) return reused
+    const id = this.#next
+    assert(id < 1 << 24, 'Port ids are bounded by partitions times channels.')
+    this.#next += 1
+    return id
+  }
+
+  giveBack(id: number): void {
+    this.#free.push(id)
+  }
+}
+
+class SignalRoute implements SignalHandler {
+  readonly #inbox: BusInbox
+  readonly #relid: number
+
+  constructor(inbox: BusInbox, relid: number) {
+    this.#inbox = inbox
+    this.#relid = relid
+  }
+
+  receiveSignal(_flag: number): void {
+    this.#inbox.receiveSignal(this.#relid)
+  }
+}
+
+class MessageRoute implements MessageHandler {
+  readonly #inbox: BusInbox
+
+  constructor(inbox: BusInbox) {
+    this.#inbox = inbox
+  }
+
+  canReceive(): boolean {
+    return this.#inbox.acceptsMessages
+  }
+
+  /** Messages of another type than VMBus's are nobody's: dropped, as on a host without a listener for them. */
+  receiveMessage(type: number, payload: Uint8Array, length: number): void {
+    if (type === HV_MESSAGE_TYPE_VMBUS) this.#inbox.receiveMessage(payload, length)
+  }
+}

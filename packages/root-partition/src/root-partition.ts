@@ -1,0 +1,246 @@
+// The root partition as one polled machine: the hypervisor's authority, and for every partition its routes, its bus and its
+// devices. It never waits; the worker's engine does.
+
+import { GuestMemory } from '@guestyard/guestmem'
+import { HvStatus, hvStatusName, partitionId } from '@guestyard/hvdef'
+import { Hypervisor, type Clock, type Partition, type Wake } from '@guestyard/hypervisor'
+import { RelayHub } from '@guestyard/load-device/vsp'
+import { VmbusServer, type VmbusServerEvent } from '@guestyard/vmbus/server'
+
+import { InterruptRouter, PortIds } from './interrupts/index.ts'
+import { offerDevices, type PartitionDevices } from './providers.ts'
+import { RootPolicy, Scheduler } from './scheduler/index.ts'
+import type {
+  CreatePartitionResult,
+  PartitionInspection,
+  PartitionSpec,
+  VpStart,
+} from './worker-protocol.ts'
+
+/** The two doorbells of one VP: made by whoever knows how threads wait. */
+export interface VpDoorbells {
+  /** Rung by the root. */
+  readonly vp: Wake
+  /** Buffers for the VP's thread: its own doorbell, and the root's doorbell for this VP. */
+  readonly vpBuffer: SharedArrayBuffer
+  readonly rootBuffer: SharedArrayBuffer
+}
+
+export interface RootPartitionOptions {
+  readonly clock: Clock
+  /** Start of that clock, for the guests' threads. */
+  readonly clockOriginMs: number
+  readonly logicalProcessors: number
+  /** Makes a VP's doorbells, and has the engine wait on the root's. */
+  readonly openDoorbells: () => VpDoorbells
+  readonly closeDoorbells: (doorbells: VpDoorbells) => void
+  /** Told of bus events by partition; cold path. */
+  readonly onBusEvent: (partitionId: number, event: VmbusServerEvent) => void
+  /** Told when a partition is gone. */
+  readonly onDeleted?: (partitionId: number) => void
+}
+
+interface Guest {
+  readonly name: string
+  readonly partition: Partition
+  readonly memory: GuestMemory
+  readonly router: InterruptRouter
+  readonly bus: VmbusServer
+  readonly devices: PartitionDevices
+  readonly doorbells: readonly VpDoorbells[]
+}
+
+/** Root thread only. */
+export class RootPartition {
+  readonly #options: RootPartitionOptions
+  readonly #hypervisor: Hypervisor
+  readonly #scheduler: Scheduler
+  readonly #hub: RelayHub
+  readonly #portIds: PortIds
+  readonly #guests: Map<number, Guest>
+  /** Replaced, never changed: a poll may delete partitions. */
+  #buses: readonly VmbusServer[]
+
+  constructor(options: RootPartitionOptions) {
+    this.#options = options
+    this.#hypervisor = new Hypervisor({ clock: options.clock })
+    this.#scheduler = new Scheduler(
+      new RootPolicy(options.logicalProcessors),
+      options.logicalProcessors,
+    )
+    this.#hub = new RelayHub()
+    this.#portIds = new PortIds()
+    this.#guests = new Map()
+    this.#buses = []
+  }
+
+  /** RAM, VPs, routes, a bus with its devices, and a grant for each VP. */
+  createPartition(spec: PartitionSpec): CreatePartitionResult {
+    const memory = allocate(spec.memoryBytes)
+    if (memory === null) {
+      return refused(HvStatus.INSUFFICIENT_MEMORY, `${spec.memoryBytes} bytes of RAM`)
+    }
+    const doorbells = Array.from({ length: spec.vpCount }, () => this.#options.openDoorbells())
+    let bus: VmbusServer | null = null
+    const created = this.#hypervisor.createPartition({
+      memory,
+      vpCount: spec.vpCount,
+      wakeVp: doorbells.map((pair) => pair.vp),
+      listener: { queueSpace: () => void bus?.poll(0) },
+    })
+    if (!created.ok) {
+      for (const pair of doorbells) this.#options.closeDoorbells(pair)
+      return refused(created.status, `partition "${spec.name}"`)
+    }
+    const guest = this.#assemble(spec, created.partition, memory, doorbells)
+    bus = guest.bus
+    this.#guests.set(created.partition.id, guest)
+    this.#buses = [...this.#buses, guest.bus]
+    this.#schedule(spec, created.partition)
+    return {
+      ok: true,
+      start: {
+        partitionId: created.partition.id,
+        clockOriginMs: this.#options.clockOriginMs,
+        memory: memory.memory,
+        vps: doorbells.map((pair, vp) => this.#vpStart(created.partition, vp, pair)),
+      },
+    }
+  }
+
+  /** Devices stop, ports go, RAM is forgotten. Unknown ids are ignored. */
+  deletePartition(id: number): void {
+    const guest = this.#guests.get(id)
+    if (guest === undefined) return
+    this.#guests.delete(id)
+    this.#buses = this.#buses.filter((bus) => bus !== guest.bus)
+    for (let vp = 0; vp < guest.doorbells.length; vp += 1) this.#scheduler.remove(id, vp)
+    guest.bus.reset()
+    guest.router.dispose()
+    this.#hypervisor.deletePartition(guest.partition.id)
+    for (const pair of guest.doorbells) this.#options.closeDoorbells(pair)
+    this.#options.onDeleted?.(id)
+  }
+
+  devicesOf(id: number): PartitionDevices | undefined {
+    return this.#guests.get(id)?.devices
+  }
+
+  ping(id: number): void {
+    if (this.#guests.has(id)) this.#hypervisor.ping(partitionId(id), 0)
+  }
+
+  answered(id: number): boolean {
+    return this.#guests.has(id) && this.#hypervisor.answered(partitionId(id), 0)
+  }
+
+  poll(budget: number): number {
+    let done = this.#hypervisor.poll(budget)
+    const buses = this.#buses
+    for (let i = 0; i < buses.length; i += 1) done += buses[i]!.poll(budget)
+    return done
+  }
+
+  arm(): boolean {
+    let work = false
+    const buses = this.#buses
+    for (let i = 0; i < buses.length; i += 1) work = buses[i]!.arm() || work
+    return this.#hypervisor.arm() || work
+  }
+
+  disarm(): void {
+    const buses = this.#buses
+    for (let i = 0; i < buses.length; i += 1) buses[i]!.disarm()
+    this.#hypervisor.disarm()
+  }
+
+  inspect(): {
+    readonly partitions: readonly PartitionInspection[]
+    readonly hypervisor: unknown
+    readonly scheduler: unknown
+  } {
+    return {
+      partitions: [...this.#guests.values()].map(inspectGuest),
+      hypervisor: this.#hypervisor.inspect(),
+      scheduler: this.#scheduler.inspect(),
+    }
+  }
+
+  #assemble(
+    spec: PartitionSpec,
+    partition: Partition,
+    memory: GuestMemory,
+    doorbells: readonly VpDoorbells[],
+  ): Guest {
+    // Router and bus need each other: routes lead to the bus, the bus raises interrupts by the routes.
+    const inbox = { bus: null as VmbusServer | null }
+    const router = new InterruptRouter(this.#hypervisor, partition, this.#portIds, {
+      get acceptsMessages() {
+        return inbox.bus!.acceptsMessages
+      },
+      receiveMessage: (payload, length) => inbox.bus!.receiveMessage(payload, length),
+      receiveSignal: (relid) => inbox.bus!.receiveSignal(relid),
+    })
+    const bus = new VmbusServer({
+      transport: {
+        memory,
+        vpCount: spec.vpCount,
+        postMessage: (vp, payload, length) => router.post(vp, payload, length),
+        signalChannel: (vp, relid) => router.raise(vp, relid),
+        connectChannel: (relid) => router.connectChannel(relid),
+        disconnectChannel: (relid) => router.disconnectChannel(relid),
+      },
+      onEvent: (event) => this.#options.onBusEvent(partition.id, event),
+    })
+    inbox.bus = bus
+    const devices = offerDevices(bus, this.#hub)
+    return { name: spec.name, partition, memory, router, bus, devices, doorbells }
+  }
+
+  #schedule(spec: PartitionSpec, partition: Partition): void {
+    for (let vp = 0; vp < spec.vpCount; vp += 1) {
+      this.#scheduler.add(
+        { partitionId: partition.id, vpIndex: vp, weight: spec.weight },
+        {
+          grant: (lp) => void this.#hypervisor.grant(partition.id, vp, lp),
+          revoke: () => void this.#hypervisor.revokeGrant(partition.id, vp),
+        },
+      )
+    }
+  }
+
+  #vpStart(partition: Partition, vp: number, pair: VpDoorbells): VpStart {
+    const handles = partition.handlesFor(vp)
+    if (handles === undefined) throw new Error('a partition has handles for each of its VPs')
+    return { handles, doorbell: pair.vpBuffer, rootDoorbell: pair.rootBuffer }
+  }
+}
+
+/** RAM, or null when the platform cannot reserve it. */
+function allocate(sizeBytes: number): GuestMemory | null {
+  try {
+    return GuestMemory.create({ sizeBytes })
+  } catch (error) {
+    if (error instanceof RangeError) return null
+    throw error
+  }
+}
+
+function refused(status: HvStatus, what: string): CreatePartitionResult {
+  return { ok: false, status, reason: `${what}: ${hvStatusName(status)}` }
+}
+
+function inspectGuest(guest: Guest): PartitionInspection {
+  return {
+    partitionId: guest.partition.id,
+    name: guest.name,
+    memoryBytes: guest.memory.sizeBytes,
+    vmbus: guest.bus.inspect(),
+    interrupts: { raised: guest.router.raised, refused: guest.router.refused },
+    devices: {
+      keyboard: guest.devices.keyboard.inspect(),
+      mouse: guest.devices.mouse.inspect(),
+      load: guest.devices.load.inspect(),
+    },
+  }
+}

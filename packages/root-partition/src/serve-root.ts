@@ -1,0 +1,69 @@
+// Node's side of the root partition: it makes the doorbells, runs the engine and serves the control port.
+
+import process from 'node:process'
+import { DoorbellSet, MonotonicClock, ThreadEngine } from '@guestyard/engine'
+import { createPortLogger } from '@guestyard/engine/node'
+import { Doorbell } from '@guestyard/ring'
+
+import { BusLog } from './bus-log.ts'
+import { RootPartition, type VpDoorbells } from './root-partition.ts'
+import { servePort } from './services.ts'
+import type { RootWorkerData } from './worker-protocol.ts'
+
+/** A VP's doorbells with the root's end of them. */
+interface OpenDoorbells extends VpDoorbells {
+  readonly root: Doorbell
+}
+
+/** Runs the root partition on this thread, for as long as the thread lives. */
+export function serveRoot(data: RootWorkerData): void {
+  const log = createPortLogger(data.logPort, data.logLevel, { component: 'root-partition' })
+  const clockOriginMs = MonotonicClock.originOfThisMoment()
+  const clock = new MonotonicClock({ originMs: clockOriginMs })
+  const doorbells = new DoorbellSet()
+  const busLog = new BusLog(log, clock)
+
+  const root = new RootPartition({
+    clock,
+    clockOriginMs,
+    logicalProcessors: data.logicalProcessors,
+    openDoorbells(): OpenDoorbells {
+      const vp = Doorbell.create()
+      const own = Doorbell.create()
+      doorbells.add(own)
+      return { vp, root: own, vpBuffer: shared(vp), rootBuffer: shared(own) }
+    },
+    closeDoorbells(pair) {
+      doorbells.remove((pair as OpenDoorbells).root)
+    },
+    onBusEvent: (partitionId, event) => busLog.write(partitionId, event),
+    onDeleted: (partitionId) => busLog.forget(partitionId),
+  })
+
+  const engine = new ThreadEngine({
+    machine: root,
+    doorbells,
+    clock,
+    strategy: data.strategy,
+    spinMicroseconds: data.spinMicroseconds,
+  })
+
+  servePort(data.controlPort, root, {
+    engine: () => ({ ...engine.stats }),
+    cpuMicroseconds,
+    changed: () => engine.wake(),
+  })
+  // A machine that throws is a bug of ours: the rejection ends this worker, and management says so for every VM.
+  void engine.run()
+}
+
+function shared(doorbell: Doorbell): SharedArrayBuffer {
+  return doorbell.words.buffer as SharedArrayBuffer
+}
+
+/** CPU time of this thread. 0 where the runtime can't tell (before Node 23.9). */
+function cpuMicroseconds(): number {
+  if (typeof process.threadCpuUsage !== 'function') return 0
+  const { user, system } = process.threadCpuUsage()
+  return user + system
+}

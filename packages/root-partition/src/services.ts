@@ -1,0 +1,93 @@
+// What the root answers on one control port. Each VM's worker process has a port of its own, and what it created
+// through it lives as long as the port: when the process dies, its partition goes with it.
+
+import { expose } from 'comlink'
+import type { MessagePort } from 'node:worker_threads'
+
+import type { RootPartition } from './root-partition.ts'
+import type {
+  CreatePartitionResult,
+  PartitionSpec,
+  RootInspection,
+  RootServices,
+} from './worker-protocol.ts'
+
+/** What only the worker knows, for `inspect()`. */
+export interface WorkerFigures {
+  engine(): unknown
+  cpuMicroseconds(): number
+  /** A call made work that no doorbell announces: the engine must poll. */
+  changed(): void
+}
+
+class PortServices implements RootServices {
+  readonly #root: RootPartition
+  readonly #figures: WorkerFigures
+  readonly #created: Set<number>
+
+  constructor(root: RootPartition, figures: WorkerFigures) {
+    this.#root = root
+    this.#figures = figures
+    this.#created = new Set()
+  }
+
+  createPartition(spec: PartitionSpec): CreatePartitionResult {
+    const result = this.#root.createPartition(spec)
+    if (result.ok) this.#created.add(result.start.partitionId)
+    return result
+  }
+
+  deletePartition(partitionId: number): void {
+    // A worker process may only end what it started: one VM's can't reach its neighbour.
+    if (!this.#created.delete(partitionId)) return
+    this.#root.deletePartition(partitionId)
+    this.#figures.changed()
+  }
+
+  ping(partitionId: number): void {
+    this.#root.ping(partitionId)
+  }
+
+  answered(partitionId: number): boolean {
+    return this.#root.answered(partitionId)
+  }
+
+  pressKey(partitionId: number, makeCode: number, flags: number): boolean {
+    const taken = this.#root.devicesOf(partitionId)?.keyboard.pressKey(makeCode, flags) ?? false
+    this.#figures.changed()
+    return taken
+  }
+
+  moveMouse(partitionId: number, x: number, y: number, buttons: number, wheel: number): boolean {
+    const mouse = this.#root.devicesOf(partitionId)?.mouse
+    const taken = mouse?.moveTo(x, y, buttons, wheel) ?? false
+    this.#figures.changed()
+    return taken
+  }
+
+  inspect(): RootInspection {
+    return {
+      ...this.#root.inspect(),
+      engine: this.#figures.engine(),
+      cpuMicroseconds: this.#figures.cpuMicroseconds(),
+    }
+  }
+
+  attach(port: MessagePort): void {
+    servePort(port, this.#root, this.#figures)
+  }
+
+  /** The port closed: whoever was behind it is gone. */
+  dispose(): void {
+    for (const partitionId of this.#created) this.#root.deletePartition(partitionId)
+    this.#created.clear()
+    this.#figures.changed()
+  }
+}
+
+/** Serves `RootServices` on a port until it closes. */
+export function servePort(port: MessagePort, root: RootPartition, figures: WorkerFigures): void {
+  const services = new PortServices(root, figures)
+  expose(services, port)
+  port.on('close', () => services.dispose())
+}

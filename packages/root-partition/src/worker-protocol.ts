@@ -1,0 +1,90 @@
+// What the root's worker answers over Comlink. Control only: nothing here carries data-path traffic, so every
+// call may be slow and every argument is plain, structured-cloneable data.
+
+import type { LogLevel } from '@guestyard/engine/node'
+import type { WasmMemory } from '@guestyard/guestmem'
+import type { VpHandles } from '@guestyard/hypervisor'
+import type { MessagePort } from 'node:worker_threads'
+
+/** How the root waits when nothing is left to do; see `@guestyard/engine`. */
+export type RootWaitStrategy = 'event-loop' | 'busy'
+
+/** `workerData` of the root's worker. */
+export interface RootWorkerData {
+  readonly controlPort: MessagePort
+  readonly logPort: MessagePort
+  readonly logLevel: LogLevel
+  /** Logical processors the scheduler hands out; 1 or more. */
+  readonly logicalProcessors: number
+  readonly strategy: RootWaitStrategy
+  /** How long the root polls with nothing to do before it sleeps, in microseconds. */
+  readonly spinMicroseconds: number
+}
+
+/** What a VM's worker process asks the root for when its VM starts. */
+export interface PartitionSpec {
+  /** For logs and `inspect()`; not seen by the guest. */
+  readonly name: string
+  /** RAM in bytes; a positive multiple of 64 KiB. */
+  readonly memoryBytes: number
+  /** Virtual processors; 1 or more. */
+  readonly vpCount: number
+  /** Share of a logical processor under contention, 1..10000; 100 is the default of the hypervisor. */
+  readonly weight: number
+}
+
+/** What the guest's thread is given: its own RAM and the hypervisor's pages made for it, nothing else. */
+export interface PartitionStart {
+  readonly partitionId: number
+  /** When the machine started, as `MonotonicClock` counts it: all threads of a machine share it. */
+  readonly clockOriginMs: number
+  readonly memory: WasmMemory
+  readonly vps: readonly VpStart[]
+}
+
+export interface VpStart {
+  readonly handles: VpHandles
+  /** Rung by the root, waited on by the VP's thread. */
+  readonly doorbell: SharedArrayBuffer
+  /** Rung by the VP's thread, waited on by the root. One a VP: two guests never share a buffer. */
+  readonly rootDoorbell: SharedArrayBuffer
+}
+
+export type CreatePartitionResult =
+  | { readonly ok: true; readonly start: PartitionStart }
+  | { readonly ok: false; readonly status: number; readonly reason: string }
+
+/** Served by the root worker on each attached port. */
+export interface RootServices {
+  createPartition(spec: PartitionSpec): CreatePartitionResult
+  /** Revokes the partition's channels, deletes its ports and forgets its RAM. Unknown ids are ignored. */
+  deletePartition(partitionId: number): void
+  /** Asks VP 0 to show that it still polls; `answered` tells whether it has since. */
+  ping(partitionId: number): void
+  answered(partitionId: number): boolean
+  /** A key for the synthetic keyboard: set-1 make code, flags as `KeyFlags` of `@guestyard/input`. */
+  pressKey(partitionId: number, makeCode: number, flags: number): boolean
+  /** Absolute mouse position 0..32767, buttons bit mask (1 left, 2 right, 4 middle), wheel steps. */
+  moveMouse(partitionId: number, x: number, y: number, buttons: number, wheel: number): boolean
+  inspect(): RootInspection
+  /** Serves the same calls on another port (a VM's worker process has its own). */
+  attach(port: MessagePort): void
+}
+
+export interface PartitionInspection {
+  readonly partitionId: number
+  readonly name: string
+  readonly memoryBytes: number
+  readonly vmbus: unknown
+  readonly interrupts: { readonly raised: number; readonly refused: number }
+  readonly devices: Readonly<Record<string, unknown>>
+}
+
+export interface RootInspection {
+  readonly partitions: readonly PartitionInspection[]
+  readonly hypervisor: unknown
+  readonly scheduler: unknown
+  readonly engine: unknown
+  /** CPU time of the root's thread since it started, in microseconds. */
+  readonly cpuMicroseconds: number
+}

@@ -1,0 +1,23 @@
+import { expect, test } from 'vitest'
+
+import { BUS_LINES_PER_SECOND, BusLog } from '../src/bus-log.ts'
+
+const event = { is: 'guest-error', error: 'malformed', messageType: 5 } as const
+
+test('a guest that causes more lines than its allowance is cut off, and the next second says how many', () => {
+  const lines: { dropped?: number }[] = []
+  const clock = { nowMs: 0 }
+  const write = (fields: object): void => void lines.push(fields)
+  const log = new BusLog({ debug: write, warn: write, error: write }, clock)
+  for (let i = 0; i < BUS_LINES_PER_SECOND + 90; i += 1) log.write(2, event)
+  expect(lines.length).toBe(BUS_LINES_PER_SECOND)
+
+  log.write(3, event)
+  expect(lines.length).toBe(BUS_LINES_PER_SECOND + 1)
+
+  clock.nowMs = 1_000
+  log.write(2, event)
+  expect(lines.at(-1)?.dropped).toBe(90)
+  log.write(2, event)
+  expect(lines.at(-1)?.dropped).toBeUndefined()
+})

@@ -1,0 +1,50 @@
+/** Reads a scenario file: imports it, and checks what it exports. */
+
+import { statSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { pathToFileURL } from 'node:url'
+
+import { InputError } from './input-error.ts'
+import { planScenario } from './plan.ts'
+import type { ScenarioPlan } from './plan.ts'
+import { show } from './quantity.ts'
+import type { Scenario } from './scenario.ts'
+
+const SCENARIO_FILE = /\.[cm]?[jt]s$/
+
+/**
+ * The plan of the scenario in a file (TypeScript or JavaScript, default export). Throws `InputError`
+ * with one line that names the file and the field; starts nothing.
+ */
+export async function loadScenario(path: string): Promise<ScenarioPlan> {
+  const file = resolve(path)
+  const status = statSync(file, { throwIfNoEntry: false })
+  if (status === undefined) throw new InputError(path, 'no such file')
+  if (!status.isFile()) throw new InputError(path, 'is not a file')
+  if (!SCENARIO_FILE.test(file)) {
+    throw new InputError(path, 'is not a scenario file: expected .ts, .mts, .js or .mjs')
+  }
+  const fileUrl = pathToFileURL(file).href
+  const module = await importScenario(path, fileUrl)
+  if (!('default' in module)) {
+    throw new InputError(path, 'has no default export: write export default defineScenario({ … })')
+  }
+  const scenario = module['default']
+  if (typeof scenario !== 'object' || scenario === null) {
+    throw new InputError(
+      path,
+      `its default export is ${show(scenario)}, expected defineScenario({ … })`,
+    )
+  }
+  // The plan's own checks decide whether it is one.
+  return planScenario(scenario as Scenario, { where: path, fileUrl })
+}
+
+async function importScenario(path: string, fileUrl: string): Promise<Record<string, unknown>> {
+  try {
+    return (await import(fileUrl)) as Record<string, unknown>
+  } catch (error) {
+    const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
+    throw new InputError(path, `cannot be loaded: ${what}`)
+  }
+}

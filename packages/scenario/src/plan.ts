@@ -1,0 +1,209 @@
+/**
+ * From what a scenario file says to what the runner does: everything checked, nothing started.
+ * The first thing that is wrong becomes one `InputError` naming the field.
+ */
+
+import { existsSync } from 'node:fs'
+import { fileURLToPath, pathToFileURL } from 'node:url'
+
+import { MEMORY_GRANULE_BYTES, MEMORY_MAX_BYTES, MEMORY_MIN_BYTES } from '@guestyard/management'
+import * as v from 'valibot'
+
+import { InputError } from './input-error.ts'
+import { formatBytes, parseByteSize, show } from './quantity.ts'
+import type { Scenario, ScenarioDefinition, VmDefinition } from './scenario.ts'
+
+/** A machine to make, all of it checked. */
+export interface VmPlan {
+  readonly name: string
+  readonly memoryBytes: number
+  /** The guest program; `null`: the guest boots and takes load. */
+  readonly program: URL | null
+  readonly args: unknown
+  readonly weight: number
+  readonly placement: 'contiguous' | 'scattered'
+}
+
+/** A scenario that can be run. */
+export interface ScenarioPlan {
+  readonly name: string
+  /** The file it came from, as a URL; `undefined` when it was made in a program. */
+  readonly fileUrl: string | undefined
+  readonly logicalProcessors: number | undefined
+  readonly vms: readonly VmPlan[]
+  readonly run: Scenario['run']
+}
+
+const VM_COUNT_MAX = 256
+const LOGICAL_PROCESSORS_MAX = 64
+const WEIGHT_DEFAULT = 100
+const WEIGHT_MAX = 10_000
+
+const wholeNumber = (from: number, to: number, what: string) => {
+  const message = (issue: { readonly input: unknown }): string =>
+    `expected ${what}, a whole number from ${from} to ${to}, got ${show(issue.input)}`
+  return v.pipe(
+    v.number(message),
+    v.integer(message),
+    v.minValue(from, message),
+    v.maxValue(to, message),
+  )
+}
+
+const memorySchema = v.pipe(
+  v.unknown(),
+  v.rawTransform<unknown, number>(({ dataset, addIssue, NEVER }) => {
+    const size = parseByteSize(dataset.value)
+    if (!size.ok) {
+      addIssue({ message: size.problem })
+      return NEVER
+    }
+    const problem = memoryProblem(size.value, show(dataset.value))
+    if (problem === undefined) return size.value
+    addIssue({ message: problem })
+    return NEVER
+  }),
+)
+
+const vmSchema = v.strictObject(
+  {
+    memory: memorySchema,
+    guest: v.optional(
+      v.union(
+        [v.pipe(v.string(), v.nonEmpty()), v.instance(URL)],
+        (issue) => `expected the path of a guest program, got ${show(issue.input)}`,
+      ),
+    ),
+    args: v.optional(v.unknown()),
+    weight: v.optional(wholeNumber(1, WEIGHT_MAX, 'a weight'), WEIGHT_DEFAULT),
+    placement: v.optional(
+      v.picklist(
+        ['contiguous', 'scattered'],
+        (issue) => `expected 'contiguous' or 'scattered', got ${show(issue.input)}`,
+      ),
+      'contiguous',
+    ),
+  },
+  'expected an object with memory, guest, args, weight, placement',
+)
+
+const hostSchema = v.strictObject(
+  { logicalProcessors: v.optional(wholeNumber(1, LOGICAL_PROCESSORS_MAX, 'a count')) },
+  'expected an object with logicalProcessors',
+)
+
+const scenarioSchema = v.strictObject(
+  {
+    name: v.optional(
+      v.pipe(v.string('expected text'), v.nonEmpty('expected text that is not empty')),
+    ),
+    host: v.optional(hostSchema),
+    vms: v.record(v.string(), vmSchema, 'expected an object of virtual machines'),
+    run: v.custom<Scenario['run']>(
+      (input) => typeof input === 'function',
+      (issue) => `expected a function, got ${show(issue.input)}`,
+    ),
+  },
+  'expected a scenario: an object with vms and run',
+)
+
+/**
+ * Checks a scenario. `where` stands before the field in errors (the file's path); guest paths are
+ * relative to `fileUrl` (to the working directory when it is left out).
+ */
+export function planScenario<Vms extends Record<string, VmDefinition>>(
+  definition: ScenarioDefinition<Vms>,
+  options: { readonly where?: string; readonly fileUrl?: string } = {},
+): ScenarioPlan {
+  const where = options.where === undefined ? '' : `${options.where}: `
+  const parsed = v.safeParse(scenarioSchema, definition, { abortEarly: true })
+  if (!parsed.success) throw asInputError(parsed.issues[0], where)
+
+  const { name, host, vms, run } = parsed.output
+  const names = Object.keys(vms)
+  if (names.length === 0) {
+    throw new InputError(`${where}vms`, 'expected at least one virtual machine')
+  }
+  if (names.length > VM_COUNT_MAX) {
+    throw new InputError(`${where}vms`, `${names.length} virtual machines, at most ${VM_COUNT_MAX}`)
+  }
+  const base = options.fileUrl ?? pathToFileURL(`${process.cwd()}/`).href
+  return {
+    name: name ?? (options.fileUrl === undefined ? 'scenario' : fileStem(options.fileUrl)),
+    fileUrl: options.fileUrl,
+    logicalProcessors: host?.logicalProcessors,
+    vms: Object.entries(vms).map(([vmName, vm]) => ({
+      name: checkedName(vmName, where),
+      memoryBytes: vm.memory,
+      program: guestProgram(vm.guest, base, `${where}vms.${vmName}.guest`),
+      args: checkedArgs(vm.args, `${where}vms.${vmName}.args`),
+      weight: vm.weight,
+      placement: vm.placement,
+    })),
+    run,
+  }
+}
+
+function memoryProblem(bytes: number, written: string): string | undefined {
+  if (bytes < MEMORY_MIN_BYTES) {
+    return `${written} is too small: at least ${formatBytes(MEMORY_MIN_BYTES)}`
+  }
+  if (bytes > MEMORY_MAX_BYTES) {
+    return `${written} is too large: at most 4 GiB less 64 KiB`
+  }
+  if (bytes % MEMORY_GRANULE_BYTES !== 0) {
+    return `${written} is not a multiple of ${formatBytes(MEMORY_GRANULE_BYTES)}`
+  }
+  return undefined
+}
+
+function asInputError(issue: v.BaseIssue<unknown>, where: string): InputError {
+  const path = v.getDotPath(issue) ?? ''
+  const field = where === '' && path === '' ? 'scenario' : `${where}${path}`.replace(/: $/, '')
+  if (issue.type === 'strict_object' && issue.expected === 'never') {
+    return new InputError(field, `unknown field (known: ${knownFields(path)})`)
+  }
+  if (issue.type === 'strict_object' && issue.received === 'undefined' && path !== '') {
+    return new InputError(field, 'is missing')
+  }
+  return new InputError(field, issue.message)
+}
+
+function knownFields(path: string): string {
+  if (path.startsWith('vms.')) return Object.keys(vmSchema.entries).join(', ')
+  if (path.startsWith('host.')) return Object.keys(hostSchema.entries).join(', ')
+  return Object.keys(scenarioSchema.entries).join(', ')
+}
+
+function checkedName(name: string, where: string): string {
+  if (name === 'all') {
+    throw new InputError(`${where}vms.all`, "the name 'all' stands for every machine")
+  }
+  if (/^[A-Za-z][A-Za-z0-9_-]{0,62}$/.test(name)) return name
+  throw new InputError(
+    `${where}vms.${show(name)}`,
+    'a name is a letter, then letters, digits, - or _, at most 63 in all',
+  )
+}
+
+function guestProgram(guest: string | URL | undefined, base: string, where: string): URL | null {
+  if (guest === undefined) return null
+  const url = new URL(guest, base)
+  if (url.protocol !== 'file:') throw new InputError(where, `expected a file, got ${url.protocol}`)
+  if (!existsSync(url)) throw new InputError(where, `no file ${fileURLToPath(url)}`)
+  return url
+}
+
+/** Arguments cross to the guest's thread by structured clone; what cannot is better known now. */
+function checkedArgs(args: unknown, where: string): unknown {
+  try {
+    return structuredClone(args)
+  } catch (error) {
+    const why = error instanceof Error ? `: ${error.message}` : ''
+    throw new InputError(where, `is not plain data${why}`)
+  }
+}
+
+function fileStem(fileUrl: string): string {
+  return fileUrl.slice(fileUrl.lastIndexOf('/') + 1).replace(/\.[^.]+$/, '')
+}

@@ -1,0 +1,59 @@
+/** What a scenario file says: the words people write, before anything is checked. */
+
+import type { Expect } from './expect.ts'
+import type { LoadGenerator } from './load/load-generator.ts'
+import type { VmGroup, VmHandle } from './vm-handle.ts'
+
+/** A virtual machine of a scenario. */
+export interface VmDefinition {
+  /** RAM: `'64 MiB'` or a number of bytes; a multiple of 64 KiB. */
+  readonly memory: string | number
+  /** The guest program, relative to the scenario file; without one the guest waits and takes load. */
+  readonly guest?: string | URL
+  /** Plain data for the guest program: `guest.args` there. */
+  readonly args?: unknown
+  /** Share of the processors beside other machines: 1..10000, 100 when left out. */
+  readonly weight?: number
+  /** How the guest chooses the pages of its rings: `contiguous` (the default) or `scattered`. */
+  readonly placement?: 'contiguous' | 'scattered'
+}
+
+/** What `run` is given. */
+export interface ScenarioContext<Names extends string = string> {
+  /** The machines by name, and `all` of them. */
+  readonly vms: { readonly [Name in Names]: VmHandle } & { readonly all: VmGroup }
+  /** The load generator. */
+  readonly load: LoadGenerator
+  /** Collects checks; a failed one makes the run fail, and does not stop it. */
+  readonly expect: Expect
+  /** A line for the reader and the report. */
+  readonly log: (text: string) => void
+  /** Aborts when the run is interrupted. */
+  readonly signal: AbortSignal
+}
+
+/** A whole scenario; see {@link defineScenario}. */
+export interface ScenarioDefinition<Vms extends Record<string, VmDefinition>> {
+  /** What the report calls it; the file's name when left out. */
+  readonly name?: string
+  readonly host?: {
+    /** Logical processors the host schedules virtual processors on: 1..256. */
+    readonly logicalProcessors?: number
+  }
+  readonly vms: Vms
+  /** What happens. The machines start beside it: wait for `vms.all.started()`. */
+  readonly run: (context: ScenarioContext<Extract<keyof Vms, string>>) => Promise<void> | void
+}
+
+/** Any scenario, its machines' names forgotten. */
+export type Scenario = ScenarioDefinition<Record<string, VmDefinition>>
+
+/**
+ * Types a scenario: the names in `vms` are the names that `run` finds. It checks nothing by itself;
+ * `loadScenario` and `planScenario` do, and name the field that is wrong.
+ */
+export function defineScenario<const Vms extends Record<string, VmDefinition>>(
+  definition: ScenarioDefinition<Vms>,
+): ScenarioDefinition<Vms> {
+  return definition
+}

@@ -1,0 +1,174 @@
+/**
+ * The machines as a scenario sees them. A machine that failed without the scenario ever looking
+ * (awaiting its start or its exit) makes the run fail: nothing dies unnoticed.
+ */
+
+import type { Host, HostOptions, Vm, VmExit, VmState } from '@guestyard/management'
+import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
+
+import type { LoadTarget } from './load/load-generator.ts'
+
+/** What a scenario needs of a machine; `Vm` of management has it. */
+export type ScenarioVm = Pick<
+  Vm,
+  | 'name'
+  | 'state'
+  | 'lastExit'
+  | 'exit'
+  | 'start'
+  | 'stop'
+  | 'turnOff'
+  | 'programEnded'
+  | 'runLoad'
+  | 'call'
+  | 'takeReports'
+  | 'inspectGuest'
+  | 'pressKey'
+  | 'moveMouse'
+>
+
+/** What a scenario needs of a host; `Host` of management has it. */
+export interface ScenarioHost {
+  createVm(options: Parameters<Host['createVm']>[0]): ScenarioVm
+  inspect(): ReturnType<Host['inspect']>
+  close(graceMs?: number): Promise<void>
+}
+
+/** `startHost` of management, or a fake of it. */
+export type StartHost = (options: HostOptions) => Promise<ScenarioHost>
+
+/** What a machine says once it is up. */
+export type BootReport = Awaited<ReturnType<ScenarioVm['start']>>
+
+/** A machine in a scenario's `run`. */
+export interface VmHandle extends LoadTarget {
+  readonly name: string
+  readonly state: VmState
+  /** Resolves when its bus is up and its program runs; rejects when it could not start. */
+  started(): Promise<BootReport>
+  /** Resolves with the reason when it has ended. */
+  readonly exit: Promise<VmExit>
+  /** Starts it again after it ended. */
+  restart(): Promise<BootReport>
+  /** Asks it to shut down, and ends it when it does not. */
+  stop(): Promise<void>
+  /** Ends it at once. */
+  turnOff(): Promise<void>
+  /** Calls a function that its program exposed; plain data both ways. */
+  call(name: string, data?: unknown): Promise<unknown>
+  /** Resolves when its program has returned; rejects with what it threw. */
+  programEnded(): Promise<void>
+  /** What its program reported since the last call. */
+  takeReports(): Promise<unknown[]>
+  runLoad(spec: LoadSpec): Promise<LoadResult>
+  /** The guest's own counters. */
+  inspect(): Promise<unknown>
+  /** Set-1 make code; false when its keyboard can't take it now. */
+  pressKey(makeCode: number, flags?: number): Promise<boolean>
+  /** Absolute position 0..32767; false when its mouse can't take it now. */
+  moveMouse(x: number, y: number, buttons?: number, wheel?: number): Promise<boolean>
+}
+
+/** All machines of a scenario; also a list of them. */
+export interface VmGroup extends Iterable<VmHandle> {
+  readonly list: readonly VmHandle[]
+  /** Resolves when every machine is up. */
+  started(): Promise<readonly BootReport[]>
+  /** Resolves with every machine's reason when all have ended. */
+  exited(): Promise<readonly VmExit[]>
+  stop(): Promise<void>
+}
+
+/** A handle and what the runner keeps about it. */
+export interface TrackedVm {
+  readonly handle: VmHandle
+  readonly vm: ScenarioVm
+  /** Milliseconds from asked to running; `null` while it is not. */
+  readonly startMs: () => number | null
+  /** One line when it failed and the scenario never looked. */
+  readonly unnoticedFailure: () => string | undefined
+}
+
+/** Starts a machine and wraps it; a failure to start is kept for whoever awaits `started()`. */
+export function trackVm(vm: ScenarioVm, nowMs: () => number = () => performance.now()): TrackedVm {
+  let noticed = false
+  let startMs: number | null = null
+  const start = async (): Promise<BootReport> => {
+    const from = nowMs()
+    const report = await vm.start()
+    startMs = nowMs() - from
+    return report
+  }
+  let starting = start()
+  let startFailure: string | undefined
+  const keepFailure = (): void => {
+    starting.catch((error: unknown) => {
+      startFailure = error instanceof Error ? error.message : String(error)
+    })
+  }
+  keepFailure()
+  const handle: VmHandle = {
+    name: vm.name,
+    get state() {
+      return vm.state
+    },
+    get exit() {
+      noticed = true
+      return starting.then(
+        () => vm.exit,
+        () => vm.exit,
+      )
+    },
+    started() {
+      noticed ||= startFailure !== undefined
+      return starting.catch((error: unknown) => {
+        noticed = true
+        throw error
+      })
+    },
+    restart() {
+      startFailure = undefined
+      starting = start()
+      keepFailure()
+      return starting
+    },
+    stop: () => vm.stop(),
+    turnOff: () => vm.turnOff(),
+    call: (name, data) => vm.call(name, data),
+    programEnded: () => vm.programEnded(),
+    takeReports: () => vm.takeReports(),
+    runLoad: (spec) => vm.runLoad(spec),
+    inspect: () => vm.inspectGuest(),
+    pressKey: (makeCode, flags) => vm.pressKey(makeCode, flags),
+    moveMouse: (x, y, buttons, wheel) => vm.moveMouse(x, y, buttons, wheel),
+  }
+  return {
+    handle,
+    vm,
+    startMs: () => startMs,
+    unnoticedFailure() {
+      if (noticed) return undefined
+      if (vm.state === 'failed') return vm.lastExit === null ? 'failed' : describeExit(vm.lastExit)
+      return startFailure
+    },
+  }
+}
+
+/** The machines as a group. */
+export function groupOf(handles: readonly VmHandle[]): VmGroup {
+  return {
+    list: handles,
+    [Symbol.iterator]: () => handles[Symbol.iterator](),
+    started: () => Promise.all(handles.map((handle) => handle.started())),
+    exited: () => Promise.all(handles.map((handle) => handle.exit)),
+    async stop() {
+      await Promise.all(handles.map((handle) => handle.stop()))
+    },
+  }
+}
+
+/** A machine's end on one line. */
+export function describeExit(exit: VmExit): string {
+  const detail = exit.detail.split('\n', 1)[0] ?? ''
+  return detail === '' ? exit.reason : `${exit.reason}: ${detail}`
+}

@@ -1,0 +1,148 @@
+import { describe, expect, test } from 'vitest'
+
+import { defineScenario, InputError, planScenario } from '../src/index.ts'
+import type { Scenario } from '../src/index.ts'
+
+const run = (): void => undefined
+const vms = { db: { memory: '64 MiB' } }
+
+function refusal(scenario: unknown): string {
+  try {
+    planScenario(scenario as Scenario, { where: 'x.ts' })
+  } catch (error) {
+    expect(error).toBeInstanceOf(InputError)
+    return (error as Error).message
+  }
+  throw new Error('the scenario was taken')
+}
+
+describe('what a scenario may not say is refused with the field and the reason', () => {
+  const none = new URL('none.ts', `file://${process.cwd()}/`).pathname
+  const cases: readonly (readonly [unknown, string])[] = [
+    [{ run }, 'x.ts: vms: is missing'],
+    [{ vms }, 'x.ts: run: is missing'],
+    [{ vms, run: 'later' }, "x.ts: run: expected a function, got 'later'"],
+    [{ vms: [], run }, 'x.ts: vms: expected at least one virtual machine'],
+    [{ vms: {}, run }, 'x.ts: vms: expected at least one virtual machine'],
+    [{ vms: 5, run }, 'x.ts: vms: expected an object of virtual machines'],
+    [
+      { vms: { db: 5 }, run },
+      'x.ts: vms.db: expected an object with memory, guest, args, weight, placement',
+    ],
+    [{ vms: { db: {} }, run }, 'x.ts: vms.db.memory: is missing'],
+    [
+      { vms: { db: { memory: '64MB' } }, run },
+      "x.ts: vms.db.memory: '64MB' is not a size: write a number and B, KiB, MiB or GiB, such as '64 MiB'",
+    ],
+    [
+      { vms: { db: { memory: '1 MiB' } }, run },
+      "x.ts: vms.db.memory: '1 MiB' is too small: at least 2 MiB",
+    ],
+    [
+      { vms: { db: { memory: '4 GiB' } }, run },
+      "x.ts: vms.db.memory: '4 GiB' is too large: at most 4 GiB less 64 KiB",
+    ],
+    [
+      { vms: { db: { memory: 2 ** 21 + 4096 } }, run },
+      'x.ts: vms.db.memory: 2101248 is not a multiple of 64 KiB',
+    ],
+    [
+      { vms: { db: { memory: '64 MiB', disks: [] } }, run },
+      'x.ts: vms.db.disks: unknown field (known: memory, guest, args, weight, placement)',
+    ],
+    [
+      { vms: { db: { memory: '64 MiB', weight: 0 } }, run },
+      'x.ts: vms.db.weight: expected a weight, a whole number from 1 to 10000, got 0',
+    ],
+    [
+      { vms: { db: { memory: '64 MiB', guest: 5 } }, run },
+      'x.ts: vms.db.guest: expected the path of a guest program, got 5',
+    ],
+    [
+      { vms: { db: { memory: '64 MiB', guest: './none.ts' } }, run },
+      `x.ts: vms.db.guest: no file ${none}`,
+    ],
+    [
+      { vms: { db: { memory: '64 MiB', guest: new URL('http://h/x.ts') } }, run },
+      'x.ts: vms.db.guest: expected a file, got http:',
+    ],
+    [
+      { vms: { db: { memory: '64 MiB', args: { id: Symbol('x') } } }, run },
+      'x.ts: vms.db.args: is not plain data: Symbol(x) could not be cloned.',
+    ],
+    [
+      { vms: { 'd b': { memory: '64 MiB' } }, run },
+      "x.ts: vms.'d b': a name is a letter, then letters, digits, - or _, at most 63 in all",
+    ],
+    [
+      { vms: { all: { memory: '64 MiB' } }, run },
+      "x.ts: vms.all: the name 'all' stands for every machine",
+    ],
+    [
+      { vms, run, host: { logicalProcessors: 1.5 } },
+      'x.ts: host.logicalProcessors: expected a count, a whole number from 1 to 64, got 1.5',
+    ],
+    [{ vms, run, host: { cpus: 2 } }, 'x.ts: host.cpus: unknown field (known: logicalProcessors)'],
+    [{ vms, run, switches: {} }, 'x.ts: switches: unknown field (known: name, host, vms, run)'],
+    [{ vms, run, name: '' }, 'x.ts: name: expected text that is not empty'],
+  ]
+  for (const [scenario, line] of cases) {
+    test(line, () => {
+      expect(refusal(scenario)).toBe(line)
+    })
+  }
+})
+
+test('a whole scenario becomes a plan with every default filled in', () => {
+  const guest = new URL('fake-host.ts', import.meta.url)
+  const plan = planScenario(
+    defineScenario({
+      host: { logicalProcessors: 2 },
+      vms: {
+        db: { memory: '64 MiB', guest, args: { size: 1 } },
+        web: { memory: 2 ** 21, weight: 200 },
+      },
+      run,
+    }),
+  )
+  expect(plan).toEqual({
+    name: 'scenario',
+    fileUrl: undefined,
+    logicalProcessors: 2,
+    vms: [
+      {
+        name: 'db',
+        memoryBytes: 2 ** 26,
+        program: guest,
+        args: { size: 1 },
+        weight: 100,
+        placement: 'contiguous',
+      },
+      {
+        name: 'web',
+        memoryBytes: 2 ** 21,
+        program: null,
+        args: undefined,
+        weight: 200,
+        placement: 'contiguous',
+      },
+    ],
+    run,
+  })
+})
+
+test('a guest program is looked for beside the scenario file, and the file names the scenario', () => {
+  const plan = planScenario(
+    { vms: { db: { memory: '64 MiB', guest: './fake-host.ts' } }, run },
+    { fileUrl: import.meta.url },
+  )
+  expect(plan.name).toBe('plan.test')
+  expect(plan.vms[0]?.program?.href).toBe(new URL('fake-host.ts', import.meta.url).href)
+})
+
+test('more machines than a host takes are refused before anything starts', () => {
+  const many = Object.fromEntries(
+    Array.from({ length: 257 }, (_, index) => [`vm${index}`, { memory: '2 MiB' }]),
+  )
+  expect(refusal({ vms: many, run })).toBe('x.ts: vms: 257 virtual machines, at most 256')
+})

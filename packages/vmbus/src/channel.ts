@@ -1,0 +1,47 @@
+// What both ends of a channel share: the rings, the peer to signal, and the program that runs on them.
+// A device sees a channel only through these interfaces, whichever family it belongs to.
+
+import type { GuestMemory } from '@guestyard/guestmem'
+import type { IncomingRing, OutgoingRing } from '@guestyard/ring'
+
+/** What an engine drives. Never waits, never reads a clock, never throws for a peer's fault. */
+export interface Machine {
+  /** Does what can be done now, at most about `budget` units of work; returns the units done. */
+  poll(budget: number): number
+  /** Before sleeping: asks the peers for signals. True: there is work after all, do not sleep. */
+  arm(): boolean
+  /** After waking: no signals are wanted while polling. */
+  disarm(): void
+}
+
+/** One end of an open channel. Used by the thread that owns the bus end, and by no other. */
+export interface Channel {
+  /** Channel id on the bus, 1..2047. */
+  readonly relid: number
+  /** Packets from the peer. */
+  readonly incoming: IncomingRing
+  /** Packets to the peer. */
+  readonly outgoing: OutgoingRing
+  /** The guest's memory: rings, GPADLs and GPA-direct ranges lie in it. */
+  readonly memory: GuestMemory
+  /** VP of the guest that takes this channel's interrupts, or HV_VP_INDEX_ANY for none. */
+  readonly targetVp: number
+  /** The 120 bytes that the guest sent with its open request, as a private copy. */
+  readonly userDefined: Uint8Array
+  /** Interrupts the peer. Called when a ring's commit says that the peer wants it. */
+  signal(): void
+}
+
+/**
+ * What a device runs on an open channel. The bus polls it while it is signalled or finds work; a program
+ * that found none for some hundred polls is armed and left alone until the next signal.
+ */
+export interface ChannelProgram extends Machine {
+  /**
+   * The channel is over: touch its rings and the guest's memory no more. `'pending'` when work that
+   * touches the memory cannot stop yet; `completeClose` on the channel then ends it (server only).
+   */
+  close(): CloseResult
+}
+
+export type CloseResult = void | 'pending'

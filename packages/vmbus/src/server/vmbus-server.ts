@@ -1,0 +1,327 @@
+// The host's end of one guest's VMBus: one server a partition. The owner offers devices and hands in what
+// arrives; the server answers, moves the channels by their tables, and polls the programs that devices run.
+//
+// Everything happens inside `receiveMessage`, `receiveSignal`, `poll` and the calls of owner and devices, on
+// one thread. A guest can make the server do nothing worse than count an error.
+
+import {
+  ChannelMessage,
+  GpadlHeaderMessage,
+  GpadlTeardownMessage,
+  InitiateContactMessage,
+  ModifyChannelMessage,
+  OpenChannelMessage,
+  TlConnectRequestMessage,
+  VMBUS_MESSAGE_HEADER_SIZE,
+  VMBUS_MESSAGE_MAX,
+  VMBUS_STATUS_CONNECTION_REFUSED,
+  VMBUS_STATUS_FAILURE,
+  VMBUS_STATUS_SUCCESS,
+  VMBUS_USER_DEFINED_SIZE,
+  VmbusMessageType,
+  VmbusOfferFlag,
+  VmbusVersion,
+  assert,
+  hasVmbusMessage,
+  parseGuid,
+  vmbusMessageMinSize,
+  vmbusMessageRow,
+} from '@guestyard/hvdef'
+import { ActiveList } from '../active-list.ts'
+import type { Machine } from '../channel.ts'
+import { DEFAULT_VERSIONS } from '../versions.ts'
+import { ChannelMachine } from './channel-machine.ts'
+import { Connection, readContact } from './connection.ts'
+import type { Offer, OfferOptions, VspDevice } from './device.ts'
+import { noErrors } from './events.ts'
+import type { GuestError, GuestErrorCounts, VmbusServerEvent } from './events.ts'
+import { Gpadls } from './gpadls.ts'
+import type { OfferedDevice } from './host-channel.ts'
+import { inspectChannel } from './inspection.ts'
+import type { VmbusServerInspection } from './inspection.ts'
+import { DEFAULT_LIMITS, queuedMessagesBound } from './limits.ts'
+import type { VmbusLimits } from './limits.ts'
+import { modifyChannelResponse, tlConnectResult } from './messages.ts'
+import { OutgoingMessages } from './outgoing-messages.ts'
+import type { ServerTransport } from './transport.ts'
+
+/** Versions before 6.0 have no features to grant. */
+const NO_FEATURES = 0
+
+export interface VmbusServerOptions {
+  readonly transport: ServerTransport
+  /** Versions to speak, in any order. Default: 5.3 down to 2.4. */
+  readonly versions?: readonly number[]
+  readonly limits?: Partial<VmbusLimits>
+  /** Called within the call that caused the event; must not call the server. */
+  readonly onEvent?: (event: VmbusServerEvent) => void
+}
+
+export class VmbusServer implements Machine {
+  readonly #limits: VmbusLimits
+  readonly #outgoing: OutgoingMessages
+  readonly #gpadls: Gpadls
+  readonly #active: ActiveList
+  readonly #channels: ChannelMachine
+  readonly #connection: Connection
+  readonly #report: (event: VmbusServerEvent) => void
+  readonly #errors: GuestErrorCounts = noErrors()
+  #receivedMessages = 0
+  #strayInterrupts = 0
+
+  constructor(options: VmbusServerOptions) {
+    const { transport, versions = DEFAULT_VERSIONS, limits = {}, onEvent } = options
+    this.#limits = { ...DEFAULT_LIMITS, ...limits }
+    this.#report = onEvent ?? ignore
+    this.#outgoing = new OutgoingMessages(transport, queuedMessagesBound(this.#limits))
+    const send = (message: Uint8Array): void => this.#connection.send(message)
+    this.#gpadls = new Gpadls(transport.memory, this.#limits, send)
+    this.#active = new ActiveList()
+    this.#connection = new Connection({
+      outgoing: this.#outgoing,
+      versions,
+      vpCount: transport.vpCount,
+      report: this.#report,
+      offerAll: () => this.#channels.offerAll(),
+      disconnectChannels: () => this.#channels.disconnect(),
+      devicesInUse: () => this.#channels.devicesInUse,
+      forgetMemory: () => this.#gpadls.dropAll(),
+    })
+    const connection = this.#connection
+    this.#channels = new ChannelMachine({
+      transport,
+      limits: this.#limits,
+      gpadls: this.#gpadls,
+      active: this.#active,
+      get version() {
+        return connection.version
+      },
+      get offering() {
+        return connection.offering
+      },
+      send,
+      report: this.#report,
+      drained: () => this.#connection.drained(),
+    })
+  }
+
+  /** False while the guest has not read its answers: leave its messages where they are. */
+  get acceptsMessages(): boolean {
+    return this.#outgoing.length < this.#limits.queuedMessages
+  }
+
+  /** Devices that have not stopped. At 0 after `reset`, nothing touches the guest's memory any more. */
+  get devicesInUse(): number {
+    return this.#channels.devicesInUse
+  }
+
+  /**
+   * A message of the guest: the payload of HvCallPostMessage, in private memory, valid during the call.
+   * False, and nothing done, while `acceptsMessages` is false: hand it in again after a `poll`.
+   */
+  receiveMessage(payload: Uint8Array, length: number): boolean {
+    if (!this.acceptsMessages) this.#flush()
+    if (!this.acceptsMessages) return false
+    this.#receivedMessages += 1
+    this.#dispatch(payload, length)
+    this.#flush()
+    return true
+  }
+
+  /** HvCallSignalEvent on the connection of a channel. Any number may be given. HOT. */
+  receiveSignal(relid: number): void {
+    if (!this.#channels.signal(relid)) this.#strayInterrupts += 1
+  }
+
+  /** HOT while no message waits. */
+  poll(budget: number): number {
+    const done = this.#outgoing.length === 0 ? 0 : this.#flush()
+    return done + this.#active.poll(budget - done)
+  }
+
+  arm(): boolean {
+    if (this.#outgoing.length > 0 && this.#flush() > 0) return true
+    return this.#active.arm()
+  }
+
+  /** Channels ask for no signals only once one has woken them. */
+  disarm(): void {}
+
+  /** Offers a device: at once when the guest has asked for offers, else when it does. */
+  offer(options: OfferOptions, device: VspDevice): Offer {
+    const offered = offeredDevice(options, device)
+    const record = this.#channels.add(offered, undefined, 0)
+    const { generation } = record
+    this.#flush()
+    return {
+      classId: offered.classId,
+      instanceId: offered.instanceId,
+      get relid() {
+        return record.relid
+      },
+      revoke: () => {
+        if (record.generation !== generation) return
+        this.#channels.revoke(record)
+        this.#flush()
+      },
+    }
+  }
+
+  /** The guest is reset, or about to be deleted: devices are stopped, nothing is sent. */
+  reset(): void {
+    this.#connection.reset()
+  }
+
+  inspect(): VmbusServerInspection {
+    return {
+      connection: this.#connection.state.is,
+      version: this.#connection.version,
+      channels: this.#channels.table.sorted().map(inspectChannel),
+      relidsInUse: this.#channels.table.relidsInUse,
+      devicesInUse: this.#channels.devicesInUse,
+      activeChannels: this.#active.size,
+      gpadls: this.#gpadls.inspect(),
+      queuedMessages: this.#outgoing.length,
+      sentMessages: this.#outgoing.counts.sent,
+      undeliverableMessages: this.#outgoing.counts.undeliverable,
+      receivedMessages: this.#receivedMessages,
+      errors: { ...this.#errors },
+      strayInterrupts: this.#strayInterrupts,
+    }
+  }
+
+  #flush(): number {
+    const left = this.#outgoing.flush()
+    this.#connection.flushed()
+    return left
+  }
+
+  #dispatch(payload: Uint8Array, length: number): void {
+    const fits = length >= VMBUS_MESSAGE_HEADER_SIZE && length <= VMBUS_MESSAGE_MAX
+    if (!fits || length > payload.length) {
+      this.#error('malformed', 0)
+      return
+    }
+    const view = new DataView(payload.buffer, payload.byteOffset, length)
+    const type = view.getUint32(0, true)
+    const error = this.#refusal(type, length) ?? this.#serve(type, view, length)
+    if (error !== undefined) this.#error(error, type)
+  }
+
+  // Why a message may not reach its handler: who sends it, when, and how long it is.
+  #refusal(type: number, length: number): GuestError | undefined {
+    const row = vmbusMessageRow(type)
+    if (row === undefined) return 'malformed'
+    if (row.sender === 'host') return 'host-only'
+    if (type === VmbusMessageType.INITIATE_CONTACT) {
+      return length < InitiateContactMessage.size ? 'malformed' : undefined
+    }
+    const { state, version } = this.#connection
+    if (type === VmbusMessageType.UNLOAD && state.is === 'connecting') return undefined
+    if (state.is !== 'connected') return 'not-connected'
+    if (!hasVmbusMessage(type, version, NO_FEATURES)) return 'wrong-version'
+    const minimum = vmbusMessageMinSize(type, version, NO_FEATURES)
+    return minimum === undefined || length < minimum ? 'malformed' : undefined
+  }
+
+  #serve(type: number, view: DataView, length: number): GuestError | undefined {
+    switch (type) {
+      case VmbusMessageType.INITIATE_CONTACT:
+        this.#connection.contact(readContact(view))
+        return undefined
+      case VmbusMessageType.REQUESTOFFERS:
+        return this.#connection.requestOffers()
+      case VmbusMessageType.UNLOAD:
+        return this.#connection.unload()
+      case VmbusMessageType.GPADL_HEADER:
+        return this.#createGpadl(view, length)
+      case VmbusMessageType.GPADL_BODY:
+        return this.#gpadls.extend(view, length)
+      case VmbusMessageType.GPADL_TEARDOWN:
+        return this.#teardownGpadl(view)
+      case VmbusMessageType.OPENCHANNEL: {
+        const { channelId, ...request } = OpenChannelMessage.decode(view)
+        return this.#channels.open(channelId, request)
+      }
+      case VmbusMessageType.CLOSECHANNEL:
+        return this.#channels.close(ChannelMessage.decode(view).channelId)
+      case VmbusMessageType.RELID_RELEASED:
+        return this.#channels.release(ChannelMessage.decode(view).channelId)
+      case VmbusMessageType.MODIFYCHANNEL:
+        return this.#modify(view)
+      case VmbusMessageType.TL_CONNECT_REQUEST:
+        return this.#refuseTlConnect(view)
+      // No reserved channel is ever offered.
+      case VmbusMessageType.OPEN_RESERVED_CHANNEL:
+      case VmbusMessageType.CLOSE_RESERVED_CHANNEL:
+        return 'unknown-channel'
+      // What is left is of 6.0, with features that no version here has.
+      default:
+        return 'wrong-version'
+    }
+  }
+
+  #createGpadl(view: DataView, length: number): GuestError | undefined {
+    const { channelId, gpadlId } = GpadlHeaderMessage.decode(view)
+    if (this.#channels.table.known(channelId) === undefined) {
+      this.#gpadls.refuse(channelId, gpadlId)
+      return 'unknown-channel'
+    }
+    return this.#gpadls.create(view, length)
+  }
+
+  #teardownGpadl(view: DataView): GuestError | undefined {
+    const { channelId, gpadlId } = GpadlTeardownMessage.decode(view)
+    if (this.#channels.table.known(channelId) === undefined) return 'unknown-channel'
+    return this.#gpadls.teardown(channelId, gpadlId)
+  }
+
+  #modify(view: DataView): GuestError | undefined {
+    const { channelId, targetVp } = ModifyChannelMessage.decode(view)
+    const error = this.#channels.modify(channelId, targetVp)
+    if (this.#connection.version >= VmbusVersion.IRON) {
+      const status = error === undefined ? VMBUS_STATUS_SUCCESS : VMBUS_STATUS_FAILURE
+      this.#connection.send(modifyChannelResponse(channelId, status))
+    }
+    return error
+  }
+
+  // Nobody listens for hv_sock. Before 4.1 there is no way to say so.
+  #refuseTlConnect(view: DataView): GuestError | undefined {
+    const { endpointId, serviceId } = TlConnectRequestMessage.decode(view)
+    if (this.#connection.version >= VmbusVersion.WIN10_RS3) {
+      const status = VMBUS_STATUS_CONNECTION_REFUSED
+      this.#connection.send(tlConnectResult(endpointId, serviceId, status))
+    }
+    return undefined
+  }
+
+  #error(error: GuestError, messageType: number): void {
+    this.#errors[error] += 1
+    this.#report({ is: 'guest-error', error, messageType })
+  }
+}
+
+function offeredDevice(options: OfferOptions, device: VspDevice): OfferedDevice {
+  const { pipeMode, userDefined = new Uint8Array(0) } = options
+  assert(userDefined.length <= VMBUS_USER_DEFINED_SIZE, 'The user-defined area has 120 bytes.')
+  const area = new Uint8Array(VMBUS_USER_DEFINED_SIZE)
+  area.set(userDefined)
+  let flags = options.flags ?? VmbusOfferFlag.ENUMERATE_DEVICE_INTERFACE
+  if (pipeMode !== undefined) {
+    flags |= VmbusOfferFlag.NAMED_PIPE_MODE
+    new DataView(area.buffer).setUint32(0, pipeMode, true)
+  }
+  return {
+    classId: parseGuid(options.classId),
+    instanceId: parseGuid(options.instanceId),
+    flags,
+    mmioMegabytes: options.mmioMegabytes ?? 0,
+    userDefined: area,
+    device,
+  }
+}
+
+function ignore(): void {
+  // Without a listener events go nowhere.
+}

@@ -1,0 +1,86 @@
+// Round trips of 64 bytes between two threads, back to back, by how the ends wait.
+
+import { PACKET_TYPE_DATA_INBAND } from '@guestyard/hvdef'
+import { waitForPackets, waitForPacketsAsync } from '@guestyard/ring'
+import type { RingPort } from '@guestyard/ring'
+
+import type { AskResult, WaitWay } from './ring-tasks.ts'
+
+const PAYLOAD_BYTES = 64
+/** The number that ends the other side. */
+const LAST = -1
+/** Trips to one reading of the clock where a trip is shorter than a reading. */
+const BUSY_GROUP = 16
+const SPIN_TURNS = 1 << 20
+const NO_SPIN = { spinMicroseconds: 0 }
+
+function sendNumber(port: RingPort, number: number): void {
+  const { outgoing } = port
+  outgoing.stagingWords[0] = number
+  const sent = outgoing.send(0, PAYLOAD_BYTES, PACKET_TYPE_DATA_INBAND, 0, 0, 0)
+  if (sent === 1) port.peerDoorbell.ring()
+}
+
+/** The next number, for ends that may block. */
+function nextNumber(port: RingPort, wait: WaitWay): number {
+  const { incoming } = port
+  while (incoming.drain(1) === 0) {
+    if (wait === 'busy') incoming.spin(SPIN_TURNS)
+    else if (wait === 'adaptive') waitForPackets(port)
+    else waitForPackets(port, NO_SPIN)
+  }
+  incoming.commitLazily()
+  return incoming.arenaWords[incoming.payloadAt(0) >> 2]!
+}
+
+async function nextNumberAsync(port: RingPort): Promise<number> {
+  const { incoming } = port
+  while (incoming.drain(1) === 0) await waitForPacketsAsync(port, NO_SPIN)
+  incoming.commitLazily()
+  return incoming.arenaWords[incoming.payloadAt(0) >> 2]!
+}
+
+export async function askTrips(
+  port: RingPort,
+  wait: WaitWay,
+  measureMs: number,
+): Promise<AskResult> {
+  const times: number[] = []
+  const group = wait === 'busy' || wait === 'adaptive' ? BUSY_GROUP : 1
+  // `waitAsync` does not keep an event loop alive; this does.
+  const alive = setInterval(() => {}, 1000)
+  let errors = 0
+  let number = 0
+  const untilMs = performance.now() + measureMs
+  let beganMs = performance.now()
+  while (beganMs < untilMs) {
+    for (let trip = 0; trip < group; trip += 1, number += 1) {
+      sendNumber(port, number)
+      const answer = wait === 'event loop' ? await nextNumberAsync(port) : nextNumber(port, wait)
+      if (answer !== number) errors += 1
+    }
+    const nowMs = performance.now()
+    times.push(((nowMs - beganMs) * 1e6) / group)
+    beganMs = nowMs
+  }
+  sendNumber(port, LAST)
+  clearInterval(alive)
+  times.sort((a, b) => a - b)
+  return { p50Ns: at(times, 0.5), p99Ns: at(times, 0.99), errors }
+}
+
+export async function answerTrips(port: RingPort, wait: WaitWay): Promise<{ trips: number }> {
+  const alive = setInterval(() => {}, 1000)
+  for (let trips = 0; ; trips += 1) {
+    const number = wait === 'event loop' ? await nextNumberAsync(port) : nextNumber(port, wait)
+    if (number === LAST) {
+      clearInterval(alive)
+      return { trips }
+    }
+    sendNumber(port, number)
+  }
+}
+
+function at(sorted: readonly number[], share: number): number {
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * share))] ?? Number.NaN
+}
