@@ -1,9 +1,11 @@
-// How fast the bare ring is between two threads: beside C++ of the same layout and protocol, postMessage and ringbuf.js.
+// How fast the bare ring is between two threads: beside C++ of the same layout and protocol,
+// postMessage and ringbuf.js.
 //
 //   node scripts/ring-throughput.ts [--quick] [--rounds N] [--measure-ms N] [--check] [--json FILE]
 //
-// A machine's speed changes from second to second, so that only ratios within a round mean anything: every round gives each peer its turn,
-// between two probes of the machine's speed. Both sides of every peer check every packet's sequence number.
+// A machine's speed changes from second to second, so that only ratios within a round mean
+// anything: every round gives each peer its turn, between two probes of the machine's speed. Both
+// sides of every peer check every packet's sequence number.
 
 import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
@@ -105,8 +107,9 @@ function parse() {
 
 function section(name: string | undefined): string | null {
   if (name === undefined) return null
-  if (!SECTIONS.includes(name))
+  if (!SECTIONS.includes(name)) {
     throw new InputError('--only', `${SECTIONS.join(', ')}, not "${name}"`)
+  }
   return name
 }
 

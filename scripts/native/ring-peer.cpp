@@ -180,9 +180,9 @@ class Consumer {
     const uint32_t pending = ring_.control->pending.load(std::memory_order_seq_cst) & ~7u;
     if (pending == 0 || (ring_.control->features.load() & 1) == 0) return false;
     read_in();
-    const uint32_t before = ring_.size - 8 - distance(old, in_, ring_.size);
-    const uint32_t after = ring_.size - 8 - distance(next_, in_, ring_.size);
-    return before < pending && after >= pending;
+    const uint32_t used = distance(next_, in_, ring_.size);
+    const uint32_t most = ring_.size - 8 - pending;
+    return used <= most && used + distance(old, next_, ring_.size) > most;
   }
 
   // Asks for signals; true when packets came meanwhile.

@@ -1,4 +1,7 @@
-/** The C++ peer: compiled into the temporary directory where there is a compiler, run as a process of its own. */
+/**
+ * The C++ peer: compiled into the temporary directory where there is a compiler, run as a process
+ * of its own.
+ */
 
 import { execFile } from 'node:child_process'
 import { createHash } from 'node:crypto'

@@ -16,7 +16,10 @@ const DRAIN_MAX = 64
 const WARM_UP_MS = 20
 const TURNS_PER_CLOCK = 64
 
-/** Bytes this isolate has ever allocated on its JavaScript heap, or in use where V8 does not count them. */
+/**
+ * Bytes this isolate has ever allocated on its JavaScript heap, or in use where V8 does not count
+ * them.
+ */
 function allocatedBytes(): number {
   const statistics = getHeapStatistics() as {
     total_allocated_bytes?: number
@@ -125,7 +128,10 @@ function flush(outgoing: OutgoingRing): void {
   }
 }
 
-/** Receives from the first `senders` ports until enough was measured, then until every sender has ended. */
+/**
+ * Receives from the first `senders` ports until enough was measured, then until every sender has
+ * ended.
+ */
 export function receive(
   ports: readonly RingPort[],
   flags: Int32Array,

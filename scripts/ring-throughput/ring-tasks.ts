@@ -23,7 +23,10 @@ export const FLAG_STOP = 0
 /** Senders that have ended. */
 export const FLAG_ENDED = 1
 
-/** How a sender hands over a batch. `each`: packets of one size; `append`: of any size, composed in place. */
+/**
+ * How a sender hands over a batch. `each`: packets of one size; `append`: of any size, composed in
+ * place.
+ */
 export type SendWay = 'each' | 'append' | 'one-by-one'
 
 /** How an end waits for a packet. */

@@ -110,7 +110,8 @@ function makeLink(scattered: boolean): BenchLink {
   const pages = 2 * (1 + RING_BYTES / PAGE_SIZE)
   const initial = Math.ceil((pages * PAGE_SIZE) / WASM_PAGE_SIZE)
   const shared = new wasm.Memory({ initial, maximum: initial, shared: true })
-  // A stride that has no common factor with the count visits every page, and no two neighbours in turn.
+  // A stride that has no common factor with the count visits every page, and no two neighbours in
+  // turn.
   const stride = scattered ? 71 : 1
   const order = Array.from({ length: pages }, (_, index) => (index * stride) % pages)
   const ring = (first: number): RingPages => ({

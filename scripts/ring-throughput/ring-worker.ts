@@ -1,4 +1,7 @@
-/** One thread of a ring measurement: it does the tasks it is sent, one after the other, on the same rings. */
+/**
+ * One thread of a ring measurement: it does the tasks it is sent, one after the other, on the same
+ * rings.
+ */
 
 import { parentPort, workerData } from 'node:worker_threads'
 

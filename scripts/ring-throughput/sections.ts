@@ -1,4 +1,7 @@
-/** The measurements: each is a number of rounds in which every peer has its turn, between two probes of the machine's speed. */
+/**
+ * The measurements: each is a number of rounds in which every peer has its turn, between two probes
+ * of the machine's speed.
+ */
 
 import { medianRatio, median } from '@guestyard/scenario'
 
@@ -81,7 +84,10 @@ async function measure(
   return section
 }
 
-/** One sender, one receiver: ring over contiguous and scattered pages, C++, ringbuf.js and postMessage. */
+/**
+ * One sender, one receiver: ring over contiguous and scattered pages, C++, ringbuf.js and
+ * postMessage.
+ */
 export async function oneWay(bench: Bench, payloads: readonly number[]): Promise<Section[]> {
   const contiguous = new RingThreads()
   const scattered = new RingThreads({ scattered: true })
@@ -144,7 +150,10 @@ export async function eightSenders(bench: Bench): Promise<Section> {
   }
 }
 
-/** Round trips of 64 bytes by how both ends wait, beside C++ that spins, C++ that sleeps, and a MessagePort. */
+/**
+ * Round trips of 64 bytes by how both ends wait, beside C++ that spins, C++ that sleeps, and a
+ * MessagePort.
+ */
 export async function roundTrips(bench: Bench): Promise<Section> {
   const threads = new RingThreads()
   const { measureMs } = bench

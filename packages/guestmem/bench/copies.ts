@@ -1,4 +1,5 @@
-// What a copy costs: kernels between and inside memories, beside `Uint8Array.set`. Nanoseconds a copy, best of many.
+// What a copy costs: kernels between and inside memories, beside `Uint8Array.set`. Nanoseconds a
+// copy, best of many.
 //
 //   node packages/guestmem/bench/copies.ts
 import { createCopyKernel, createMemoryKernel, wasm } from '@guestyard/guestmem'
@@ -13,7 +14,10 @@ const inside = createMemoryKernel(remote)
 const localBytes = new Uint8Array(local.buffer)
 const remoteBytes = new Uint8Array(remote.buffer)
 
-/** `copies` copies of `length` bytes, in each way there is: a loop of its own for each, as a caller would have. */
+/**
+ * `copies` copies of `length` bytes, in each way there is: a loop of its own for each, as a caller
+ * would have.
+ */
 const WAYS: Readonly<Record<string, (length: number, copies: number) => void>> = {
   'kernel, to remote': (length, copies) => {
     for (let index = 0; index < copies; index += 1) kernel.toRemote(0, 0, length)

@@ -1,4 +1,5 @@
-// A guest names scattered memory as page ranges; the host walks it, page by page, and copies it out.
+// A guest names scattered memory as page ranges; the host walks it, page by page, and copies it
+// out.
 import {
   GuestMemory,
   PageRangeStatus,

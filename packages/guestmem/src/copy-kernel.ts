@@ -1,12 +1,14 @@
-// Copies between two memories: a WebAssembly kernel where the platform has multi-memory, else its plain twin.
+// Copies between two memories: a WebAssembly kernel where the platform has multi-memory, else its
+// plain twin.
 
 import { COPY_KERNEL_BASE64 } from './copy-kernel-module.ts'
 import { checkRange } from './memory-kernel.ts'
 import { type WasmMemory, type WasmModule, compileBase64, wasm } from './wasm.ts'
 
 /**
- * Copies between `local`, which belongs to the caller alone, and `remote`, which is shared. Addresses and lengths are bytes, and were
- * checked: what lies outside throws, and is a bug of the caller. Copies within one memory may overlap.
+ * Copies between `local`, which belongs to the caller alone, and `remote`, which is shared.
+ * Addresses and lengths are bytes, and were checked: what lies outside throws, and is a bug of the
+ * caller. Copies within one memory may overlap.
  */
 export interface CopyKernel {
   readonly toRemote: (remoteAt: number, localAt: number, lengthBytes: number) => void
@@ -30,8 +32,8 @@ export function hasMultiMemory(): boolean {
 }
 
 /**
- * The kernel of two memories: WebAssembly where it can be, else the twin. `remote` is a shared memory; `local` a private one that
- * never grows (growing detaches what views see).
+ * The kernel of two memories: WebAssembly where it can be, else the twin. `remote` is a shared
+ * memory; `local` a private one that never grows (growing detaches what views see).
  */
 export function createCopyKernel(local: WasmMemory, remote: WasmMemory): CopyKernel {
   if (!hasMultiMemory()) return createCopyKernelTwin(local.buffer, remote.buffer)
@@ -46,7 +48,9 @@ export function createCopyKernel(local: WasmMemory, remote: WasmMemory): CopyKer
   }
 }
 
-/** The same in plain TypeScript, over any two buffers. It leaves garbage (a subarray for each copy). */
+/**
+ * The same in plain TypeScript, over any two buffers. It leaves garbage (a subarray for each copy).
+ */
 export function createCopyKernelTwin(
   localBuffer: ArrayBufferLike,
   remoteBuffer: ArrayBufferLike,

@@ -1,7 +1,8 @@
 ;; Copies and fills between two memories, at memcpy speed.
 ;;
-;; `local` belongs to the caller alone; `remote` is shared with somebody else. Addresses and lengths are bytes. They must have been
-;; checked by the caller: a touch beyond either memory traps, and nothing of the copy has then been done.
+;; `local` belongs to the caller alone; `remote` is shared with somebody else. Addresses and lengths
+;; are bytes. They must have been checked by the caller: a touch beyond either memory traps, and
+;; nothing of the copy has then been done.
 (module
   (import "guestmem" "local" (memory $local 1))
   (import "guestmem" "remote" (memory $remote 1 65536 shared))

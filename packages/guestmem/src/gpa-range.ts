@@ -2,8 +2,9 @@
 //
 //   range: byte count u32 | byte offset u32 | PFN u64 for each page the bytes touch
 //
-// Ranges follow each other without padding, at 4-byte alignment only. They are read from private bytes: a copy taken out of guest memory once.
-// Sources: openvmm vmbus_ring gparange.rs (`MultiPagedRangeBuf`); ring layout "GPA-direct header".
+// Ranges follow each other without padding, at 4-byte alignment only. They are read from private
+// bytes: a copy taken out of guest memory once. Sources: openvmm vmbus_ring gparange.rs
+// (`MultiPagedRangeBuf`); ring layout "GPA-direct header".
 
 import { PAGE_OFFSET_MASK, PAGE_SHIFT, PAGE_SIZE, assert } from '@guestyard/hvdef'
 import type { CopyKernel } from './copy-kernel.ts'
@@ -46,7 +47,9 @@ export class PageRangeTable {
   readonly byteOffsets: Uint32Array
   /** Index into `pfns` of each range's first page. */
   readonly firstPages: Uint32Array
-  /** Frame numbers as the guest gave them: not checked against RAM, which a walk does page by page. */
+  /**
+   * Frame numbers as the guest gave them: not checked against RAM, which a walk does page by page.
+   */
   readonly pfns: Uint32Array
 
   constructor(limits: { readonly maxRanges: number; readonly maxPages: number }) {
@@ -58,8 +61,9 @@ export class PageRangeTable {
 }
 
 /**
- * Parses `rangeCount` ranges from the `lengthBytes` bytes at `at` of `view`, which must be private memory. Work is bounded by the
- * bytes given and by the table's limits. After anything but OK the table's contents mean nothing.
+ * Parses `rangeCount` ranges from the `lengthBytes` bytes at `at` of `view`, which must be private
+ * memory. Work is bounded by the bytes given and by the table's limits. After anything but OK the
+ * table's contents mean nothing.
  */
 export function parsePageRanges(
   view: DataView,
@@ -118,8 +122,8 @@ export function encodedRangeBytes(byteOffset: number, byteCount: number): number
 }
 
 /**
- * Writes one range at `at` of `view` and returns the bytes it took. `pfns[firstPage]` is the page that holds the range's first byte. The
- * numbers are ours, so they are asserted.
+ * Writes one range at `at` of `view` and returns the bytes it took. `pfns[firstPage]` is the page
+ * that holds the range's first byte. The numbers are ours, so they are asserted.
  */
 export function encodePageRange(
   view: DataView,
@@ -145,7 +149,8 @@ export function encodePageRange(
 }
 
 /**
- * Walks the bytes of parsed ranges as runs: stretches that follow each other in RAM. Made once, used for each request.
+ * Walks the bytes of parsed ranges as runs: stretches that follow each other in RAM. Made once,
+ * used for each request.
  *
  * ```ts
  * walker.begin(memory, 0, table.rangeCount, 0, table.totalBytes)
@@ -171,8 +176,8 @@ export class PageRangeWalker {
   }
 
   /**
-   * Starts over `rangeCount` ranges from `firstRange` on, seen as one sequence of bytes: skips `skipBytes`, then walks `lengthBytes`.
-   * False when the ranges are shorter than that.
+   * Starts over `rangeCount` ranges from `firstRange` on, seen as one sequence of bytes: skips
+   * `skipBytes`, then walks `lengthBytes`. False when the ranges are shorter than that.
    */
   begin(
     memory: GuestMemory,
@@ -240,7 +245,10 @@ export class PageRangeWalker {
   }
 }
 
-/** Copies what the walker still has to walk into `local` at `localAt`. Bytes copied; look at `walker.outside`. */
+/**
+ * Copies what the walker still has to walk into `local` at `localAt`. Bytes copied; look at
+ * `walker.outside`.
+ */
 export function copyFromRanges(
   walker: PageRangeWalker,
   kernel: CopyKernel,
@@ -254,7 +262,10 @@ export function copyFromRanges(
   return copied
 }
 
-/** Copies `local` at `localAt` over what the walker still has to walk. Bytes copied; look at `walker.outside`. */
+/**
+ * Copies `local` at `localAt` over what the walker still has to walk. Bytes copied; look at
+ * `walker.outside`.
+ */
 export function copyToRanges(walker: PageRangeWalker, kernel: CopyKernel, localAt: number): number {
   let copied = 0
   while (walker.next()) {

@@ -1,7 +1,8 @@
 // Guest RAM: one shared WebAssembly.Memory, seen by every thread that was handed it.
 //
-// A partition's RAM is the unit of isolation: whoever holds the memory can write all of it, so it goes to that partition's thread and
-// to the host, and to nobody else. It is all plain memory; words that two threads touch go through Atomics on `i32`.
+// A partition's RAM is the unit of isolation: whoever holds the memory can write all of it, so it
+// goes to that partition's thread and to the host, and to nobody else. It is all plain memory;
+// words that two threads touch go through Atomics on `i32`.
 
 import { PAGE_SIZE, assert } from '@guestyard/hvdef'
 import { type MemoryKernel, createMemoryKernel } from './memory-kernel.ts'
@@ -10,7 +11,9 @@ import { WASM_PAGE_SIZE, type WasmMemory, wasm } from './wasm.ts'
 /** Largest RAM, in bytes: what a 32-bit WebAssembly memory can address. */
 export const GUEST_MEMORY_MAX_BYTES: number = 65536 * WASM_PAGE_SIZE
 
-/** Copies at most this long go byte by byte: below it, making a subarray costs more than the loop. */
+/**
+ * Copies at most this long go byte by byte: below it, making a subarray costs more than the loop.
+ */
 const SHORT_COPY_BYTES = 64
 
 export interface GuestMemoryOptions {
@@ -23,15 +26,18 @@ export interface GuestMemoryOptions {
 /**
  * RAM of one partition. GPA 0 is byte 0. Any thread; each thread makes its own with `attach`.
  *
- * Addresses a guest chose go through `contains`, `read` and `write`, which answer false where there is no RAM. Everything else
- * (`u8`, `i32`, `view`, `kernel`) takes addresses that were checked before.
+ * Addresses a guest chose go through `contains`, `read` and `write`, which answer false where there
+ * is no RAM. Everything else (`u8`, `i32`, `view`, `kernel`) takes addresses that were checked
+ * before.
  */
 export class GuestMemory {
   /** What `postMessage` carries to another worker, for `attach`. */
   readonly memory: WasmMemory
   /** Copies and fills inside this memory, at memcpy speed. */
   readonly kernel: MemoryKernel
-  /** Views of all RAM, made once; `grow` replaces them, and older ones go on to see what they saw. */
+  /**
+   * Views of all RAM, made once; `grow` replaces them, and older ones go on to see what they saw.
+   */
   u8: Uint8Array<SharedArrayBuffer>
   i32: Int32Array<SharedArrayBuffer>
   view: DataView<SharedArrayBuffer>
@@ -87,14 +93,20 @@ export class GuestMemory {
     )
   }
 
-  /** Copies RAM at `gpa` into `to`. False, and nothing copied, when some of it is not RAM. Cold path. */
+  /**
+   * Copies RAM at `gpa` into `to`. False, and nothing copied, when some of it is not RAM. Cold
+   * path.
+   */
   read(gpa: number, to: Uint8Array, toAt = 0, lengthBytes: number = to.length - toAt): boolean {
     if (!this.contains(gpa, lengthBytes)) return false
     copyBytes(to, toAt, this.u8, gpa, lengthBytes)
     return true
   }
 
-  /** Copies `from` into RAM at `gpa`. False, and nothing copied, when some of it is not RAM. Cold path. */
+  /**
+   * Copies `from` into RAM at `gpa`. False, and nothing copied, when some of it is not RAM. Cold
+   * path.
+   */
   write(
     gpa: number,
     from: Uint8Array,
@@ -114,8 +126,9 @@ export class GuestMemory {
   }
 
   /**
-   * Adds RAM at the end and renews the views of this thread. False when the maximum or the platform forbids it. Other threads see
-   * the new RAM after `refresh`. Bytes never move: addresses and views handed out earlier stay good.
+   * Adds RAM at the end and renews the views of this thread. False when the maximum or the platform
+   * forbids it. Other threads see the new RAM after `refresh`. Bytes never move: addresses and
+   * views handed out earlier stay good.
    */
   grow(deltaBytes: number): boolean {
     assert(deltaBytes % WASM_PAGE_SIZE === 0, 'RAM grows by a multiple of 64 KiB.')

@@ -4,8 +4,8 @@ import { MEMORY_KERNEL_BASE64 } from './memory-kernel-module.ts'
 import { type WasmMemory, type WasmModule, compileBase64, wasm } from './wasm.ts'
 
 /**
- * Copies and fills inside one memory. Addresses and lengths are bytes, and were checked: what lies outside throws, and is a bug
- * of the caller. Overlapping copies are right.
+ * Copies and fills inside one memory. Addresses and lengths are bytes, and were checked: what lies
+ * outside throws, and is a bug of the caller. Overlapping copies are right.
  */
 export interface MemoryKernel {
   readonly copy: (to: number, from: number, lengthBytes: number) => void

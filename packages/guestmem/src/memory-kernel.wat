@@ -1,4 +1,5 @@
-;; Copies and fills inside one shared memory. It needs no multi-memory, so it runs where `copy-kernel.wat` does not.
+;; Copies and fills inside one shared memory. It needs no multi-memory, so it runs where
+;; `copy-kernel.wat` does not.
 (module
   (import "guestmem" "memory" (memory $memory 1 65536 shared))
   (func (export "copy") (param $to i32) (param $from i32) (param $length i32)

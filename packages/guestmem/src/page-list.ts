@@ -4,8 +4,9 @@ import { PAGE_OFFSET_MASK, PAGE_SHIFT, PAGE_SIZE, assert } from '@guestyard/hvde
 import type { GuestMemory } from './guest-memory.ts'
 
 /**
- * Pages of one RAM that together hold `pageCount * 4096` bytes, wherever each page lies. Every page was checked to be RAM when the list
- * was made, and RAM never shrinks, so what the list says stays good. Offsets are bytes from the start of the first page.
+ * Pages of one RAM that together hold `pageCount * 4096` bytes, wherever each page lies. Every page
+ * was checked to be RAM when the list was made, and RAM never shrinks, so what the list says stays
+ * good. Offsets are bytes from the start of the first page.
  */
 export class PageList {
   readonly memory: GuestMemory
@@ -19,7 +20,9 @@ export class PageList {
     this.contiguous = isContiguous(pfns)
   }
 
-  /** The pages with these frame numbers, or undefined when one of them is not RAM. Pages may repeat. */
+  /**
+   * The pages with these frame numbers, or undefined when one of them is not RAM. Pages may repeat.
+   */
   static from(memory: GuestMemory, pfns: ArrayLike<number>): PageList | undefined {
     const pageCount = memory.pageCount
     const copy = new Uint32Array(pfns.length)

@@ -1,5 +1,6 @@
-// WebAssembly as this project uses it. The platform's own declarations come with the DOM library or not at all; the few shapes below are
-// structural, so a `WebAssembly.Memory` of either world fits them.
+// WebAssembly as this project uses it. The platform's own declarations come with the DOM library or
+// not at all; the few shapes below are structural, so a `WebAssembly.Memory` of either world fits
+// them.
 
 /** A `WebAssembly.Memory`. `postMessage` carries a shared one to another worker. */
 export interface WasmMemory {
@@ -34,9 +35,10 @@ export const wasm: WasmNamespace = (globalThis as unknown as { WebAssembly: Wasm
 export const WASM_PAGE_SIZE = 65536
 
 /**
- * Compiles a kernel at once from base64 text: no loader, bundler or fetch stands between a package and its kernel. Kernels are a few
- * kilobytes at most, which browsers compile on the main thread too. Throws a CompileError where the platform lacks a feature the
- * module uses; callers that have a twin catch it.
+ * Compiles a kernel at once from base64 text: no loader, bundler or fetch stands between a package
+ * and its kernel. Kernels are a few kilobytes at most, which browsers compile on the main thread
+ * too. Throws a CompileError where the platform lacks a feature the module uses; callers that have
+ * a twin catch it.
  */
 export function compileBase64(base64: string): WasmModule {
   const text = atob(base64)

@@ -15,7 +15,7 @@ describe('VM settings', () => {
       args: null,
       placement: 'contiguous',
       spinMicroseconds: 20,
-      bootTimeoutMs: 10_000,
+      bootTimeoutMs: 60_000,
       notRespondingMs: 10_000,
     })
   })

@@ -1,5 +1,6 @@
-// What each end costs, in one thread that sends a batch and receives it, in turn: nanoseconds a packet, best of many. What two threads do
-// to each other is not in it; scripts/ring-throughput.ts measures that.
+// What each end costs, in one thread that sends a batch and receives it, in turn: nanoseconds a
+// packet, best of many. What two threads do to each other is not in it; scripts/ring-throughput.ts
+// measures that.
 //
 //   node packages/ring/bench/ends.ts [wasm|typed]
 import { PACKET_TYPE_DATA_INBAND } from '@guestyard/hvdef'

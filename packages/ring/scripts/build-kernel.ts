@@ -1,6 +1,6 @@
 /**
- * Regenerates `src/ring-kernel-module.ts` from `src/ring-kernel.wat`, with the constants of state-layout.ts and ring-fault.ts put in
- * for `@NAME`. Run it after editing any of them:
+ * Regenerates `src/ring-kernel-module.ts` from `src/ring-kernel.wat`, with the constants of
+ * state-layout.ts and ring-fault.ts put in for `@NAME`. Run it after editing any of them:
  *
  *     node packages/ring/scripts/build-kernel.ts
  *

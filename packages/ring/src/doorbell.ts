@@ -1,11 +1,11 @@
-// A doorbell: how one thread wakes another. It counts, so that a ring between looking and sleeping is never lost, and any number of rings
-// before the sleeper wakes are one wake-up.
+// A doorbell: how one thread wakes another. It counts, so that a ring between looking and sleeping
+// is never lost, and any number of rings before the sleeper wakes are one wake-up.
 //
-// | Word        | Written by          | Read by | Rule                                              |
-// |-------------|---------------------|---------|---------------------------------------------------|
-// | count (0)   | whoever rings: add  | waiter  | sampled before looking for work; waited on        |
-// | waiting (1) | waiter: add, sub    | ringers | not 0 = somebody may sleep, so notify             |
-// | stop (2)    | whoever stops       | waiter  | 1 = leave; never cleared                          |
+// | Word        | Written by          | Read by | Rule                                            |
+// |-------------|---------------------|---------|-------------------------------------------------|
+// | count (0)   | whoever rings: add  | waiter  | sampled before looking for work; waited on      |
+// | waiting (1) | waiter: add, sub    | ringers | not 0 = somebody may sleep, so notify           |
+// | stop (2)    | whoever stops       | waiter  | 1 = leave; never cleared                        |
 //
 //   const sample = bell.sample()
 //   if (!lookForWork()) bell.waitBlocking(sample)
@@ -26,7 +26,10 @@ export type WaitEnd = 'rung' | 'timed-out' | 'stopped'
 export class Doorbell {
   readonly words: Int32Array
   readonly #count: number
-  /** Waits that slept, waits that ended because the net of a timeout caught them, and wakes that found the count unchanged. */
+  /**
+   * Waits that slept, waits that ended because the net of a timeout caught them, and wakes that
+   * found the count unchanged.
+   */
   sleeps = 0
   timeouts = 0
   spuriousWakes = 0
@@ -49,8 +52,8 @@ export class Doorbell {
   /** Wakes the waiter, now or when it next wants to sleep. Any thread. */
   ring(): void {
     this.rings += 1
-    // ORDER: the add comes before the load. The waiter adds to `waiting`, then sleeps only if the count is still its sample: either this
-    // sees it waiting, or it sees the new count.
+    // ORDER: the add comes before the load. The waiter adds to `waiting`, then sleeps only if the
+    // count is still its sample: either this sees it waiting, or it sees the new count.
     Atomics.add(this.words, this.#count + COUNT, 1)
     if (Atomics.load(this.words, this.#count + WAITING) === 0) return
     this.notifies += Atomics.notify(this.words, this.#count + COUNT)
@@ -73,7 +76,10 @@ export class Doorbell {
     return Atomics.load(this.words, this.#count + STOP) !== 0
   }
 
-  /** Sleeps until the count is no longer `sample`. The timeout is a net: its firing is counted. Not on a thread that must not block. */
+  /**
+   * Sleeps until the count is no longer `sample`. The timeout is a net: its firing is counted. Not
+   * on a thread that must not block.
+   */
   waitBlocking(sample: number, timeoutMs: number = Infinity): WaitEnd {
     if (this.stopped) return 'stopped'
     Atomics.add(this.words, this.#count + WAITING, 1)
@@ -84,8 +90,8 @@ export class Doorbell {
   }
 
   /**
-   * As `waitBlocking`, for a thread with an event loop. It does not keep that event loop alive. Begin one wait at a time: an abandoned
-   * one goes on until the count changes.
+   * As `waitBlocking`, for a thread with an event loop. It does not keep that event loop alive.
+   * Begin one wait at a time: an abandoned one goes on until the count changes.
    */
   async waitAsync(sample: number, timeoutMs: number = Infinity): Promise<WaitEnd> {
     if (this.stopped) return 'stopped'

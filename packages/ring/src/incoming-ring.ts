@@ -1,9 +1,11 @@
 // HOT. The receiving end of a ring.
 //
-// `drain` validates packets and copies them into `arena`, where the peer cannot change them any more; accessors read packet `i` of the
-// last drain. `commit` then gives the space back. Nothing here allocates, waits or throws for what the peer wrote.
+// `drain` validates packets and copies them into `arena`, where the peer cannot change them any
+// more; accessors read packet `i` of the last drain. `commit` then gives the space back. Nothing
+// here allocates, waits or throws for what the peer wrote.
 //
-// Going to sleep:  commit()  →  unmask()  →  true: drain again;  false: wait for a signal, then mask() and drain.
+// Going to sleep:  commit()  →  unmask()  →  true: drain again;  false: wait for a signal, then
+// mask() and drain.
 
 import { PACKET_LENGTH_MAX, PACKET_TRAILER_SIZE, PacketType, assert } from '@guestyard/hvdef'
 import type { RingKernel } from './ring-kernel.ts'
@@ -13,17 +15,26 @@ import { RingEnd, assertRingPages, initializeState, stateBytes } from './ring-st
 import * as layout from './state-layout.ts'
 
 export interface IncomingRingOptions {
-  /** Packet types to accept; any other is a fault. In-band, transfer-page, GPA-direct and completion when left out. */
+  /**
+   * Packet types to accept; any other is a fault. In-band, transfer-page, GPA-direct and completion
+   * when left out.
+   */
   readonly accept?: readonly number[]
   /** Bytes of the arena. Room for the largest packet when left out, and at least 64 KiB. */
   readonly arenaBytes?: number
   /** Packets one `drain` can take, 1024 when left out. */
   readonly maxPackets?: number
-  /** Largest packet to accept, descriptor included, trailer not. A larger one is a fault. As much as fits the arena when left out. */
+  /**
+   * Largest packet to accept, descriptor included, trailer not. A larger one is a fault. As much as
+   * fits the arena when left out.
+   */
   readonly maxPacketBytes?: number
   /** Ranges that a GPA-direct or transfer-page packet may carry, 4096 when left out. */
   readonly maxRanges?: number
-  /** Whether the peer is asked for no signals from the start, true when left out: it is until the first `unmask`. */
+  /**
+   * Whether the peer is asked for no signals from the start, true when left out: it is until the
+   * first `unmask`.
+   */
   readonly masked?: boolean
 }
 
@@ -95,9 +106,9 @@ export class IncomingRing extends RingEnd {
   }
 
   /**
-   * Takes up to `maxPackets` packets out of the ring, or as many as the arena holds. Returns how many; 0 when there are none;
-   * RingStatus.FAULT when this end is dead. Packets before a bad one are delivered first. The packets of
-   * an earlier drain are gone from the arena.
+   * Takes up to `maxPackets` packets out of the ring, or as many as the arena holds. Returns how
+   * many; 0 when there are none; RingStatus.FAULT when this end is dead. Packets before a bad one
+   * are delivered first. The packets of an earlier drain are gone from the arena.
    */
   drain(maxPackets: number): number {
     const count = this.calls.receive(this.s, maxPackets)
@@ -106,8 +117,9 @@ export class IncomingRing extends RingEnd {
   }
 
   /**
-   * Looks at the next packet without taking it: its descriptor and header are copied into the arena, as packet 0, and validated; its
-   * payload stays where it is, and `nextSpan` gives its pieces. 1, 0 or RingStatus.FAULT as `drain`. Then `consume`.
+   * Looks at the next packet without taking it: its descriptor and header are copied into the
+   * arena, as packet 0, and validated; its payload stays where it is, and `nextSpan` gives its
+   * pieces. 1, 0 or RingStatus.FAULT as `drain`. Then `consume`.
    */
   peek(): number {
     const count = this.calls.peek(this.s)
@@ -134,7 +146,10 @@ export class IncomingRing extends RingEnd {
     return this.arenaWords[(this.#index[i << 1]! >> 2) + 1]! >>> 16
   }
 
-  /** Transaction id of packet `i`, in two halves, as signed 32-bit numbers: carry them back untouched. */
+  /**
+   * Transaction id of packet `i`, in two halves, as signed 32-bit numbers: carry them back
+   * untouched.
+   */
   tidLow(i: number): number {
     return this.arenaWords[(this.#index[i << 1]! >> 2) + 2]!
   }
@@ -184,14 +199,17 @@ export class IncomingRing extends RingEnd {
     return this.arenaWords[(this.#index[i << 1]! >> 2) + 4]! & 0xffff
   }
 
-  /** Gives the sender back the space of everything taken. True: signal it, it waits for that space. */
+  /**
+   * Gives the sender back the space of everything taken. True: signal it, it waits for that space.
+   */
   commit(): boolean {
     return this.calls.release(this.s) === 1
   }
 
   /**
-   * As `commit`, but does nothing before a quarter of the ring has been taken: for a busy loop, which spares the shared word. Before
-   * sleeping, and whenever `drain` finds nothing, call `commit`: until then a sender may wait for the space this holds back.
+   * As `commit`, but does nothing before a quarter of the ring has been taken: for a busy loop,
+   * which spares the shared word. Before sleeping, and whenever `drain` finds nothing, call
+   * `commit`: until then a sender may wait for the space this holds back.
    */
   commitLazily(): boolean {
     const taken = this.word(layout.NEXT) - this.word(layout.PUBLISHED)
@@ -202,13 +220,15 @@ export class IncomingRing extends RingEnd {
   /** Awake: the peer need not signal. */
   mask(): void {
     if (this.fault !== RingFault.NONE) return
-    // ORDER: alone. A sender that still sees the mask cleared sends a signal that finds this end awake.
+    // ORDER: alone. A sender that still sees the mask cleared sends a signal that finds this end
+    // awake.
     Atomics.store(this.kernel.sharedI32, this.controlWord(layout.CONTROL_MASK), 1)
   }
 
   /**
-   * About to sleep: the peer is asked to signal the next packet. True: packets came meanwhile, so mask and drain instead of sleeping.
-   * Everything taken must have been committed, else the sender would not see an empty ring and not signal. A dead end answers false.
+   * About to sleep: the peer is asked to signal the next packet. True: packets came meanwhile, so
+   * mask and drain instead of sleeping. Everything taken must have been committed, else the sender
+   * would not see an empty ring and not signal. A dead end answers false.
    */
   unmask(): boolean {
     if (this.fault !== RingFault.NONE) return false
@@ -217,8 +237,9 @@ export class IncomingRing extends RingEnd {
       'What was taken is committed before signals are asked for.',
     )
     const shared = this.kernel.sharedI32
-    // ORDER: the store comes before the load. The sender stores `in`, then reads the mask: either it sees the mask cleared, or this
-    // sees the packet. Compared with what this end has read, never with a copy of `in`.
+    // ORDER: the store comes before the load. The sender stores `in`, then reads the mask: either
+    // it sees the mask cleared, or this sees the packet. Compared with what this end has read,
+    // never with a copy of `in`.
     Atomics.store(shared, this.controlWord(layout.CONTROL_MASK), 0)
     return Atomics.load(shared, this.controlWord(layout.CONTROL_IN)) !== this.word(layout.NEXT)
   }

@@ -1,7 +1,11 @@
-// What an implementation of the ring's inner loops offers. `s` is the private address of an end's state (state-layout.ts), `from` that of
-// the bytes to write. Results are those of the methods that call these: see `OutgoingRing` and `IncomingRing`.
+// What an implementation of the ring's inner loops offers. `s` is the private address of an end's
+// state (state-layout.ts), `from` that of the bytes to write. Results are those of the methods that
+// call these: see `OutgoingRing` and `IncomingRing`.
 
-/** Writes one packet: `body` bytes of header and payload, `header` of them header; `kind` is type | flags << 16. */
+/**
+ * Writes one packet: `body` bytes of header and payload, `header` of them header; `kind` is type |
+ * flags << 16.
+ */
 export type WriteCall = (
   s: number,
   from: number,
@@ -48,6 +52,9 @@ export interface KernelCalls {
   readonly peek: (s: number) => number
   readonly consume: (s: number) => void
   readonly release: (s: number) => number
-  /** Spins until the shared word at byte `at` is not `value`, `turns` looks at most. 1 when it changed. */
+  /**
+   * Spins until the shared word at byte `at` is not `value`, `turns` looks at most. 1 when it
+   * changed.
+   */
   readonly spin: (at: number, value: number, turns: number) => number
 }

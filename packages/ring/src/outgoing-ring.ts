@@ -1,7 +1,8 @@
 // HOT. The sending end of a ring.
 //
-// Compose in `staging`, `write` any number of packets, then `commit` once: that is when the peer can see them, and its answer says
-// whether the peer must be signalled. `send` does both for one packet. Nothing here allocates, waits or throws for what the peer wrote.
+// Compose in `staging`, `write` any number of packets, then `commit` once: that is when the peer
+// can see them, and its answer says whether the peer must be signalled. `send` does both for one
+// packet. Nothing here allocates, waits or throws for what the peer wrote.
 
 import {
   PACKET_LENGTH_MAX,
@@ -41,7 +42,10 @@ export function outgoingPrivateBytes(ring: RingPages, options: OutgoingRingOptio
   return stateBytes(ring) + staging + batch + 2 * ALIGNMENT
 }
 
-/** Bytes of ring that a packet with `bodyBytes` of header and payload takes, padding and trailer included. */
+/**
+ * Bytes of ring that a packet with `bodyBytes` of header and payload takes, padding and trailer
+ * included.
+ */
 export function packetBytes(bodyBytes: number): number {
   return ((bodyBytes + DESCRIPTOR_BYTES + 7) & -8) + PACKET_TRAILER_SIZE
 }
@@ -65,7 +69,10 @@ export class OutgoingRing extends RingEnd {
   readonly #batchAt: number
   readonly #batchBytes: number
   readonly #size: number
-  /** Appended packets lie between these offsets of the batch area; the next one will begin at ring offset `#appendOffset`. */
+  /**
+   * Appended packets lie between these offsets of the batch area; the next one will begin at ring
+   * offset `#appendOffset`.
+   */
   #batchFirst = 0
   #batchEnd = 0
   #appendOffset = 0
@@ -96,7 +103,8 @@ export class OutgoingRing extends RingEnd {
     this.maxBodyBytes = maxTotal - DESCRIPTOR_BYTES - PACKET_TRAILER_SIZE
     this.setWord(layout.MAX_TOTAL, maxTotal)
     const shared = kernel.sharedI32
-    // ORDER: this end is the only writer of these words; the receiver reads the feature bits only after it saw a packet.
+    // ORDER: this end is the only writer of these words; the receiver reads the feature bits only
+    // after it saw a packet.
     this.adoptIndices(
       Atomics.load(shared, this.controlWord(layout.CONTROL_IN)),
       Atomics.load(shared, this.controlWord(layout.CONTROL_OUT)),
@@ -110,8 +118,9 @@ export class OutgoingRing extends RingEnd {
   }
 
   /**
-   * Writes one packet whose payload is `length` bytes at `at` of `staging`. It is not visible before `commit`. RingStatus: OK, FULL
-   * (`neededBytes` says what it takes), TOO_BIG, FAULT. `length` is rounded up to 8 with zeros: receivers see the rounded length.
+   * Writes one packet whose payload is `length` bytes at `at` of `staging`. It is not visible
+   * before `commit`. RingStatus: OK, FULL (`neededBytes` says what it takes), TOO_BIG, FAULT.
+   * `length` is rounded up to 8 with zeros: receivers see the rounded length.
    */
   write(
     at: number,
@@ -132,7 +141,10 @@ export class OutgoingRing extends RingEnd {
     )
   }
 
-  /** As `write`, with `headerBytes` (a multiple of 8) of type-specific header directly before the payload at `at`. */
+  /**
+   * As `write`, with `headerBytes` (a multiple of 8) of type-specific header directly before the
+   * payload at `at`.
+   */
   writeWithHeader(
     at: number,
     headerBytes: number,
@@ -156,8 +168,9 @@ export class OutgoingRing extends RingEnd {
   }
 
   /**
-   * Writes a GPA-direct packet. At `at` of `staging` (a multiple of 4) the caller leaves 8 bytes, which this fills in, then puts the
-   * `rangeCount` encoded ranges (`rangesBytes` of them: guestmem, `encodePageRange`), then `length` bytes of payload.
+   * Writes a GPA-direct packet. At `at` of `staging` (a multiple of 4) the caller leaves 8 bytes,
+   * which this fills in, then puts the `rangeCount` encoded ranges (`rangesBytes` of them:
+   * guestmem, `encodePageRange`), then `length` bytes of payload.
    */
   writeGpaDirect(
     at: number,
@@ -177,8 +190,8 @@ export class OutgoingRing extends RingEnd {
   }
 
   /**
-   * Writes a transfer-page packet: as `writeGpaDirect`, but each of the `rangeCount` ranges is a byte count u32 and a byte offset u32
-   * into the buffer that `setId` names.
+   * Writes a transfer-page packet: as `writeGpaDirect`, but each of the `rangeCount` ranges is a
+   * byte count u32 and a byte offset u32 into the buffer that `setId` names.
    */
   writeTransferPages(
     at: number,
@@ -198,8 +211,8 @@ export class OutgoingRing extends RingEnd {
   }
 
   /**
-   * `write` and `commit` in one call, for one packet at a time. 1: signal the peer; 0: sent, no signal due; below zero: a RingStatus,
-   * and nothing was sent.
+   * `write` and `commit` in one call, for one packet at a time. 1: signal the peer; 0: sent, no
+   * signal due; below zero: a RingStatus, and nothing was sent.
    */
   send(
     at: number,
@@ -221,8 +234,9 @@ export class OutgoingRing extends RingEnd {
   }
 
   /**
-   * Writes `count` packets of one size, type and transaction id: the payload of packet `i` is `length` bytes at `at + i * strideBytes` of
-   * `staging`. Returns how many were written: fewer when the ring is full or this end is dead. Not visible before `commit`.
+   * Writes `count` packets of one size, type and transaction id: the payload of packet `i` is
+   * `length` bytes at `at + i * strideBytes` of `staging`. Returns how many were written: fewer
+   * when the ring is full or this end is dead. Not visible before `commit`.
    */
   writeEach(
     at: number,
@@ -241,9 +255,11 @@ export class OutgoingRing extends RingEnd {
   }
 
   /**
-   * Appends a packet to the batch and returns the offset in `batch` where its `length` bytes (before them `headerBytes` of header) are to be
-   * put. `sendBatch` or `writeBatch` then writes many packets with one copy: the fastest way. Below zero nothing was appended:
-   * RingStatus.FULL when the batch area is, TOO_BIG when the ring can never carry it. No other packet is written in between.
+   * Appends a packet to the batch and returns the offset in `batch` where its `length` bytes
+   * (before them `headerBytes` of header) are to be put. `sendBatch` or `writeBatch` then writes
+   * many packets with one copy: the fastest way. Below zero nothing was appended: RingStatus.FULL
+   * when the batch area is, TOO_BIG when the ring can never carry it. No other packet is written in
+   * between.
    */
   append(
     length: number,
@@ -279,7 +295,10 @@ export class OutgoingRing extends RingEnd {
     return at + DESCRIPTOR_BYTES
   }
 
-  /** Writes appended packets, in order, while they fit. Returns how many; `appended` says how many are left. Not visible before `commit`. */
+  /**
+   * Writes appended packets, in order, while they fit. Returns how many; `appended` says how many
+   * are left. Not visible before `commit`.
+   */
   writeBatch(): number {
     return this.#flush(0)
   }
@@ -297,8 +316,9 @@ export class OutgoingRing extends RingEnd {
   }
 
   /**
-   * Makes room for a packet to be composed in place: after OK, `nextSpan` gives the pieces of shared memory that hold its `length` bytes
-   * (`headerBytes` of them header). Fill them before `commit`. RingStatus as `write`.
+   * Makes room for a packet to be composed in place: after OK, `nextSpan` gives the pieces of
+   * shared memory that hold its `length` bytes (`headerBytes` of them header). Fill them before
+   * `commit`. RingStatus as `write`.
    */
   reserve(
     length: number,
@@ -316,12 +336,18 @@ export class OutgoingRing extends RingEnd {
     return status
   }
 
-  /** Publishes everything written. True: signal the peer, which found the ring empty and asked for it. */
+  /**
+   * Publishes everything written. True: signal the peer, which found the ring empty and asked for
+   * it.
+   */
   commit(): boolean {
     return this.calls.publish(this.s) === 1
   }
 
-  /** Bytes that are free now, trailers included; compare with `packetBytes`. RingStatus.FAULT when dead. */
+  /**
+   * Bytes that are free now, trailers included; compare with `packetBytes`. RingStatus.FAULT when
+   * dead.
+   */
   writableBytes(): number {
     return this.calls.room(this.s)
   }
@@ -337,9 +363,9 @@ export class OutgoingRing extends RingEnd {
   }
 
   /**
-   * About to wait for space: asks the receiver for a signal once `bytes` (with trailer: `neededBytes`) are free. True: they are free
-   * already, nothing was asked, write now. False: wait for the signal, then `clearPendingSendSize` before trying again. A dead end
-   * answers false.
+   * About to wait for space: asks the receiver for a signal once `bytes` (with trailer:
+   * `neededBytes`) are free. True: they are free already, nothing was asked, write now. False: wait
+   * for the signal, then `clearPendingSendSize` before trying again. A dead end answers false.
    */
   setPendingSendSize(bytes: number): boolean {
     assert(
@@ -354,7 +380,8 @@ export class OutgoingRing extends RingEnd {
     if (this.word(layout.PENDING) === 0) return
     this.setWord(layout.PENDING, 0)
     if (this.fault !== RingFault.NONE) return
-    // ORDER: alone. A receiver that still sees the old request sends a signal that finds nothing to do.
+    // ORDER: alone. A receiver that still sees the old request sends a signal that finds nothing to
+    // do.
     Atomics.store(this.kernel.sharedI32, this.controlWord(layout.CONTROL_PENDING), 0)
   }
 
@@ -390,8 +417,9 @@ export class OutgoingRing extends RingEnd {
   }
 
   /**
-   * Writes a packet whose payload is that of packet `i` of the last drain of `incoming`: for an echo, or a relay between channels. Of the
-   * same pair the payload is not copied through staging; else it is, to its start.
+   * Writes a packet whose payload is that of packet `i` of the last drain of `incoming`: for an
+   * echo, or a relay between channels. Of the same pair the payload is not copied through staging;
+   * else it is, to its start.
    */
   writeReceived(
     incoming: IncomingRing,

@@ -1,4 +1,5 @@
-// What a ring answers. A ring never throws for what its peer wrote: it returns one of these, and after a fault it is dead.
+// What a ring answers. A ring never throws for what its peer wrote: it returns one of these, and
+// after a fault it is dead.
 
 /** Result of the operations of an `OutgoingRing`. Zero and above is success. */
 export const RingStatus = {
@@ -13,8 +14,8 @@ export const RingStatus = {
 export type RingStatus = (typeof RingStatus)[keyof typeof RingStatus]
 
 /**
- * Why a ring end is dead: what its peer wrote there that a working peer does not. The number is stable. A dead end touches the shared
- * pages no more.
+ * Why a ring end is dead: what its peer wrote there that a working peer does not. The number is
+ * stable. A dead end touches the shared pages no more.
  */
 export const RingFault = {
   NONE: 0,

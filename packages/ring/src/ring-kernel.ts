@@ -1,6 +1,8 @@
-// The inner loops of ring ends, behind one interface: WebAssembly where the platform has multi-memory, else the typed-array twin.
+// The inner loops of ring ends, behind one interface: WebAssembly where the platform has
+// multi-memory, else the typed-array twin.
 //
-// A kernel joins one private memory to one shared memory. `s` is always the private address of an end's state (state-layout.ts).
+// A kernel joins one private memory to one shared memory. `s` is always the private address of an
+// end's state (state-layout.ts).
 
 import { assert } from '@guestyard/hvdef'
 import {
@@ -85,8 +87,8 @@ export function hasWasmKernel(): boolean {
 }
 
 /**
- * A kernel with `privateBytes` of private memory over `shared`: a shared WebAssembly memory, or any SharedArrayBuffer, which only the
- * typed-array twin can use.
+ * A kernel with `privateBytes` of private memory over `shared`: a shared WebAssembly memory, or any
+ * SharedArrayBuffer, which only the typed-array twin can use.
  */
 export function createRingKernel(
   shared: WasmMemory | SharedArrayBuffer,
@@ -121,7 +123,10 @@ function createTypedKernel(
   return new RingKernel({ kind: 'typed', requested }, calls, buffer, shared)
 }
 
-/** The exports as an ordinary object, whose properties the compiler reads faster than those of an exports object. */
+/**
+ * The exports as an ordinary object, whose properties the compiler reads faster than those of an
+ * exports object.
+ */
 function plainCalls(exports: KernelCalls): KernelCalls {
   return {
     write: exports.write,
@@ -140,7 +145,10 @@ function plainCalls(exports: KernelCalls): KernelCalls {
   }
 }
 
-/** Bytes of a private memory in which `allocations` can be made, with what the kernel keeps for itself. */
+/**
+ * Bytes of a private memory in which `allocations` can be made, with what the kernel keeps for
+ * itself.
+ */
 function kernelBytes(allocations: number): number {
   return roundUp(DEAD_END + STATE_BYTES, ALLOCATION_UNIT) + allocations
 }

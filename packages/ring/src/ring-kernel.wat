@@ -1,10 +1,12 @@
 ;; The inner loops of both ring ends. One call writes, publishes or drains many packets.
 ;;
-;; `private` holds the state of ring ends, staging, arenas and page tables; the peer cannot reach it. `shared` is the memory both ends share:
-;; all that is read from it may change at any moment, so each word is read once, and decisions are made on the copy.
+;; `private` holds the state of ring ends, staging, arenas and page tables; the peer cannot reach
+;; it. `shared` is the memory both ends share: all that is read from it may change at any moment, so
+;; each word is read once, and decisions are made on the copy.
 ;;
-;; `@NAME` stands for the constant NAME of state-layout.ts or ring-fault.ts. $s is always the private address of an end's state. Memory 1
-;; is `shared`: the assembler knows no names in atomic instructions.
+;; `@NAME` stands for the constant NAME of state-layout.ts or ring-fault.ts. $s is always the
+;; private address of an end's state. Memory 1 is `shared`: the assembler knows no names in atomic
+;; instructions.
 ;;
 ;; Written by       in: the sender     out, mask: the receiver     pending, features: the sender
 ;; Every atomic access is sequentially consistent; WebAssembly has nothing weaker.
@@ -68,7 +70,8 @@
     (if (i32.gt_u
           (call $distance (local.get $out) (local.get $published) (local.get $size))
           (call $distance
-            (i32.load $private offset=@PEER (local.get $s)) (local.get $published) (local.get $size)))
+            (i32.load $private offset=@PEER (local.get $s)) (local.get $published)
+            (local.get $size)))
       (then
         (call $fault (local.get $s) (i32.const @READ_INDEX_REWOUND))
         (return (i32.const 0))))
@@ -122,7 +125,8 @@
       (i64.extend_i32_u (local.get $low))
       (i64.shl (i64.extend_i32_u (local.get $high)) (i64.const 32))))
 
-  ;; Copies $length private bytes to ring offset $offset on, across pages and the wrap. Returns the offset after them.
+  ;; Copies $length private bytes to ring offset $offset on, across pages and the wrap. Returns the
+  ;; offset after them.
   (func $copy_in (param $s i32) (param $offset i32) (param $from i32) (param $length i32)
     (result i32)
     (local $piece i32)
@@ -146,7 +150,8 @@
           (br $again))))
     (local.get $offset))
 
-  ;; Puts a descriptor and a transaction id, or zero padding and a trailer, into scratch. Returns its address.
+  ;; Puts a descriptor and a transaction id, or zero padding and a trailer, into scratch. Returns
+  ;; its address.
   (func $scratch (param $s i32) (param $first i64) (param $second i64) (result i32)
     (local $scratch i32)
     (i64.store $private
@@ -185,7 +190,8 @@
     (i32.store $private offset=@NEXT (local.get $s) (local.get $next))
     (call $find_run (local.get $s) (local.get $next)))
 
-  ;; Copies $left private bytes to one run of shared memory, and zeroes up to the next multiple of 8.
+  ;; Copies $left private bytes to one run of shared memory, and zeroes up to the next multiple of
+  ;; 8.
   (func $copy_body (param $to i32) (param $from i32) (param $left i32)
     (if (i32.gt_u (local.get $left) (i32.const @INLINE_COPY_BYTES))
       (then
@@ -221,9 +227,10 @@
                 (i64.extend_i32_u (i32.shl (local.get $left) (i32.const 3))))
               (i64.const 1)))))))
 
-  ;; Writes one packet after NEXT, not yet visible. $body counts header and payload, which follow each other at private address $from.
-  (func $put (param $s i32) (param $from i32) (param $body i32) (param $header i32) (param $kind i32)
-    (param $tid i64) (result i32)
+  ;; Writes one packet after NEXT, not yet visible. $body counts header and payload, which follow
+  ;; each other at private address $from.
+  (func $put (param $s i32) (param $from i32) (param $body i32) (param $header i32)
+    (param $kind i32) (param $tid i64) (result i32)
     (local $length i32) (local $total i32) (local $next i32) (local $to i32)
     (local $status i32) (local $run_end i32)
     (local.set $length (i32.and (i32.add (local.get $body) (i32.const 23)) (i32.const -8)))
@@ -267,13 +274,14 @@
     (local.set $control (i32.load $private offset=@CONTROL (local.get $s)))
     (i32.store $private offset=@PUBLISHED (local.get $s) (local.get $next))
     (call $count (i32.add (local.get $s) (i32.const @PUBLISHES)) (i32.const 1))
-    ;; ORDER: the store publishes the packets (plain writes before it), and comes before the loads of mask and `out`. The receiver clears
-    ;; its mask, then reads `in`: either it sees the new `in`, or this sees the mask cleared.
+    ;; ORDER: the store publishes the packets (plain writes before it), and comes before the loads
+    ;; of mask and `out`. The receiver clears its mask, then reads `in`: either it sees the new
+    ;; `in`, or this sees the mask cleared.
     (i32.atomic.store 1 offset=@CONTROL_IN (local.get $control) (local.get $next))
     (if (i32.atomic.load 1 offset=@CONTROL_MASK (local.get $control))
       (then (return (i32.const 0))))
-    ;; Was the ring empty? Only an `out` read after the store can tell: an older one may lag behind a receiver that has emptied the ring
-    ;; and gone to sleep since.
+    ;; Was the ring empty? Only an `out` read after the store can tell: an older one may lag behind
+    ;; a receiver that has emptied the ring and gone to sleep since.
     (if (i32.eqz (call $read_out (local.get $s))) (then (return (i32.const 0))))
     (local.set $signal
       (i32.eq (i32.load $private offset=@PEER (local.get $s)) (local.get $old)))
@@ -292,7 +300,8 @@
       (i32.and (i32.add (local.get $body) (i32.const 31)) (i32.const -8)))
     (i32.const @STATUS_OK))
 
-  ;; Writes one packet and publishes. 1 when the peer must be signalled, 0 when not, else a status below zero.
+  ;; Writes one packet and publishes. 1 when the peer must be signalled, 0 when not, else a status
+  ;; below zero.
   (func (export "send") (param $s i32) (param $from i32) (param $body i32) (param $header i32)
     (param $kind i32) (param $tid_low i32) (param $tid_high i32) (result i32)
     (local $status i32)
@@ -302,7 +311,8 @@
     (if (local.get $status) (then (return (local.get $status))))
     (call $publish (local.get $s)))
 
-  ;; Writes $count packets of one size, whose bodies lie $stride bytes apart from private $from on, while they fit. Returns how many.
+  ;; Writes $count packets of one size, whose bodies lie $stride bytes apart from private $from on,
+  ;; while they fit. Returns how many.
   (func (export "writeEach") (param $s i32) (param $from i32) (param $stride i32)
     (param $count i32) (param $body i32) (param $kind i32) (param $tid_low i32)
     (param $tid_high i32) (result i32)
@@ -354,8 +364,9 @@
       (i32.mul (local.get $written) (local.get $total)))
     (local.get $written))
 
-  ;; Writes composed packets, complete with trailers, that follow each other in the $bytes bytes at private $from: all of them, or as many as
-  ;; fit. Publishes when $publish is not 0. Returns the bytes written; SIGNAL_DUE says whether the peer must be signalled.
+  ;; Writes composed packets, complete with trailers, that follow each other in the $bytes bytes at
+  ;; private $from: all of them, or as many as fit. Publishes when $publish is not 0. Returns the
+  ;; bytes written; SIGNAL_DUE says whether the peer must be signalled.
   (func (export "writeBatch") (param $s i32) (param $from i32) (param $bytes i32)
     (param $packets i32) (param $publish i32) (result i32)
     (local $fit i32) (local $free i32) (local $total i32) (local $next i32)
@@ -392,7 +403,8 @@
         (i32.store $private offset=@SIGNAL_DUE (local.get $s) (call $publish (local.get $s)))))
     (local.get $bytes))
 
-  ;; Makes room for a packet that the caller composes in place; its body begins 16 bytes after the packet does.
+  ;; Makes room for a packet that the caller composes in place; its body begins 16 bytes after the
+  ;; packet does.
   (func (export "reserve") (param $s i32) (param $body i32) (param $header i32) (param $kind i32)
     (param $tid_low i32) (param $tid_high i32) (result i32)
     (local $length i32) (local $status i32) (local $next i32) (local $last i32)
@@ -401,8 +413,8 @@
       (call $claim (local.get $s) (i32.add (local.get $length) (i32.const 8))))
     (if (local.get $status) (then (return (local.get $status))))
     (local.set $next (i32.load $private offset=@NEXT (local.get $s)))
-    ;; The last 8 bytes are zeroed with the trailer, so that what the caller leaves of them is padding. The descriptor comes second: of a
-    ;; packet without a body it takes that place.
+    ;; The last 8 bytes are zeroed with the trailer, so that what the caller leaves of them is
+    ;; padding. The descriptor comes second: of a packet without a body it takes that place.
     (local.set $last
       (i32.add (local.get $next) (i32.sub (local.get $length) (i32.const 8))))
     (if (i32.ge_u (local.get $last) (i32.load $private offset=@SIZE (local.get $s)))
@@ -433,14 +445,15 @@
       (then (return (i32.const @STATUS_FAULT))))
     (call $free (local.get $s)))
 
-  ;; Asks the receiver for a signal once $total bytes are free. 1 when they already are, and then nothing is asked.
+  ;; Asks the receiver for a signal once $total bytes are free. 1 when they already are, and then
+  ;; nothing is asked.
   (func (export "block") (param $s i32) (param $total i32) (result i32)
     (local $control i32)
     (if (i32.load $private offset=@FAULT (local.get $s))
       (then (return (i32.const @STATUS_FAULT))))
     (local.set $control (i32.load $private offset=@CONTROL (local.get $s)))
-    ;; ORDER: the store comes before the load of `out`. The receiver stores `out`, then reads this word: either it sees the request, or this
-    ;; sees the space.
+    ;; ORDER: the store comes before the load of `out`. The receiver stores `out`, then reads this
+    ;; word: either it sees the request, or this sees the space.
     (i32.store $private offset=@PENDING (local.get $s) (local.get $total))
     (i32.atomic.store 1 offset=@CONTROL_PENDING (local.get $control) (local.get $total))
     (if (i32.eqz (call $read_out (local.get $s)))
@@ -471,14 +484,16 @@
     (if (i32.lt_u
           (call $distance (local.get $published) (local.get $in) (local.get $size))
           (call $distance
-            (local.get $published) (i32.load $private offset=@PEER (local.get $s)) (local.get $size)))
+            (local.get $published) (i32.load $private offset=@PEER (local.get $s))
+            (local.get $size)))
       (then
         (call $fault (local.get $s) (i32.const @WRITE_INDEX_REWOUND))
         (return (i32.const 0))))
     (i32.store $private offset=@PEER (local.get $s) (local.get $in))
     (i32.const 1))
 
-  ;; Copies $length bytes, a multiple of 8, from ring offset $offset on, across pages and the wrap, to private $to.
+  ;; Copies $length bytes, a multiple of 8, from ring offset $offset on, across pages and the wrap,
+  ;; to private $to.
   (func $copy_out (param $s i32) (param $offset i32) (param $to i32) (param $length i32)
     (local $piece i32) (local $from i32)
     (loop $again
@@ -541,7 +556,8 @@
     (select (i32.const @PACKET_TOO_LARGE) (i32.const @NONE)
       (i32.gt_u (local.get $length8) (i32.load $private offset=@MAX_TOTAL (local.get $s)))))
 
-  ;; Checks the ranges of the private copy of a packet at $at, whose header ends at $offset. RingFault, 0 when they are well.
+  ;; Checks the ranges of the private copy of a packet at $at, whose header ends at $offset.
+  ;; RingFault, 0 when they are well.
   (func $check_ranges (param $s i32) (param $at i32) (param $offset i32) (param $type i32)
     (result i32)
     (local $count i32) (local $cursor i32) (local $end i32) (local $pages i32)
@@ -560,7 +576,8 @@
     (local.set $cursor (i32.add (local.get $at) (i32.const 24)))
     (local.set $end (i32.add (local.get $at) (local.get $offset)))
     (loop $again
-      ;; Behind a header that is too short these two words are some other private bytes: read, and not used.
+      ;; Behind a header that is too short these two words are some other private bytes: read, and
+      ;; not used.
       (local.set $bytes (i32.load $private (local.get $cursor)))
       (local.set $first (i32.load $private offset=4 (local.get $cursor)))
       (if (i32.or
@@ -585,8 +602,9 @@
       (br_if $again (local.tee $count (i32.sub (local.get $count) (i32.const 1)))))
     (i32.const 0))
 
-  ;; Copies ring bytes behind those that wait in the arena between $at and $end, which begin at ring offset $next, so that $need of the
-  ;; $available bytes are there, and up to $wanted more. Returns the new end, 0 when the arena has no room.
+  ;; Copies ring bytes behind those that wait in the arena between $at and $end, which begin at ring
+  ;; offset $next, so that $need of the $available bytes are there, and up to $wanted more. Returns
+  ;; the new end, 0 when the arena has no room.
   (func $fetch (param $s i32) (param $at i32) (param $end i32) (param $next i32)
     (param $available i32) (param $need i32) (param $wanted i32) (result i32)
     (local $amount i32) (local $room i32) (local $have i32)
@@ -614,9 +632,10 @@
       (local.get $amount))
     (i32.add (local.get $end) (local.get $amount)))
 
-  ;; Takes $max packets at most out of the ring: copies what the sender announced into the arena, piece by piece, and validates the copy. Bytes
-  ;; copied and not yet asked for wait there (WINDOW_AT .. WINDOW_END) and are not read again. Returns how many packets. A bad packet
-  ;; ends the batch; when it is the first, the end is dead and the answer is 0.
+  ;; Takes $max packets at most out of the ring: copies what the sender announced into the arena,
+  ;; piece by piece, and validates the copy. Bytes copied and not yet asked for wait there
+  ;; (WINDOW_AT .. WINDOW_END) and are not read again. Returns how many packets. A bad packet ends
+  ;; the batch; when it is the first, the end is dead and the answer is 0.
   (func (export "receive") (param $s i32) (param $max i32) (result i32)
     (local $next i32) (local $announced i32) (local $at i32) (local $begin i32) (local $end i32)
     (local $fetched i32) (local $left i32) (local $taken i32) (local $index i32)
@@ -652,8 +671,9 @@
         (block $ranged
           (block $incomplete
             (block $bad
-              ;; Packets that are whole in the arena. No calls in this loop: it is the hot one. All is read from the private copy, which nobody
-              ;; can change between the checks and the use.
+              ;; Packets that are whole in the arena. No calls in this loop: it is the hot one. All
+              ;; is read from the private copy, which nobody can change between the checks and the
+              ;; use.
               (loop $packet
                 (local.set $total (i32.const 24))
                 (local.set $left (i32.sub (local.get $end) (local.get $at)))
@@ -713,7 +733,8 @@
             (local.get $s) (local.get $at) (local.get $end)
             (i32.add (local.get $next) (local.get $taken))
             (local.get $left) (local.get $total)
-            ;; As much as the packets still asked for will take, if they are like the last one: what is fetched too early leaves the cache again.
+            ;; As much as the packets still asked for will take, if they are like the last one: what
+            ;; is fetched too early leaves the cache again.
             (i32.mul
               (i32.shr_u (i32.sub (local.get $max) (local.get $index)) (i32.const 3))
               (local.get $typical))))
@@ -721,8 +742,8 @@
             (then
               (local.set $end (local.get $fetched))
               (br $window)))
-          ;; No room behind the packets of this batch: end it. The next one starts over at the arena's begin, and copies and validates
-          ;; this packet anew.
+          ;; No room behind the packets of this batch: end it. The next one starts over at the
+          ;; arena's begin, and copies and validates this packet anew.
           (local.set $end (local.get $at))
           (br_if $stop (i32.ne (local.get $index) (local.get $first_index)))
           (local.set $end (local.tee $begin (local.tee $at (local.get $area))))
@@ -759,8 +780,9 @@
     (call $count_moved (local.get $s) (local.get $index) (local.get $taken))
     (local.get $index))
 
-  ;; Copies the descriptor and header of the next packet into the arena and validates them; the payload stays in the ring. 1, or 0 when
-  ;; there is no packet or the end is dead. What waited in the arena is forgotten.
+  ;; Copies the descriptor and header of the next packet into the arena and validates them; the
+  ;; payload stays in the ring. 1, or 0 when there is no packet or the end is dead. What waited in
+  ;; the arena is forgotten.
   (func (export "peek") (param $s i32) (result i32)
     (local $next i32) (local $available i32) (local $area i32) (local $offset i32)
     (local $type i32) (local $code i32)
@@ -829,42 +851,44 @@
   ;; Gives the sender back what was consumed. 1 when it waits for space and now has it.
   (func (export "release") (param $s i32) (result i32)
     (local $control i32) (local $old i32) (local $next i32) (local $pending i32) (local $signal i32)
-    (local $in i32) (local $size i32)
+    (local $used i32) (local $size i32)
     (local.set $next (i32.load $private offset=@NEXT (local.get $s)))
     (local.set $old (i32.load $private offset=@PUBLISHED (local.get $s)))
     (if (i32.eq (local.get $next) (local.get $old)) (then (return (i32.const 0))))
     (if (i32.load $private offset=@FAULT (local.get $s)) (then (return (i32.const 0))))
     (local.set $control (i32.load $private offset=@CONTROL (local.get $s)))
     (call $count (i32.add (local.get $s) (i32.const @PUBLISHES)) (i32.const 1))
-    ;; ORDER: the store comes after the last byte was copied out, and before the load of the pending size. The sender stores its pending size,
-    ;; then reads `out`: either it sees the space, or this sees that it waits.
+    ;; ORDER: the store comes after the last byte was copied out, and before the load of the pending
+    ;; size. The sender stores its pending size, then reads `out`: either it sees the space, or this
+    ;; sees that it waits.
     (i32.atomic.store 1 offset=@CONTROL_OUT (local.get $control) (local.get $next))
+    ;; From here on the sender may write where the packets were: `in` is judged by the new `out`.
+    (i32.store $private offset=@PUBLISHED (local.get $s) (local.get $next))
     (local.set $pending
       (i32.and
         (i32.atomic.load 1 offset=@CONTROL_PENDING (local.get $control)) (i32.const -8)))
-    (if (i32.eqz (local.get $pending))
-      (then
-        (i32.store $private offset=@PUBLISHED (local.get $s) (local.get $next))
-        (return (i32.const 0))))
+    (if (i32.eqz (local.get $pending)) (then (return (i32.const 0))))
     (if (i32.eqz (call $read_in (local.get $s))) (then (return (i32.const 0))))
-    (i32.store $private offset=@PUBLISHED (local.get $s) (local.get $next))
     (if (i32.eqz (i32.and
           (i32.atomic.load 1 offset=@CONTROL_FEATURES (local.get $control)) (i32.const 1)))
       (then (return (i32.const 0))))
-    ;; Only the edge: what was free before was too little, what is free now is enough. $pending becomes the most that may be in use; a
-    ;; request for more than the ring holds never gets its edge.
-    (local.set $in (i32.load $private offset=@PEER (local.get $s)))
+    ;; Only the edge: what was free before was too little, what is free now is enough. $pending
+    ;; becomes the most that may be in use; a request for more than the ring holds never gets its
+    ;; edge.
     (local.set $size (i32.load $private offset=@SIZE (local.get $s)))
     (local.set $pending
       (i32.sub (i32.sub (local.get $size) (i32.const 8)) (local.get $pending)))
     (if (i32.ge_u (local.get $pending) (local.get $size)) (then (return (i32.const 0))))
+    (local.set $used
+      (call $distance
+        (local.get $next) (i32.load $private offset=@PEER (local.get $s)) (local.get $size)))
     (local.set $signal
       (i32.and
+        (i32.le_u (local.get $used) (local.get $pending))
         (i32.gt_u
-          (call $distance (local.get $old) (local.get $in) (local.get $size))
-          (local.get $pending))
-        (i32.le_u
-          (call $distance (local.get $next) (local.get $in) (local.get $size))
+          (i32.add
+            (local.get $used)
+            (call $distance (local.get $old) (local.get $next) (local.get $size)))
           (local.get $pending))))
     (call $count (i32.add (local.get $s) (i32.const @SIGNALS)) (local.get $signal))
     (local.get $signal)))

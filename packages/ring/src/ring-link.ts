@@ -1,6 +1,7 @@
 // Two rings and two doorbells between two threads: what somebody needs who uses the ring alone.
 //
-// `createRingLink` makes plain data that `postMessage` carries. Each thread opens its side of it, and gets a port.
+// `createRingLink` makes plain data that `postMessage` carries. Each thread opens its side of it,
+// and gets a port.
 
 import { PAGE_SIZE, assert } from '@guestyard/hvdef'
 import { WASM_PAGE_SIZE, type WasmMemory, wasm } from '@guestyard/guestmem'
@@ -36,8 +37,9 @@ export interface RingPort {
 }
 
 /**
- * Memory for a link with two rings of `bytes` each, rounded up to whole pages. `typed` asks for a SharedArrayBuffer instead of a
- * WebAssembly memory: it needs no reserved address space, and runs on the slower typed-array kernel.
+ * Memory for a link with two rings of `bytes` each, rounded up to whole pages. `typed` asks for a
+ * SharedArrayBuffer instead of a WebAssembly memory: it needs no reserved address space, and runs
+ * on the slower typed-array kernel.
  */
 export function createRingLink(bytes: number, kind: 'wasm' | 'typed' = 'wasm'): RingLink {
   assert(bytes > 0 && bytes <= 0x4000_0000, 'A ring holds between one page and 1 GiB.')

@@ -4,7 +4,10 @@ import { PAGE_SIZE, RING_FEATURE_PENDING_SEND_SIZE, assert } from '@guestyard/hv
 import type { PageList, WasmMemory } from '@guestyard/guestmem'
 import { CONTROL_FEATURES } from './state-layout.ts'
 
-/** One ring's pages. Addresses are bytes into `shared`, page-aligned, and were checked to lie inside it. */
+/**
+ * One ring's pages. Addresses are bytes into `shared`, page-aligned, and were checked to lie inside
+ * it.
+ */
 export interface RingPages {
   /** A shared WebAssembly memory, or any SharedArrayBuffer. */
   readonly shared: WasmMemory | SharedArrayBuffer
@@ -18,7 +21,10 @@ function sharedBuffer(shared: WasmMemory | SharedArrayBuffer): ArrayBufferLike {
   return shared instanceof SharedArrayBuffer ? shared : shared.buffer
 }
 
-/** The ring in pages `first .. first + count` of a page list: control page first. At least two pages. */
+/**
+ * The ring in pages `first .. first + count` of a page list: control page first. At least two
+ * pages.
+ */
 export function ringPagesOf(pages: PageList, first: number, count: number): RingPages {
   assert(count >= 2, 'A ring has a control page and at least one data page.')
   const dataAt = new Uint32Array(count - 1)
@@ -49,8 +55,8 @@ export function ringBytes(dataBytes: number): number {
 }
 
 /**
- * Empties a ring and states in its feature bits that its sender knows flow control. The owner of the memory calls it, before either
- * end is made.
+ * Empties a ring and states in its feature bits that its sender knows flow control. The owner of
+ * the memory calls it, before either end is made.
  */
 export function initializeRing(ring: RingPages): void {
   const words = new Int32Array(sharedBuffer(ring.shared), ring.controlAt, PAGE_SIZE >> 2)

@@ -35,8 +35,8 @@ export class RingPair {
   }
 
   /**
-   * Ends all access to the shared pages; both ends are dead from here on. Their private memory goes to the next pair over the same
-   * shared memory, so keep no view of it.
+   * Ends all access to the shared pages; both ends are dead from here on. Their private memory goes
+   * to the next pair over the same shared memory, so keep no view of it.
    */
   close(): void {
     if (this.#closed) return
@@ -47,7 +47,10 @@ export class RingPair {
   }
 }
 
-/** Both ends of one side: what it sends through `send` and receives through `receive`, rings in the same shared memory. */
+/**
+ * Both ends of one side: what it sends through `send` and receives through `receive`, rings in the
+ * same shared memory.
+ */
 export function createRingPair(
   send: RingPages,
   receive: RingPages,
@@ -66,8 +69,9 @@ export function createRingPair(
 export type RingOpenFailure = 'bad-split' | 'bad-control-page'
 
 /**
- * The rings of a channel over the pages of its GPADL, as OPENCHANNEL names them: `downstreamPageOffset` is the first page of the ring from
- * host to guest. The guest calls it first, before it opens the channel: it empties both rings. The host then takes them as they are.
+ * The rings of a channel over the pages of its GPADL, as OPENCHANNEL names them:
+ * `downstreamPageOffset` is the first page of the ring from host to guest. The guest calls it
+ * first, before it opens the channel: it empties both rings. The host then takes them as they are.
  */
 export function openRings(
   pages: PageList,
@@ -93,8 +97,9 @@ export function openRings(
   return pair
 }
 
-// Kernels of closed pairs, by shared memory. A private memory reserves gigabytes of addresses where the platform guards it with unmapped
-// pages, so a channel that opens and closes ten thousand times must not make ten thousand of them.
+// Kernels of closed pairs, by shared memory. A private memory reserves gigabytes of addresses where
+// the platform guards it with unmapped pages, so a channel that opens and closes ten thousand times
+// must not make ten thousand of them.
 const idleKernels = new WeakMap<object, RingKernel[]>()
 const IDLE_KERNELS_MAX = 64
 

@@ -1,4 +1,5 @@
-// What both ends share: their block of private state, the page table, and the walk over a packet's bytes in place.
+// What both ends share: their block of private state, the page table, and the walk over a packet's
+// bytes in place.
 
 import { PAGE_SHIFT, PAGE_SIZE, assert } from '@guestyard/hvdef'
 import type { KernelCalls } from './kernel-calls.ts'
@@ -35,7 +36,8 @@ export function initializeState(kernel: RingKernel, s: number, ring: RingPages):
 }
 
 /**
- * One end of a ring, as far as both ends are alike. One thread uses an end; the other end is usually another thread's.
+ * One end of a ring, as far as both ends are alike. One thread uses an end; the other end is
+ * usually another thread's.
  */
 export abstract class RingEnd {
   /** Address in shared memory and length of the piece that `nextSpan` found. */
@@ -72,7 +74,10 @@ export abstract class RingEnd {
     return this.word(layout.SIZE)
   }
 
-  /** Packets that went through this end, bytes of ring they took, times it published its index, and signals it asked for. */
+  /**
+   * Packets that went through this end, bytes of ring they took, times it published its index, and
+   * signals it asked for.
+   */
   get packets(): number {
     return this.counter(layout.PACKETS)
   }
@@ -95,8 +100,9 @@ export abstract class RingEnd {
   }
 
   /**
-   * Finds the next piece of a packet's bytes in place: after `reserve` of an outgoing end, the bytes to fill in; after `peek` of an
-   * incoming end, the payload, which a hostile peer may still change. False when there is no more.
+   * Finds the next piece of a packet's bytes in place: after `reserve` of an outgoing end, the
+   * bytes to fill in; after `peek` of an incoming end, the payload, which a hostile peer may still
+   * change. False when there is no more.
    */
   nextSpan(): boolean {
     if (this.spanLeft === 0) return false
@@ -126,7 +132,10 @@ export abstract class RingEnd {
     return (this.i32[at]! >>> 0) + (this.i32[at + 1]! >>> 0) * U32
   }
 
-  /** Takes this end's position from the control page, which the peer may have written: the end is dead when it makes no sense. */
+  /**
+   * Takes this end's position from the control page, which the peer may have written: the end is
+   * dead when it makes no sense.
+   */
   protected adoptIndices(own: number, peer: number, badOwn: RingFault, badPeer: RingFault): void {
     const size = this.word(layout.SIZE)
     if (!isIndex(own, size)) this.setWord(layout.FAULT, badOwn)

@@ -1,12 +1,14 @@
-// Private state of one ring end, as byte offsets into its block of private memory. The WebAssembly text, its twin and the classes all
-// take the layout from here; the peer never sees any of it.
+// Private state of one ring end, as byte offsets into its block of private memory. The WebAssembly
+// text, its twin and the classes all take the layout from here; the peer never sees any of it.
 //
-// | word           | outgoing end                              | incoming end                                |
-// |----------------|-------------------------------------------|---------------------------------------------|
-// | NEXT           | where the next packet goes                | where the next packet is                    |
-// | PUBLISHED      | `in` as last stored                       | `out` as last stored                        |
-// | PEER           | `out` as last read and validated          | `in` as last read and validated             |
-// | RUN_DELTA, RUN_END | run of pages around NEXT: shared address = offset + delta, for offsets below the end        |
+// | word      | outgoing end                     | incoming end                    |
+// |-----------|----------------------------------|---------------------------------|
+// | NEXT      | where the next packet goes       | where the next packet is        |
+// | PUBLISHED | `in` as last stored              | `out` as last stored            |
+// | PEER      | `out` as last read and validated | `in` as last read and validated |
+//
+// RUN_DELTA and RUN_END are the run of pages around an offset: shared address = offset + delta, for
+// offsets below the end.
 //
 // Counters are u64, so that they never wrap: two u32 words, low first.
 
@@ -56,7 +58,10 @@ export const SIGNALS = 96
 /** Outgoing only: writes refused because the ring was full. */
 export const FULLS = 104
 
-/** Incoming: private bytes that were copied out of the ring and not yet asked for; they begin at ring offset NEXT. */
+/**
+ * Incoming: private bytes that were copied out of the ring and not yet asked for; they begin at
+ * ring offset NEXT.
+ */
 export const WINDOW_AT = 112
 export const WINDOW_END = 116
 
@@ -79,9 +84,13 @@ export const CONTROL_MASK = 8
 export const CONTROL_PENDING = 12
 export const CONTROL_FEATURES = 64
 
-/** Bytes that are copied out of the ring at once, when that many are there: at least and at most. */
+/**
+ * Bytes that are copied out of the ring at once, when that many are there: at least and at most.
+ */
 export const FETCH_MIN_BYTES = 1024
 export const FETCH_MAX_BYTES = 16384
 
-/** Copies longer than this are left to `memory.copy`: below it, its call costs more than the loop. */
+/**
+ * Copies longer than this are left to `memory.copy`: below it, its call costs more than the loop.
+ */
 export const INLINE_COPY_BYTES = 512

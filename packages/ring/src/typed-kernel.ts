@@ -1,13 +1,14 @@
-// HOT. The ring kernel in plain TypeScript, over any SharedArrayBuffer: what tests hold the WebAssembly text to, and what runs where
-// multi-memory is missing. Function by function the same as ring-kernel.wat, on the same private state.
+// HOT. The ring kernel in plain TypeScript, over any SharedArrayBuffer: what tests hold the
+// WebAssembly text to, and what runs where multi-memory is missing. Function by function the same
+// as ring-kernel.wat, on the same private state.
 //
-// | Shared word          | Written by | Read by  | Rule                                             |
-// |----------------------|------------|----------|--------------------------------------------------|
-// | `in` (word 0)        | sender     | receiver | published after the packet; receiver validates   |
-// | `out` (1)            | receiver   | sender   | published after the last byte was copied out     |
-// | `interruptMask` (2)  | receiver   | sender   | sender reads it after storing `in`               |
-// | `pendingSendSize` (3)| sender     | receiver | receiver reads it after storing `out`            |
-// | `featureBits` (16)   | sender     | receiver | fixed before the ring is used                    |
+// | Shared word          | Written by | Read by  | Rule                                           |
+// |----------------------|------------|----------|------------------------------------------------|
+// | `in` (word 0)        | sender     | receiver | published after the packet; receiver validates |
+// | `out` (1)            | receiver   | sender   | published after the last byte was copied out   |
+// | `interruptMask` (2)  | receiver   | sender   | sender reads it after storing `in`             |
+// | `pendingSendSize` (3)| sender     | receiver | receiver reads it after storing `out`          |
+// | `featureBits` (16)   | sender     | receiver | fixed before the ring is used                  |
 
 import type { KernelCalls } from './kernel-calls.ts'
 import { RingFault } from './ring-fault.ts'
@@ -104,8 +105,9 @@ export class TypedKernel extends TypedOutgoing implements KernelCalls {
   }
 
   /**
-   * Copies ring bytes behind those that wait in the arena between `at` and `end`, which begin at ring offset `next`, so that `need` of
-   * the `available` bytes are there, and up to `wanted` more. Returns the new end, 0 when the arena has no room.
+   * Copies ring bytes behind those that wait in the arena between `at` and `end`, which begin at
+   * ring offset `next`, so that `need` of the `available` bytes are there, and up to `wanted` more.
+   * Returns the new end, 0 when the arena has no room.
    */
   #fetch(
     w: number,
@@ -155,16 +157,16 @@ export class TypedKernel extends TypedOutgoing implements KernelCalls {
           fault = RingFault.TRUNCATED_DESCRIPTOR
           break
         }
-        // As much as the packets still asked for will take, if they are like the last one: what is fetched too early leaves the
-        // cache again.
+        // As much as the packets still asked for will take, if they are like the last one: what is
+        // fetched too early leaves the cache again.
         const wanted = (limit - count) * i32[w + TYPICAL]!
         const fetched = this.#fetch(w, at, end, next, available, need, wanted)
         if (fetched !== 0) {
           end = fetched
           continue
         }
-        // No room behind the packets of this batch: end it. The next one starts over at the arena's begin, and copies and validates
-        // this packet anew.
+        // No room behind the packets of this batch: end it. The next one starts over at the arena's
+        // begin, and copies and validates this packet anew.
         end = at
         if (count !== 0) break
         at = end = area
@@ -217,7 +219,10 @@ export class TypedKernel extends TypedOutgoing implements KernelCalls {
     return 1
   }
 
-  /** Copies descriptor and header of the packet at ring offset `next` to `area`, and finds its fault. */
+  /**
+   * Copies descriptor and header of the packet at ring offset `next` to `area`, and finds its
+   * fault.
+   */
   #peekAt(w: number, next: number, available: number, area: number): RingFault {
     const i32 = this.i32
     if (available < PACKET_MIN_BYTES) return RingFault.TRUNCATED_DESCRIPTOR
@@ -251,25 +256,22 @@ export class TypedKernel extends TypedOutgoing implements KernelCalls {
     if (next === old || i32[w + FAULT] !== 0) return 0
     const control = i32[w + CONTROL]! >>> 2
     this.count(w + PUBLISHES, 1)
-    // ORDER: the store comes after the last byte was copied out, and before the load of the pending size. The sender stores its
-    // pending size, then reads `out`: either it sees the space, or this sees that it waits.
+    // ORDER: the store comes after the last byte was copied out, and before the load of the pending
+    // size. The sender stores its pending size, then reads `out`: either it sees the space, or this
+    // sees that it waits.
     Atomics.store(shared, control + OUT, next)
-    const pending = Atomics.load(shared, control + PENDING_WORD) & -8
-    if (pending === 0) {
-      i32[w + PUBLISHED] = next
-      return 0
-    }
-    if (!this.#readIn(w)) return 0
+    // From here on the sender may write where the packets were: `in` is judged by the new `out`.
     i32[w + PUBLISHED] = next
+    const pending = Atomics.load(shared, control + PENDING_WORD) & -8
+    if (pending === 0 || !this.#readIn(w)) return 0
     if ((Atomics.load(shared, control + FEATURES) & 1) === 0) return 0
-    // Only the edge: what was free before was too little, what is free now is enough. `mostUsed` may be in use; a request for more
-    // than the ring holds never gets its edge.
+    // Only the edge: what was free before was too little, what is free now is enough. `mostUsed`
+    // may be in use; a request for more than the ring holds never gets its edge.
     const size = i32[w + SIZE]!
     const mostUsed = (size - 8 - pending) | 0
     if (mostUsed >>> 0 >= size) return 0
-    const peer = i32[w + PEER]!
-    const signal =
-      distance(old, peer, size) > mostUsed && distance(next, peer, size) <= mostUsed ? 1 : 0
+    const used = distance(next, i32[w + PEER]!, size)
+    const signal = used <= mostUsed && used + distance(old, next, size) > mostUsed ? 1 : 0
     this.count(w + SIGNALS, signal)
     return signal
   }

@@ -1,8 +1,9 @@
-// HOT. The sending half of the typed-array kernel. See typed-kernel.ts, which has the ownership table.
+// HOT. The sending half of the typed-array kernel. See typed-kernel.ts, which has the ownership
+// table.
 
 import { RingFault, RingStatus } from './ring-fault.ts'
 import * as layout from './state-layout.ts'
-import { TypedRings, distance } from './typed-rings.ts'
+import { TypedRings, WORD_COPY_BYTES, distance } from './typed-rings.ts'
 
 // Offsets of state-layout.ts as word indices.
 const CONTROL = layout.CONTROL >> 2
@@ -11,6 +12,8 @@ const FAULT = layout.FAULT >> 2
 const NEXT = layout.NEXT >> 2
 const PUBLISHED = layout.PUBLISHED >> 2
 const PEER = layout.PEER >> 2
+const RUN_DELTA = layout.RUN_DELTA >> 2
+const RUN_END = layout.RUN_END >> 2
 const MAX_TOTAL = layout.MAX_TOTAL >> 2
 const NEEDED = layout.NEEDED >> 2
 const PENDING = layout.PENDING >> 2
@@ -60,7 +63,9 @@ export class TypedOutgoing extends TypedRings {
     return RingStatus.FULL
   }
 
-  /** Writes descriptor, body, padding and trailer; a `body` below 0 leaves the body to the caller. */
+  /**
+   * Writes descriptor, body, padding and trailer; a `body` below 0 leaves the body to the caller.
+   */
   #put(
     w: number,
     from: number,
@@ -106,6 +111,47 @@ export class TypedOutgoing extends TypedRings {
     this.findRun(w, offset)
   }
 
+  /**
+   * As `#put`, for a packet inside one run whose body begins at a word: word by word, straight to
+   * its place.
+   */
+  #putWords(
+    w: number,
+    from: number,
+    body: number,
+    length: number,
+    low: number,
+    high: number,
+    tidLow: number,
+    tidHigh: number,
+  ): void {
+    const i32 = this.i32
+    const shared = this.sharedI32
+    const start = i32[w + NEXT]!
+    const to = (start + i32[w + RUN_DELTA]!) >>> 2
+    const end = to + (length >> 2)
+    shared[end - 2] = 0
+    shared[end - 1] = 0
+    shared[to] = low
+    shared[to + 1] = high
+    shared[to + 2] = tidLow
+    shared[to + 3] = tidHigh
+    const words = body >> 2
+    const source = from >> 2
+    for (let word = 0; word < words; word += 1) shared[to + 4 + word] = i32[source + word]!
+    const rest = body & 3
+    if (rest !== 0) shared[to + 4 + words] = i32[source + words]! & ((1 << (rest << 3)) - 1)
+    shared[end] = 0
+    shared[end + 1] = start
+    const next = start + length + 8
+    if (next === i32[w + RUN_END]) {
+      i32[w + NEXT] = next === i32[w + SIZE] ? 0 : next
+      this.findRun(w, i32[w + NEXT]!)
+    } else {
+      i32[w + NEXT] = next
+    }
+  }
+
   write(
     s: number,
     from: number,
@@ -121,7 +167,12 @@ export class TypedOutgoing extends TypedRings {
     if (status !== RingStatus.OK) return status
     const low = (kind & 0xffff) | (((header >>> 3) + 2) << 16)
     const high = (length >>> 3) | (kind & 0xffff0000)
-    this.#put(w, from, body, length, low, high, tidLow, tidHigh)
+    const inRun = this.i32[w + NEXT]! + length + 8 <= this.i32[w + RUN_END]!
+    if (inRun && (from & 3) === 0 && body <= WORD_COPY_BYTES) {
+      this.#putWords(w, from, body, length, low, high, tidLow, tidHigh)
+    } else {
+      this.#put(w, from, body, length, low, high, tidLow, tidHigh)
+    }
     this.countMoved(w, 1, length + 8)
     return RingStatus.OK
   }
@@ -155,12 +206,13 @@ export class TypedOutgoing extends TypedRings {
     const control = i32[w + CONTROL]! >>> 2
     i32[w + PUBLISHED] = next
     this.count(w + PUBLISHES, 1)
-    // ORDER: the store publishes the packets (plain writes before it), and comes before the loads of mask and `out`. The receiver
-    // clears its mask, then reads `in`: either it sees the new `in`, or this sees the mask cleared.
+    // ORDER: the store publishes the packets (plain writes before it), and comes before the loads
+    // of mask and `out`. The receiver clears its mask, then reads `in`: either it sees the new
+    // `in`, or this sees the mask cleared.
     Atomics.store(shared, control + IN, next)
     if (Atomics.load(shared, control + MASK) !== 0) return 0
-    // Was the ring empty? Only an `out` read after the store can tell: an older one may lag behind a receiver that has emptied the
-    // ring and gone to sleep since.
+    // Was the ring empty? Only an `out` read after the store can tell: an older one may lag behind
+    // a receiver that has emptied the ring and gone to sleep since.
     if (!this.#readOut(w)) return 0
     const signal = i32[w + PEER] === old ? 1 : 0
     this.count(w + SIGNALS, signal)
@@ -241,8 +293,8 @@ export class TypedOutgoing extends TypedRings {
     const i32 = this.i32
     if (i32[w + FAULT] !== 0) return RingStatus.FAULT
     const control = i32[w + CONTROL]! >>> 2
-    // ORDER: the store comes before the load of `out`. The receiver stores `out`, then reads this word: either it sees the request,
-    // or this sees the space.
+    // ORDER: the store comes before the load of `out`. The receiver stores `out`, then reads this
+    // word: either it sees the request, or this sees the space.
     i32[w + PENDING] = total
     Atomics.store(this.sharedI32, control + PENDING_WORD, total)
     if (!this.#readOut(w)) return RingStatus.FAULT

@@ -1,4 +1,5 @@
-// HOT. What both ends of the typed-array kernel share: runs of pages, copies across them, counters. See typed-kernel.ts.
+// HOT. What both ends of the typed-array kernel share: runs of pages, copies across them, counters.
+// See typed-kernel.ts.
 
 import * as layout from './state-layout.ts'
 
@@ -10,7 +11,7 @@ const RUN_END = layout.RUN_END >> 2
 const PACKETS = layout.PACKETS >> 2
 const BYTES = layout.BYTES >> 2
 /** Copies longer than this go through `set`, which leaves a subarray behind. */
-const WORD_COPY_BYTES = 1024
+export const WORD_COPY_BYTES = 1024
 
 /** Bytes from `from` forward to `to`, in an area of `size`. */
 export function distance(from: number, to: number, size: number): number {
@@ -56,7 +57,10 @@ export class TypedRings {
     this.count(w + BYTES, bytes)
   }
 
-  /** Copies private bytes to ring offset `offset` on, across pages and the wrap. Returns the offset after them. */
+  /**
+   * Copies private bytes to ring offset `offset` on, across pages and the wrap. Returns the offset
+   * after them.
+   */
   protected copyIn(w: number, offset: number, from: number, length: number): number {
     const i32 = this.i32
     const size = i32[w + SIZE]!

@@ -1,11 +1,15 @@
-// Waiting on a port: spin a little, then sleep. For whoever uses a ring alone; package engine has its own loop.
+// Waiting on a port: spin a little, then sleep. For whoever uses a ring alone; package engine has
+// its own loop.
 
 import type { WaitEnd } from './doorbell.ts'
 import { RingFault } from './ring-fault.ts'
 import type { RingPort } from './ring-link.ts'
 
 export interface WaitOptions {
-  /** Microseconds to spin before sleeping, 20 when left out. Spinning answers in a fraction of a microsecond, waking up takes about 50. */
+  /**
+   * Microseconds to spin before sleeping, 20 when left out. Spinning answers in a fraction of a
+   * microsecond, waking up takes about 50.
+   */
   readonly spinMicroseconds?: number
   /** Milliseconds after which a wait gives up; never when left out. */
   readonly timeoutMs?: number
@@ -45,7 +49,10 @@ export async function waitForPacketsAsync(
   }
 }
 
-/** Blocks this thread until `bytes` (`outgoing.neededBytes`) are free. What was written must be committed. */
+/**
+ * Blocks this thread until `bytes` (`outgoing.neededBytes`) are free. What was written must be
+ * committed.
+ */
 export function waitForSpace(
   port: RingPort,
   bytes: number,

@@ -1,4 +1,5 @@
-// The other side of the tests between two threads: sends back what it receives, sleeping whenever it can.
+// The other side of the tests between two threads: sends back what it receives, sleeping whenever
+// it can.
 import { parentPort, workerData } from 'node:worker_threads'
 import {
   type RingLink,
@@ -29,7 +30,8 @@ for (;;) {
   for (let i = 0; i < count; i += 1) {
     while (outgoing.writeReceived(incoming, i, 6, 0, incoming.tidLow(i), 0) === RingStatus.FULL) {
       if (outgoing.commit()) port.peerDoorbell.ring()
-      // What was taken is given back first: else both sides could wait for space that the other holds.
+      // What was taken is given back first: else both sides could wait for space that the other
+      // holds.
       if (incoming.commit()) port.peerDoorbell.ring()
       sleepsForSpace += 1
       waitForSpace(port, outgoing.neededBytes, { spinMicroseconds: 0, timeoutMs: 5000 })

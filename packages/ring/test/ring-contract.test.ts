@@ -132,6 +132,18 @@ describe.each(KINDS)('a ring, %s kernel', (kind) => {
     expect(incoming.commit()).toBe(true)
   })
 
+  test('a sender that writes over freed packets while they are given back does nothing wrong', () => {
+    const { outgoing, incoming, control } = makeRing({ kind })
+    for (let i = 0; i < 3; i += 1) expect(outgoing.send(0, 1000, INBAND, 0, 0, 0)).toBe(0)
+    expect(incoming.drain(3)).toBe(3)
+    // As it looks between the store of `out` and the load of `in`: two more packets, past the
+    // ring's end.
+    control[3] = 1024
+    control[0] = 1024
+    expect(incoming.commit()).toBe(true)
+    expect(incoming.fault).toBe(RingFault.NONE)
+  })
+
   test('the interrupt mask plays no part in signals for space', () => {
     const { outgoing, incoming } = makeRing({ kind })
     fill(outgoing)

@@ -68,7 +68,8 @@ describe.each(KINDS)('round trips, %s kernel', (kind) => {
       for (const length of [0, 5, 8, 13, 31, 100, 700]) {
         const fixture = makeRing({ kind, pfns })
         const size = fixture.outgoing.sizeBytes
-        // 40 bytes of ring for each filler: 5 and size / 8 have no common factor, so that every position is met.
+        // 40 bytes of ring for each filler: 5 and size / 8 have no common factor, so that every
+        // position is met.
         for (let sequence = 0; sequence < size / 8; sequence += 1) {
           expect(fixture.outgoing.write(0, 16, INBAND, 0, 0, 0)).toBe(0)
           expect(writeOne(fixture, sequence & 3, sequence, length)).toBe(true)

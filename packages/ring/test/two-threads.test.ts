@@ -13,7 +13,10 @@ import { KINDS } from './ring-fixture.ts'
 const PACKETS = 20_000
 const LENGTHS = [8, 16, 64, 200, 1000]
 
-/** Sends and receives in one event loop, never more outstanding than the rings hold, so that neither side waits for the other in a circle. */
+/**
+ * Sends and receives in one event loop, never more outstanding than the rings hold, so that neither
+ * side waits for the other in a circle.
+ */
 async function exchange(
   port: RingPort,
 ): Promise<{ received: number; errors: number; fulls: number }> {

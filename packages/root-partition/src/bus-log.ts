@@ -7,7 +7,7 @@ export interface EventLog {
   error(fields: object, message: string): void
 }
 
-/** Lines that one partition's guest may cause in a second. */
+/** Lines that one partition's guest may cause in a second, of each kind: faults, and the rest. */
 export const BUS_LINES_PER_SECOND = 10
 
 interface Allowance {
@@ -19,12 +19,14 @@ interface Allowance {
 
 /**
  * Bus events as log lines. A guest can cause them at any rate, so each partition has an allowance a second; the first
- * line of a later second says how many were dropped.
+ * line of a later second says how many were dropped. Faults have an allowance of their own, or a guest could hide them
+ * behind channels that it opens and closes.
  */
 export class BusLog {
   readonly #log: EventLog
   readonly #clock: { readonly nowMs: number }
-  readonly #allowances: Map<number, Allowance> = new Map()
+  readonly #faults: Map<number, Allowance> = new Map()
+  readonly #others: Map<number, Allowance> = new Map()
 
   constructor(log: EventLog, clock: { readonly nowMs: number }) {
     this.#log = log
@@ -32,7 +34,8 @@ export class BusLog {
   }
 
   write(partitionId: number, event: VmbusServerEvent): void {
-    const dropped = this.#admit(partitionId)
+    const isFault = event.is === 'guest-error' || event.is === 'channel-failed'
+    const dropped = this.#admit(isFault ? this.#faults : this.#others, partitionId)
     if (dropped < 0) return
     const fields = dropped === 0 ? { partitionId, ...event } : { partitionId, ...event, dropped }
     if (event.is === 'guest-error') this.#log.warn(fields, 'guest error on the bus')
@@ -42,16 +45,17 @@ export class BusLog {
 
   /** The partition is gone. */
   forget(partitionId: number): void {
-    this.#allowances.delete(partitionId)
+    this.#faults.delete(partitionId)
+    this.#others.delete(partitionId)
   }
 
   /** Lines dropped since the last that was written, or -1: this one is dropped too. */
-  #admit(partitionId: number): number {
+  #admit(allowances: Map<number, Allowance>, partitionId: number): number {
     const second = Math.floor(this.#clock.nowMs / 1000)
-    let allowance = this.#allowances.get(partitionId)
+    let allowance = allowances.get(partitionId)
     if (allowance === undefined) {
       allowance = { second, lines: 0, dropped: 0 }
-      this.#allowances.set(partitionId, allowance)
+      allowances.set(partitionId, allowance)
     }
     if (allowance.second !== second) {
       allowance.second = second

@@ -8,6 +8,7 @@ import { Doorbell } from '@guestyard/ring'
 import { BusLog } from './bus-log.ts'
 import { RootPartition, type VpDoorbells } from './root-partition.ts'
 import { servePort } from './services.ts'
+import { Watchdog } from './watchdog.ts'
 import type { RootWorkerData } from './worker-protocol.ts'
 
 /** A VP's doorbells with the root's end of them. */
@@ -37,7 +38,18 @@ export function serveRoot(data: RootWorkerData): void {
       doorbells.remove((pair as OpenDoorbells).root)
     },
     onBusEvent: (partitionId, event) => busLog.write(partitionId, event),
-    onDeleted: (partitionId) => busLog.forget(partitionId),
+    onDeleted: (partitionId) => {
+      busLog.forget(partitionId)
+      watchdog.forget(partitionId)
+    },
+  })
+
+  const watchdog = new Watchdog(root, {
+    nowMs: () => performance.now(),
+    after(ms, look) {
+      const timer = setTimeout(look, ms)
+      return () => clearTimeout(timer)
+    },
   })
 
   const engine = new ThreadEngine({
@@ -51,6 +63,7 @@ export function serveRoot(data: RootWorkerData): void {
   servePort(data.controlPort, root, {
     engine: () => ({ ...engine.stats }),
     cpuMicroseconds,
+    watch: (partitionId, limitMs) => watchdog.watch(partitionId, limitMs),
     changed: () => engine.wake(),
   })
   // A machine that throws is a bug of ours: the rejection ends this worker, and management says so for every VM.

@@ -12,22 +12,23 @@ import type {
   RootServices,
 } from './worker-protocol.ts'
 
-/** What only the worker knows, for `inspect()`. */
-export interface WorkerFigures {
+/** What only the worker knows: its engine, its CPU time, its timers. */
+export interface RootWorker {
   engine(): unknown
   cpuMicroseconds(): number
+  watch(partitionId: number, limitMs: number): Promise<void>
   /** A call made work that no doorbell announces: the engine must poll. */
   changed(): void
 }
 
 class PortServices implements RootServices {
   readonly #root: RootPartition
-  readonly #figures: WorkerFigures
+  readonly #worker: RootWorker
   readonly #created: Set<number>
 
-  constructor(root: RootPartition, figures: WorkerFigures) {
+  constructor(root: RootPartition, worker: RootWorker) {
     this.#root = root
-    this.#figures = figures
+    this.#worker = worker
     this.#created = new Set()
   }
 
@@ -41,53 +42,49 @@ class PortServices implements RootServices {
     // A worker process may only end what it started: one VM's can't reach its neighbour.
     if (!this.#created.delete(partitionId)) return
     this.#root.deletePartition(partitionId)
-    this.#figures.changed()
+    this.#worker.changed()
   }
 
-  ping(partitionId: number): void {
-    this.#root.ping(partitionId)
-  }
-
-  answered(partitionId: number): boolean {
-    return this.#root.answered(partitionId)
+  notResponding(partitionId: number, limitMs: number): Promise<void> {
+    return this.#worker.watch(partitionId, limitMs)
   }
 
   pressKey(partitionId: number, makeCode: number, flags: number): boolean {
     const taken = this.#root.devicesOf(partitionId)?.keyboard.pressKey(makeCode, flags) ?? false
-    this.#figures.changed()
+    this.#worker.changed()
     return taken
   }
 
   moveMouse(partitionId: number, x: number, y: number, buttons: number, wheel: number): boolean {
     const mouse = this.#root.devicesOf(partitionId)?.mouse
     const taken = mouse?.moveTo(x, y, buttons, wheel) ?? false
-    this.#figures.changed()
+    this.#worker.changed()
     return taken
   }
 
   inspect(): RootInspection {
     return {
       ...this.#root.inspect(),
-      engine: this.#figures.engine(),
-      cpuMicroseconds: this.#figures.cpuMicroseconds(),
+      engine: this.#worker.engine(),
+      cpuMicroseconds: this.#worker.cpuMicroseconds(),
     }
   }
 
   attach(port: MessagePort): void {
-    servePort(port, this.#root, this.#figures)
+    servePort(port, this.#root, this.#worker)
   }
 
   /** The port closed: whoever was behind it is gone. */
   dispose(): void {
     for (const partitionId of this.#created) this.#root.deletePartition(partitionId)
     this.#created.clear()
-    this.#figures.changed()
+    this.#worker.changed()
   }
 }
 
 /** Serves `RootServices` on a port until it closes. */
-export function servePort(port: MessagePort, root: RootPartition, figures: WorkerFigures): void {
-  const services = new PortServices(root, figures)
+export function servePort(port: MessagePort, root: RootPartition, worker: RootWorker): void {
+  const services = new PortServices(root, worker)
   expose(services, port)
   port.on('close', () => services.dispose())
 }

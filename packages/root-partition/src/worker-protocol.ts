@@ -59,9 +59,8 @@ export interface RootServices {
   createPartition(spec: PartitionSpec): CreatePartitionResult
   /** Revokes the partition's channels, deletes its ports and forgets its RAM. Unknown ids are ignored. */
   deletePartition(partitionId: number): void
-  /** Asks VP 0 to show that it still polls; `answered` tells whether it has since. */
-  ping(partitionId: number): void
-  answered(partitionId: number): boolean
+  /** Resolves when VP 0 has not polled for `limitMs`; pending as long as it does. */
+  notResponding(partitionId: number, limitMs: number): Promise<void>
   /** A key for the synthetic keyboard: set-1 make code, flags as `KeyFlags` of `@guestyard/input`. */
   pressKey(partitionId: number, makeCode: number, flags: number): boolean
   /** Absolute mouse position 0..32767, buttons bit mask (1 left, 2 right, 4 middle), wheel steps. */

@@ -15,6 +15,13 @@ test('a guest that causes more lines than its allowance is cut off, and the next
   log.write(3, event)
   expect(lines.length).toBe(BUS_LINES_PER_SECOND + 1)
 
+  // Channels that come and go do not hide faults: they are counted apart.
+  log.write(4, event)
+  for (let i = 0; i < 90; i += 1) log.write(5, { is: 'disconnected' })
+  const before = lines.length
+  log.write(5, event)
+  expect(lines.length).toBe(before + 1)
+
   clock.nowMs = 1_000
   log.write(2, event)
   expect(lines.at(-1)?.dropped).toBe(90)

@@ -30,7 +30,7 @@ export interface VmOptions {
   readonly placement?: 'contiguous' | 'scattered'
   /** How long the guest's idle loop polls before it sleeps; default 20 µs. */
   readonly spinMicroseconds?: number
-  /** Default 10 s. */
+  /** Default 60 s: many guests that boot at once on few processors take their time. */
   readonly bootTimeoutMs?: number
   /** A guest that does not poll for this long is ended; default 10 s. */
   readonly notRespondingMs?: number
@@ -57,7 +57,7 @@ export function vmSettings(options: VmOptions): VmSettings {
   checkWhole(name, 'weight', weight, 1, 10_000)
   const spinMicroseconds = options.spinMicroseconds ?? 20
   checkWhole(name, 'spinMicroseconds', spinMicroseconds, 0, 1_000_000)
-  const bootTimeoutMs = options.bootTimeoutMs ?? 10_000
+  const bootTimeoutMs = options.bootTimeoutMs ?? 60_000
   checkWhole(name, 'bootTimeoutMs', bootTimeoutMs, 1, 600_000)
   const notRespondingMs = options.notRespondingMs ?? 10_000
   checkWhole(name, 'notRespondingMs', notRespondingMs, 20, 3_600_000)

@@ -78,7 +78,7 @@ export class WorkerProcess {
       this.#end('start-failed', describe(error))
       return
     }
-    this.#watch()
+    void this.#watch()
     try {
       await this.#guest.runProgram()
       this.#program.resolve()
@@ -89,24 +89,11 @@ export class WorkerProcess {
     }
   }
 
-  /** A guest that sleeps answers when rung; one that never comes back to its kernel does not. */
-  #watch(): void {
+  /** A guest that sleeps answers when the root rings it; one that never comes back to its kernel does not. */
+  async #watch(): Promise<void> {
     const { notRespondingMs } = this.#task
-    const half = notRespondingMs / 2
-    const look = async (): Promise<void> => {
-      if (this.#over) return
-      await this.#root.ping(this.#partitionId)
-      this.#after(half, () => void check())
-    }
-    const check = async (): Promise<void> => {
-      if (this.#over) return
-      if (await this.#root.answered(this.#partitionId)) {
-        this.#after(half, () => void look())
-        return
-      }
-      this.#end('not-responding', `the guest did not poll for ${notRespondingMs} ms`)
-    }
-    void look()
+    await this.#root.notResponding(this.#partitionId, notRespondingMs)
+    this.#end('not-responding', `the guest did not poll for ${notRespondingMs} ms`)
   }
 
   #control(): VmwpControl {

@@ -1,7 +1,9 @@
-// A small-step model of both ends of one ring: every access to a shared word is a step of its own, so that exploring all orders of steps
-// explores all interleavings of two threads. The steps are those of the ring kernel and of a user who sleeps as the README says.
+// A small-step model of both ends of one ring: every access to a shared word is a step of its own,
+// so that exploring all orders of steps explores all interleavings of two threads. The steps are
+// those of the ring kernel and of a user who sleeps as the README says.
 //
-// Sizes are units, indices count units and never wrap: the model is about signals, the arithmetic has tests of its own.
+// Sizes are units, indices count units and never wrap: the model is about signals, the arithmetic
+// has tests of its own.
 
 /** Mistakes the model can be told to make: each of them must be found. */
 export type Mistake =
@@ -15,6 +17,8 @@ export type Mistake =
   | 'level instead of edge'
   | 'signal whenever unmasked'
   | 'bell sampled after looking'
+  | 'in judged by the out before'
+  | 'out judged by the in before'
 
 export interface ModelOptions {
   /** Units the ring holds at most. */
@@ -24,7 +28,10 @@ export interface ModelOptions {
   readonly mistake: Mistake
 }
 
-/** Shared words, then each thread's own: plain numbers, so that a state is easily copied and compared. */
+/**
+ * Shared words, then each thread's own: plain numbers, so that a state is easily copied and
+ * compared.
+ */
 export interface State {
   /** Shared. */
   in: number
@@ -48,7 +55,10 @@ export interface State {
   freed: number
   previous: number
   sawPending: number
-  /** For the checks: whether the last store happened while the other side slept, and signals decided on after such stores. */
+  /**
+   * For the checks: whether the last store happened while the other side slept, and signals decided
+   * on after such stores.
+   */
   storedInSleep: number
   sleepSignals: number
   freedInSleep: number
@@ -97,7 +107,8 @@ function senderSteps(s: State, o: ModelOptions): Change[] {
   }
   switch (s.sender) {
     case 'write': {
-      // Free to publish after any number of written packets, or when there is nothing more to write.
+      // Free to publish after any number of written packets, or when there is nothing more to
+      // write.
       const steps: Change[] = s.next === s.published ? [] : [publish]
       if (wanted === undefined) return s.next === s.published ? [{ sender: 'done' }] : steps
       if (s.next - s.cachedOut + wanted <= o.capacity) {
@@ -134,6 +145,8 @@ function senderSteps(s: State, o: ModelOptions): Change[] {
     case 'judge': {
       if (s.sawMask !== 0) return [{ sender: 'write' }]
       const out = o.mistake === 'emptiness judged by an old out' ? s.cachedOut : s.out
+      const allowed = o.mistake === 'out judged by the in before' ? s.old : s.published
+      if (out > allowed) return [{ sender: 'fault' }]
       const signal = o.mistake === 'signal whenever unmasked' || out === s.old
       const cachedOut = Math.max(out, s.cachedOut)
       if (!signal) return [{ cachedOut, sender: 'write' }]
@@ -201,6 +214,8 @@ function receiverSteps(s: State, o: ModelOptions): Change[] {
       return [{ sawPending: pending, receiver: 'judge space' }]
     }
     case 'judge space': {
+      const given = o.mistake === 'in judged by the out before' ? s.previous : s.freed
+      if (s.in - given > o.capacity) return [{ receiver: 'fault' }]
       const before = o.capacity - (s.in - s.previous)
       const after = o.capacity - (s.in - s.freed)
       const enough = after >= s.sawPending
@@ -306,6 +321,9 @@ function isFinished(state: State, options: ModelOptions): boolean {
 /** What must hold in every state; a full sentence when it does not. */
 function violation(state: State, options: ModelOptions): string {
   if (state.in - state.out > options.capacity) return `overrun: ${describe(state)}`
+  if (state.sender === 'fault' || state.receiver === 'fault') {
+    return `a fault nobody caused: ${describe(state)}`
+  }
   if (state.sleepSignals > 1) return `two signals to one sleeping receiver: ${describe(state)}`
   if (state.blockSignals > 1) return `two signals to one sleeping sender: ${describe(state)}`
   return ''

@@ -20,6 +20,8 @@ const LOSING: readonly Mistake[] = [
   'no look after asking for space',
   'bell sampled after looking',
 ]
+/** Mistakes that find fault with an index that is right: the other end moved on meanwhile. */
+const FAULTING: readonly Mistake[] = ['in judged by the out before', 'out judged by the in before']
 const NOISY: readonly Mistake[] = ['level instead of edge', 'signal whenever unmasked']
 
 describe('signalling, every interleaving of two threads', () => {
@@ -36,6 +38,14 @@ describe('signalling, every interleaving of two threads', () => {
     const failures = SCENES.map((scene) => explore({ ...scene, mistake }).failure)
     expect(failures.some((failure) => /asleep|never finishes/.test(failure))).toBe(true)
   })
+
+  test.each(FAULTING)(
+    'the model notices the needless fault when it is made to err: %s',
+    (mistake) => {
+      const failures = SCENES.map((scene) => explore({ ...scene, mistake }).failure)
+      expect(failures.some((failure) => failure.includes('a fault nobody caused'))).toBe(true)
+    },
+  )
 
   test.each(NOISY)(
     'the model notices the needless signal when it is made to err: %s',
