@@ -62,6 +62,8 @@ class PortServices implements RootServices {
     return taken
   }
 
+  alive(): void {}
+
   inspect(): RootInspection {
     return {
       ...this.#root.inspect(),

@@ -65,6 +65,8 @@ export interface RootServices {
   pressKey(partitionId: number, makeCode: number, flags: number): boolean
   /** Absolute mouse position 0..32767, buttons bit mask (1 left, 2 right, 4 middle), wheel steps. */
   moveMouse(partitionId: number, x: number, y: number, buttons: number, wheel: number): boolean
+  /** Answers: the root's thread serves its ports. */
+  alive(): void
   inspect(): RootInspection
   /** Serves the same calls on another port (a VM's worker process has its own). */
   attach(port: MessagePort): void

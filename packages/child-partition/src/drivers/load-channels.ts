@@ -9,7 +9,9 @@ import type { Offers } from './offers.ts'
 import { closeChannel, openChannel, type OpenedChannel } from './open-channel.ts'
 
 /** Sub-channels that one guest may hold at a time. */
-const LOAD_SUB_CHANNELS_MAX: number = LOAD_CHANNELS_MAX - 1
+const LOAD_SUB_CHANNELS_MAX = 32
+/** Sub-channels of one request. */
+const REQUEST_MAX: number = LOAD_CHANNELS_MAX - 1
 const CONTROL_RING_BYTES = 4096
 
 /** VP's thread only. */
@@ -95,7 +97,9 @@ export class LoadChannels {
     const control = await this.ready()
     const turn = this.#lastRequest.then(async () => {
       const missing = count - this.#offers.all((offer) => this.#isFree(offer)).length
-      if (missing > 0) await this.#ask(control.channel, missing)
+      for (let asked = 0; asked < missing; asked += REQUEST_MAX) {
+        await this.#ask(control.channel, Math.min(missing - asked, REQUEST_MAX))
+      }
       const given: ChannelOffer[] = []
       for (let i = 0; i < count; i += 1) {
         const offer = await this.#offers.first((one) => this.#isFree(one))

@@ -32,6 +32,8 @@ export interface HostOptions {
 type PoolTransferList = NonNullable<NonNullable<Parameters<Piscina['run']>[1]>['transferList']>
 
 const VMS_MAX = 256
+/** How often the root is asked for a sign of life, and how long it may take. */
+const ROOT_WATCH_MS = 15_000
 const ROOT_WORKER = new URL(import.meta.resolve('@guestyard/root-partition/worker'))
 // The task file keeps the extension this file was loaded with: `.ts` in the workspace, `.js` when packed.
 const VMWP_TASK = new URL(
@@ -63,6 +65,7 @@ export class Host {
   readonly #rootGone: Promise<string>
   readonly #rootLost: AbortController
   readonly #vms: Map<string, Vm>
+  readonly #rootWatch: NodeJS.Timeout
   #closing: Promise<void> | null
 
   constructor(options: HostOptions, logicalProcessors: number) {
@@ -99,6 +102,8 @@ export class Host {
     this.#root = wrap<RootServices>(control.port1)
     this.#rootGone = whenGone(this.#rootWorker)
     void this.#rootGone.then((why) => this.#onRootGone(why))
+    this.#rootWatch = setInterval(() => void this.#askRoot(), ROOT_WATCH_MS)
+    this.#rootWatch.unref()
   }
 
   /** Resolves when the root answers; rejects when its worker dies first. */
@@ -157,6 +162,7 @@ export class Host {
   }
 
   async #close(graceMs: number): Promise<void> {
+    clearInterval(this.#rootWatch)
     await Promise.all(this.vms.map((vm) => vm.stop(graceMs)))
     await this.#pool.destroy()
     await this.#rootWorker.terminate()
@@ -175,7 +181,10 @@ export class Host {
       openLogPort: () => this.#logs.openPort(),
       openRootPort: async () => {
         const { port1, port2 } = new MessageChannel()
-        await this.#root.attach(transfer(port1, [port1]))
+        const gone = this.#rootGone.then((why): never => {
+          throw new Error(`the root partition is gone: ${why}`)
+        })
+        await Promise.race([this.#root.attach(transfer(port1, [port1])), gone])
         return port2
       },
       run: (task, signal) => this.#runTask(task, signal),
@@ -194,6 +203,19 @@ export class Host {
         : `the worker process died: ${String(error)}`
       return { reason: 'host-failed', detail: why }
     }
+  }
+
+  /** A root that does not answer for a whole period hangs: it is ended, and its VMs with it. */
+  async #askRoot(): Promise<void> {
+    const late = Promise.withResolvers<'late'>()
+    const timer = setTimeout(() => late.resolve('late'), ROOT_WATCH_MS)
+    timer.unref()
+    const answer = this.#root.alive().then(() => 'alive' as const)
+    const how = await Promise.race([answer, late.promise, this.#rootGone])
+    clearTimeout(timer)
+    if (how !== 'late' || this.#closing !== null) return
+    this.#logs.logger.fatal(`the root partition did not answer for ${ROOT_WATCH_MS} ms`)
+    await this.#rootWorker.terminate()
   }
 
   #onRootGone(why: string): void {

@@ -36,7 +36,9 @@ export class LogService {
   /** The far end of a new port; transfer it to the thread that logs. */
   openPort(): MessagePort {
     const { port1, port2 } = new MessageChannel()
-    port1.on('message', (line: string) => this.#transport.write(line))
+    port1.on('message', (line: unknown) => {
+      if (typeof line === 'string') this.#transport.write(line)
+    })
     port1.on('close', () => this.#ports.delete(port1))
     port1.unref()
     this.#ports.add(port1)

@@ -32,6 +32,8 @@ interface Run {
 
 /** How long `stop` lets the guest shut down by itself, in milliseconds. */
 export const STOP_GRACE_MS = 2_000
+/** How much longer its worker process may take, in milliseconds. */
+const STOP_PATIENCE_MS = 1_500
 
 /** A VM of a host; made by `Host.createVm`. Main thread only. */
 export class Vm {
@@ -39,6 +41,8 @@ export class Vm {
   readonly #runner: VmRunner
   readonly #onState: (vm: Vm) => void
   #state: VmState
+  /** Set from the moment a start is asked for until its run is there. */
+  #launching: Promise<Run> | null
   #run: Run | null
   #lastExit: VmExit | null
 
@@ -47,6 +51,7 @@ export class Vm {
     this.#runner = runner
     this.#onState = onState
     this.#state = 'off'
+    this.#launching = null
     this.#run = null
     this.#lastExit = null
   }
@@ -73,9 +78,12 @@ export class Vm {
 
   /** Starts the VM; resolves when its bus is up and its program is running. */
   async start(): Promise<BootReport> {
-    if (this.#run !== null) throw new Error(`VM "${this.name}" is already ${this.#state}`)
+    if (this.#run !== null || this.#launching !== null) {
+      throw new Error(`VM "${this.name}" is already ${this.#state}`)
+    }
     this.#become('starting')
-    const run = await this.#launch()
+    this.#launching = this.#launch()
+    const run = await this.#launched(this.#launching)
     try {
       const report = await Promise.race([run.control.booted(), endedEarly(run)])
       if (this.#run === run && this.#state === 'starting') this.#become('running')
@@ -90,17 +98,20 @@ export class Vm {
 
   /** Asks the guest to shut down and ends it after `graceMs`. Does nothing when the VM is off. */
   async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
-    const run = this.#run
+    const run = await this.#present()
     if (run === null) return
     this.#become('stopping')
+    // A worker process that does not end by itself, because the root or its own thread hangs, is ended.
+    const patience = setTimeout(() => run.abort.abort(), graceMs + STOP_PATIENCE_MS)
     // The worker process may be gone before it can answer; its end is what counts.
     await Promise.race([run.control.stop(graceMs), run.exit])
     await run.exit
+    clearTimeout(patience)
   }
 
   /** Ends the VM at once: its worker process and the guest's thread are terminated. */
   async turnOff(): Promise<void> {
-    const run = this.#run
+    const run = await this.#present()
     if (run === null) return
     run.abort.abort()
     await run.exit
@@ -138,6 +149,24 @@ export class Vm {
   /** Absolute position 0..32767; false when the guest's mouse can't take it now. */
   moveMouse(x: number, y: number, buttons: number = 0, wheel: number = 0): Promise<boolean> {
     return this.#ask((control) => control.moveMouse(x, y, buttons, wheel))
+  }
+
+  /** The run there is or is about to be. */
+  async #present(): Promise<Run | null> {
+    if (this.#launching === null) return this.#run
+    // A launch that fails is told to whoever asked for it.
+    return this.#launching.catch(() => null)
+  }
+
+  async #launched(launching: Promise<Run>): Promise<Run> {
+    try {
+      return await launching
+    } catch (error) {
+      this.#become('failed')
+      throw error
+    } finally {
+      this.#launching = null
+    }
   }
 
   async #launch(): Promise<Run> {

@@ -32,6 +32,9 @@ export async function runVm(task: VmTask): Promise<VmExit> {
   }
 }
 
+/** How long the root may take to delete a partition before its worker process ends all the same. */
+const DELETE_PATIENCE_MS = 1_000
+
 async function runGuest(
   task: VmTask,
   start: PartitionStart,
@@ -42,6 +45,10 @@ async function runGuest(
     return await process.ended
   } finally {
     await process.dispose()
-    await root.deletePartition(start.partitionId)
+    // A root that does not answer must not hold the VM's end up; the root deletes what was created through a port that closes.
+    const patience = Promise.withResolvers<void>()
+    const timer = setTimeout(patience.resolve, DELETE_PATIENCE_MS)
+    await Promise.race([root.deletePartition(start.partitionId), patience.promise])
+    clearTimeout(timer)
   }
 }

@@ -7,8 +7,11 @@ import type {
   GuestControl,
   GuestWorkerData,
 } from '@guestyard/child-partition/worker-protocol'
+import { createPortLogger } from '@guestyard/engine/node'
 import type { PartitionStart, RootServices } from '@guestyard/root-partition/worker-protocol'
 
+import { GuestLog } from './guest-log.ts'
+import { describe, isBootReport, plainAnswers } from './guest-values.ts'
 import type { VmExit, VmTask, VmwpControl } from './protocol.ts'
 
 const GUEST_WORKER = new URL(import.meta.resolve('@guestyard/child-partition/worker'))
@@ -51,7 +54,7 @@ export class WorkerProcess {
     const channel = new MessageChannel()
     this.#guestPort = channel.port1
     this.#worker = startGuest(task, start, channel.port2)
-    this.#guest = wrap<GuestControl>(channel.port1)
+    this.#guest = wrap<GuestControl>(plainAnswers(channel.port1))
     this.#worker.on('error', (error: unknown) => this.#end('crashed', describe(error)))
     this.#worker.on('exit', (code) => this.#end('crashed', `${EXIT_DETAIL}${code}`))
     expose(this.#control(), task.controlPort)
@@ -72,7 +75,8 @@ export class WorkerProcess {
       this.#booted.reject(new Error(`no VMBus after ${bootTimeoutMs} ms`))
     })
     try {
-      const report = await Promise.race([this.#guest.booted(), this.#booted.promise])
+      const report: unknown = await Promise.race([this.#guest.booted(), this.#booted.promise])
+      if (!isBootReport(report)) throw new Error('the boot report of the guest makes no sense')
       this.#booted.resolve(report)
     } catch (error) {
       this.#end('start-failed', describe(error))
@@ -84,7 +88,7 @@ export class WorkerProcess {
       this.#program.resolve()
       if (!this.#stopping) this.#end('exited', 'the program came to its end')
     } catch (error) {
-      this.#program.reject(error)
+      this.#program.reject(new Error(describe(error)))
       if (!this.#stopping) this.#end('threw', describe(error))
     }
   }
@@ -103,7 +107,10 @@ export class WorkerProcess {
       programEnded: () => this.#program.promise,
       runLoad: (spec) => this.#whileRunning(guest.runLoad(spec)),
       call: (name, data) => this.#whileRunning(guest.call(name, data)),
-      takeReports: () => this.#whileRunning(guest.takeReports()),
+      takeReports: async () => {
+        const reports: unknown = await this.#whileRunning(guest.takeReports())
+        return Array.isArray(reports) ? reports : [reports]
+      },
       inspectGuest: () => this.#whileRunning(guest.inspect()),
       pressKey: (makeCode, flags) => this.#root.pressKey(this.#partitionId, makeCode, flags),
       moveMouse: (x, y, buttons, wheel) =>
@@ -131,7 +138,10 @@ export class WorkerProcess {
     const ended = this.ended.then((exit): never => {
       throw new Error(`the guest ended (${exit.reason}): ${exit.detail}`)
     })
-    return Promise.race([call, ended])
+    const answered = call.catch((error: unknown): never => {
+      throw new Error(describe(error))
+    })
+    return Promise.race([answered, ended])
   }
 
   #end(reason: VmExit['reason'], detail: string): void {
@@ -156,7 +166,10 @@ function startGuest(task: VmTask, start: PartitionStart, controlPort: MessagePor
   const vp = start.vps[0]
   if (vp === undefined) throw new Error('a partition has at least one virtual processor')
   const logs = new MessageChannel()
-  logs.port1.on('message', (line: string) => task.logPort.postMessage(line))
+  const bindings = { component: 'guest', vm: task.name, partitionId: start.partitionId }
+  const log = createPortLogger(task.logPort, task.logLevel, bindings)
+  const guestLog = new GuestLog(log, () => performance.now())
+  logs.port1.on('message', (line: unknown) => guestLog.accept(line))
   logs.port1.unref()
   const data: GuestWorkerData = {
     name: task.name,
@@ -180,10 +193,6 @@ function startGuest(task: VmTask, start: PartitionStart, controlPort: MessagePor
     workerData: data,
     transferList: [controlPort, logs.port2],
   })
-}
-
-function describe(error: unknown): string {
-  return error instanceof Error ? (error.stack ?? error.message) : String(error)
 }
 
 function ignoreUnasked(): void {}

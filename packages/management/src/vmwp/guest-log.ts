@@ -1,0 +1,75 @@
+// A guest's log lines on their way out. They are the guest's words: parsed, bound to the guest's name here, and limited.
+
+import type { Logger } from 'pino'
+
+/** Lines of one guest in a second; what is above is dropped and counted. */
+export const GUEST_LINES_PER_SECOND = 100
+/** Longest line, in characters. */
+const LINE_MAX = 8_192
+/** Fields that this side writes itself. */
+const OURS = new Set(['level', 'time', 'pid', 'hostname', 'component', 'vm', 'partitionId', 'msg'])
+
+export class GuestLog {
+  readonly #log: Logger
+  readonly #nowMs: () => number
+  #second: number
+  #lines: number
+  #dropped: number
+
+  /** `log`: bound to the guest it is for. */
+  constructor(log: Logger, nowMs: () => number) {
+    this.#log = log
+    this.#nowMs = nowMs
+    this.#second = -1
+    this.#lines = 0
+    this.#dropped = 0
+  }
+
+  /** Whatever the guest's thread posted. */
+  accept(line: unknown): void {
+    if (!this.#admit()) return
+    const entry = typeof line === 'string' && line.length <= LINE_MAX ? parse(line) : null
+    if (entry === null) {
+      this.#dropped += 1
+      return
+    }
+    const fields: Record<string, unknown> = {}
+    for (const [name, value] of Object.entries(entry)) if (!OURS.has(name)) fields[name] = value
+    if (this.#dropped > 0) fields['dropped'] = this.#dropped
+    this.#dropped = 0
+    this.#write(entry['level'], fields, entry['msg'])
+  }
+
+  #write(level: unknown, fields: Readonly<Record<string, unknown>>, message: unknown): void {
+    const text = typeof message === 'string' ? message : ''
+    if (level === 60) this.#log.fatal(fields, text)
+    else if (level === 50) this.#log.error(fields, text)
+    else if (level === 40) this.#log.warn(fields, text)
+    else if (level === 20) this.#log.debug(fields, text)
+    else if (level === 10) this.#log.trace(fields, text)
+    else this.#log.info(fields, text)
+  }
+
+  #admit(): boolean {
+    const second = Math.floor(this.#nowMs() / 1000)
+    if (second !== this.#second) {
+      this.#second = second
+      this.#lines = 0
+    }
+    this.#lines += 1
+    if (this.#lines <= GUEST_LINES_PER_SECOND) return true
+    this.#dropped += 1
+    return false
+  }
+}
+
+function parse(line: string): Readonly<Record<string, unknown>> | null {
+  try {
+    const entry: unknown = JSON.parse(line)
+    const isObject = typeof entry === 'object' && entry !== null && !Array.isArray(entry)
+    return isObject ? (entry as Readonly<Record<string, unknown>>) : null
+  } catch {
+    // Not pino's line: the guest's own, and dropped.
+    return null
+  }
+}

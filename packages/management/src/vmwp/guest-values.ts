@@ -1,0 +1,71 @@
+// What a guest's thread says, made harmless: it may answer with any value that structured cloning carries, at any rate. Nothing
+// it says may throw here, grow without bound, or reach the main thread as more than plain data.
+
+import type { Endpoint } from 'comlink'
+import type { MessagePort } from 'node:worker_threads'
+import type { BootReport } from '@guestyard/child-partition/worker-protocol'
+
+/** Characters of a guest's own words that are kept. */
+const TEXT_MAX = 4_096
+const CUT_MARK = ' …'
+
+/** A thrown value as text: total, whatever was thrown, and bounded. */
+export function describe(thrown: unknown): string {
+  const text = textOf(thrown)
+  return text.length <= TEXT_MAX ? text : text.slice(0, TEXT_MAX) + CUT_MARK
+}
+
+function textOf(thrown: unknown): string {
+  try {
+    if (!(thrown instanceof Error)) return String(thrown)
+    const { stack, message } = thrown as { stack?: unknown; message?: unknown }
+    if (typeof stack === 'string') return stack
+    return typeof message === 'string' ? message : 'an error without words'
+  } catch {
+    // An object may make its conversion to a string fail; that is all there is to say of it.
+    return 'a value that can’t be shown'
+  }
+}
+
+/**
+ * A guest's control port as Comlink may see it: answers that are plain values or a thrown error pass, anything else (a proxy to
+ * more ports, a handler this side knows) is as if it had not come.
+ */
+export function plainAnswers(port: MessagePort): Endpoint {
+  type Listener = (event: { readonly data: unknown }) => void
+  const listeners = new Map<unknown, Listener>()
+  return {
+    postMessage: (message: unknown, transfer?: unknown) => {
+      port.postMessage(message, transfer as Parameters<MessagePort['postMessage']>[1])
+    },
+    addEventListener: (type: string, listener: unknown) => {
+      const filtered: Listener = (event) => {
+        if (isPlainAnswer(event.data)) (listener as Listener)(event)
+      }
+      listeners.set(listener, filtered)
+      port.addEventListener(type as 'message', filtered as never)
+    },
+    removeEventListener: (type: string, listener: unknown) => {
+      const filtered = listeners.get(listener)
+      if (filtered !== undefined) port.removeEventListener(type as 'message', filtered as never)
+      listeners.delete(listener)
+    },
+    start: () => port.start(),
+  }
+}
+
+/** Comlink's wire values: RAW carries a clone, HANDLER names a handler of this side. */
+function isPlainAnswer(data: unknown): boolean {
+  if (typeof data !== 'object' || data === null) return false
+  const { type, name } = data as { readonly type?: unknown; readonly name?: unknown }
+  return type === 'RAW' || (type === 'HANDLER' && name === 'throw')
+}
+
+/** True when a guest's boot report is one. */
+export function isBootReport(value: unknown): value is BootReport {
+  if (typeof value !== 'object' || value === null) return false
+  const report = value as Readonly<Record<keyof BootReport, unknown>>
+  const { vendor, vmbusVersion, offers, bootMs, firstChannelMs } = report
+  const numbers = [vmbusVersion, offers, bootMs, firstChannelMs]
+  return typeof vendor === 'string' && vendor.length <= 64 && numbers.every(Number.isFinite)
+}

@@ -1,0 +1,50 @@
+import { pino } from 'pino'
+import { describe, expect, test } from 'vitest'
+
+import { GUEST_LINES_PER_SECOND, GuestLog } from '../src/vmwp/guest-log.ts'
+
+function setUp() {
+  const lines: Record<string, unknown>[] = []
+  const clock = { now: 0 }
+  const log = pino(
+    { level: 'trace', base: { component: 'guest', vm: 'a' } },
+    { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
+  )
+  return { lines, clock, guestLog: new GuestLog(log, () => clock.now) }
+}
+
+describe('a guest’s log', () => {
+  test('a line keeps its level, words and fields, and is bound to the guest it came from', () => {
+    const { lines, guestLog } = setUp()
+    const forged = { level: 40, component: 'root-partition', vm: 'b', time: 1, x: 7, msg: 'hello' }
+    guestLog.accept(JSON.stringify(forged))
+    expect(lines[0]).toMatchObject({ level: 40, component: 'guest', vm: 'a', x: 7, msg: 'hello' })
+    expect(lines[0]!['time']).not.toBe(1)
+  })
+
+  test.each([
+    [null],
+    [{ toString: 1 }],
+    ['not JSON'],
+    ['[1]'],
+    ['"text"'],
+    [`"${'x'.repeat(9_000)}"`],
+  ])('%j is no line: dropped, and counted on the next one', (junk) => {
+    const { lines, guestLog } = setUp()
+    guestLog.accept(junk)
+    expect(lines).toEqual([])
+    guestLog.accept('{"level":30,"msg":"fine"}')
+    expect(lines[0]).toMatchObject({ msg: 'fine', dropped: 1 })
+  })
+
+  test('lines above the allowance of a second are dropped, and the next second says how many', () => {
+    const { lines, clock, guestLog } = setUp()
+    for (let i = 0; i < GUEST_LINES_PER_SECOND + 50; i += 1) {
+      guestLog.accept('{"level":30,"msg":"a"}')
+    }
+    expect(lines.length).toBe(GUEST_LINES_PER_SECOND)
+    clock.now = 1_000
+    guestLog.accept('{"level":30,"msg":"b"}')
+    expect(lines.at(-1)).toMatchObject({ msg: 'b', dropped: 50 })
+  })
+})

@@ -1,0 +1,114 @@
+// What a guest's thread can do to its worker process and to the main thread by way of the ports it was handed.
+
+import { readFileSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+
+import { startHost, type Host, type Vm } from '../src/index.ts'
+
+const MIB = 1024 * 1024
+const HOSTILE = new URL('./guests/hostile.ts', import.meta.url)
+const STAYS = new URL('./guests/stays.ts', import.meta.url)
+
+describe('a hostile guest', () => {
+  let host: Host
+  let neighbour: Vm
+  let folder: string
+
+  beforeAll(async () => {
+    folder = mkdtempSync(join(tmpdir(), 'guestyard-test-'))
+    host = await startHost({ log: { level: 'error', destination: join(folder, 'log') } })
+    neighbour = host.createVm({ name: 'neighbour', memoryBytes: 4 * MIB, program: STAYS })
+    await neighbour.start()
+  })
+
+  afterAll(async () => {
+    await host.close()
+    rmSync(folder, { recursive: true })
+  })
+
+  async function started(deed: string): Promise<Vm> {
+    const vm = host.createVm({
+      name: deed,
+      memoryBytes: 4 * MIB,
+      program: HOSTILE,
+      args: deed,
+    })
+    await vm.start()
+    return vm
+  }
+
+  test.each(['log-null', 'log-bomb', 'log-port'])(
+    'that sends %s in place of a log line harms nobody and can be stopped',
+    async (deed) => {
+      const vm = await started(deed)
+      expect(await neighbour.call('double', 3)).toBe(6)
+      await vm.stop()
+      expect(vm.lastExit?.reason).toBe('stopped')
+    },
+  )
+
+  test('that floods the log gets its allowance and no more, under its own name', async () => {
+    const vm = await started('log-flood')
+    await vm.stop()
+    expect(await neighbour.call('double', 5)).toBe(10)
+    await host.close()
+    const lines = readFileSync(join(folder, 'log'), 'utf8').trim().split('\n')
+    const from = lines.filter((line) => line.includes('"vm":"log-flood"'))
+    expect(from.length).toBeGreaterThan(0)
+    expect(from.length).toBeLessThanOrEqual(1_000)
+
+    host = await startHost({ log: { level: 'silent' } })
+    neighbour = host.createVm({ name: 'neighbour', memoryBytes: 4 * MIB, program: STAYS })
+    await neighbour.start()
+  })
+
+  test.each(['throw-bomb', 'throw-stack', 'throw-long'])(
+    'that ends by %s has thrown, and says so in bounded text',
+    async (deed) => {
+      const vm = await started(deed)
+      const exit = await vm.exit
+      expect(exit.reason).toBe('threw')
+      expect(typeof exit.detail).toBe('string')
+      expect(exit.detail.length).toBeLessThan(5_000)
+    },
+  )
+
+  test('that answers with a proxy is not heard: only plain data leaves its worker process', async () => {
+    const vm = await started('answer-proxy')
+    const reports = vm.takeReports().then(
+      (value) => value,
+      () => 'ended',
+    )
+    const first = await Promise.race([reports, neighbour.call('double', 1)])
+    expect(typeof first).not.toBe('function')
+    await vm.turnOff()
+    expect(['ended', []]).toContainEqual(await reports)
+  })
+})
+
+describe('a VM that is asked twice', () => {
+  test('starts once: the second start is refused while the first is under way', async () => {
+    const host = await startHost({ log: { level: 'silent' } })
+    const vm = host.createVm({ name: 'one', memoryBytes: 4 * MIB })
+    const first = vm.start()
+    await expect(vm.start()).rejects.toThrow('already starting')
+    await first
+    await vm.stop()
+    await expect.poll(async () => (await host.inspect()).partitions).toEqual([])
+    await host.close()
+  })
+
+  test('or whose host closes right after the start, ends: no promise is left open', async () => {
+    const host = await startHost({ log: { level: 'silent' } })
+    const vm = host.createVm({ name: 'one', memoryBytes: 4 * MIB })
+    const started = vm.start().then(
+      () => 'started',
+      () => 'refused',
+    )
+    await host.close()
+    expect(['started', 'refused']).toContain(await started)
+    expect(vm.state).toBe('off')
+  })
+})
