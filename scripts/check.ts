@@ -66,9 +66,11 @@ if (typeof wanted === 'string') {
   for (const { name, after } of steps) {
     if (after !== undefined && needed.has(name)) needed.add(after)
   }
-  const allHeld = await checkSteps(steps.filter(({ name }) => needed.has(name)))
+  const failed = await checkSteps(steps.filter(({ name }) => needed.has(name)))
   const testsPassed = wanted.includes(TESTS) ? runTests() : true
-  process.exitCode = allHeld && testsPassed ? 0 : 1
+  // Two hundred lines of green tests hide a red step above them.
+  if (failed.length > 0) console.error(`✗ failed beside the tests: ${failed.join(', ')}`)
+  process.exitCode = failed.length === 0 && testsPassed ? 0 : 1
 }
 
 /** The steps asked for; nothing for --help; a line that says what is wrong. */
@@ -92,14 +94,15 @@ function readCommandLine(args: string[]): readonly string[] | string {
   }
 }
 
-async function checkSteps(chosen: readonly Step[]): Promise<boolean> {
+/** The names of the steps that failed. */
+async function checkSteps(chosen: readonly Step[]): Promise<string[]> {
   const done = new Map<string, Promise<boolean>>()
   const results = await inParallel(chosen, 2, (step) => {
     const result = checkStep(step, (step.after && done.get(step.after)) || Promise.resolve(true))
     done.set(step.name, result)
     return result
   })
-  return results.every(Boolean)
+  return chosen.flatMap(({ name }, index) => (results[index] === true ? [] : [name]))
 }
 
 async function checkStep(step: Step, before: Promise<boolean>): Promise<boolean> {
@@ -138,7 +141,7 @@ async function checkTarballs(): Promise<string | undefined> {
   }
 }
 
-/** The runner writes to the terminal itself, and has the last word; into a pipe it writes plain lines. */
+/** The runner writes to the terminal itself, and has the last word when all else held; into a pipe it writes plain lines. */
 function runTests(): boolean {
   console.log()
   const plain = process.stdout.isTTY || 'FORCE_COLOR' in process.env ? {} : { NO_COLOR: '1' }

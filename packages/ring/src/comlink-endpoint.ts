@@ -6,7 +6,10 @@ import { ChannelError } from './messages/channel-error.ts'
 import type { Channel } from './messages/channel.ts'
 
 const SIDE_MARK = 'guestyard-side-message'
-/** Messages that may wait behind one that is expected from the side port. */
+/**
+ * Messages that may wait behind one that is expected from the side port; and messages of the side port that may
+ * wait for their place in the ring.
+ */
 const HELD_MAX = 4096
 const REQUESTS: ReadonlySet<unknown> = new Set([
   'GET',
@@ -164,15 +167,25 @@ class RingEndpoint implements ComlinkEndpoint {
   }
 
   #receiveAside(data: unknown): void {
+    if (this.#over !== undefined) return
     if (!isRecord(data) || typeof data['sideNumber'] !== 'number') return
     const { sideNumber, message } = data
     const held = this.#held.find((entry) => entry.sideNumber === sideNumber)
-    if (held === undefined) this.#early.set(data['sideNumber'], message)
-    else {
+    if (held === undefined) {
+      this.#early.set(data['sideNumber'], message)
+      if (this.#early.size > HELD_MAX) this.#failAside()
+    } else {
       held.message = message
       held.here = true
       this.#releaseHeld()
     }
+  }
+
+  /** The peer sends aside what it never gives a place in the ring. */
+  #failAside(): void {
+    const message = 'side messages without their place in the ring'
+    this.#channel.fail(message)
+    this.#finish(new ChannelError('failed', message))
   }
 
   #releaseHeld(): void {
@@ -195,6 +208,7 @@ class RingEndpoint implements ComlinkEndpoint {
     if (this.#over !== undefined) return
     this.#over = error
     this.#sidePort?.close()
+    this.#early.clear()
     const { name, message } = error
     for (const id of this.#calls) {
       const value = { isError: true, value: { name, message, stack: error.stack } }

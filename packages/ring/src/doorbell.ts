@@ -59,6 +59,18 @@ export class Doorbell {
     this.notifies += Atomics.notify(this.words, this.#count + COUNT)
   }
 
+  /**
+   * As `ring`, without trusting `waiting`. Whoever shares the words with a hostile peer uses this
+   * where a wait of its own must end, as when it gives the doorbell up: the peer may have cleared
+   * `waiting`, and `ring` would then notify nobody. It always costs a notify, so not for data.
+   */
+  ringAlways(): void {
+    this.rings += 1
+    // ORDER: the add comes before the notify. A waiter that is not asleep yet sees the new count.
+    Atomics.add(this.words, this.#count + COUNT, 1)
+    this.notifies += Atomics.notify(this.words, this.#count + COUNT)
+  }
+
   /** The count now. Take it before looking for work, and wait on it. */
   sample(): number {
     return Atomics.load(this.words, this.#count + COUNT)

@@ -5,10 +5,16 @@
 // here allocates, waits or throws for what the peer wrote.
 //
 // Going to sleep:  commit()  →  unmask()  →  true: drain again;  false: wait for a signal, then
-// mask() and drain.
+// mask() and drain. An end that died on the way answers true: the drain says that it is dead.
 
-import { PACKET_LENGTH_MAX, PACKET_TRAILER_SIZE, PacketType, assert } from '@guestyard/hvdef'
-import type { RingKernel } from './ring-kernel.ts'
+import {
+  PACKET_LENGTH_MAX,
+  PACKET_TRAILER_SIZE,
+  PAGE_SIZE,
+  PacketType,
+  assert,
+} from '@guestyard/hvdef'
+import { type RingKernel, roundUp } from './ring-kernel.ts'
 import { RingFault, RingStatus, ringFaultName } from './ring-fault.ts'
 import type { RingPages } from './ring-pages.ts'
 import { RingEnd, assertRingPages, initializeState, stateBytes } from './ring-state.ts'
@@ -20,13 +26,16 @@ export interface IncomingRingOptions {
    * when left out.
    */
   readonly accept?: readonly number[]
-  /** Bytes of the arena. Room for the largest packet when left out, and at least 64 KiB. */
+  /**
+   * Bytes of the arena, rounded up to 16. Room for the largest packet, trailer included, when left
+   * out, and at least 64 KiB.
+   */
   readonly arenaBytes?: number
   /** Packets one `drain` can take, 1024 when left out. */
   readonly maxPackets?: number
   /**
-   * Largest packet to accept, descriptor included, trailer not. A larger one is a fault. As much as
-   * fits the arena when left out.
+   * Largest packet to accept, descriptor included, trailer not. A larger one is a fault. What fits
+   * the arena with its trailer when left out, and never more.
    */
   readonly maxPacketBytes?: number
   /** Ranges that a GPA-direct or transfer-page packet may carry, 4096 when left out. */
@@ -39,6 +48,7 @@ export interface IncomingRingOptions {
 }
 
 const ARENA_MIN_BYTES = 65536
+const ARENA_UNIT = 16
 const MAX_PACKETS = 1024
 const MAX_RANGES = 4096
 const DESCRIPTOR_BYTES = 16
@@ -51,8 +61,8 @@ const ACCEPT = [
 ]
 
 function arenaBytesOf(ring: RingPages, options: IncomingRingOptions): number {
-  const largest = Math.min(ring.dataAt.length * 4096, PACKET_LENGTH_MAX)
-  return (options.arenaBytes ?? Math.max(ARENA_MIN_BYTES, largest)) & -16
+  const largest = Math.min(ring.dataAt.length * PAGE_SIZE, PACKET_LENGTH_MAX + PACKET_TRAILER_SIZE)
+  return roundUp(options.arenaBytes ?? Math.max(ARENA_MIN_BYTES, largest), ARENA_UNIT)
 }
 
 /** Private bytes that an `IncomingRing` with these options takes. */
@@ -71,6 +81,8 @@ export class IncomingRing extends RingEnd {
   /** For each packet its place in the arena, and that of its payload. */
   readonly #index: Int32Array<ArrayBuffer>
   readonly #quarter: number
+  /** `drain` or `peek` has answered that this end is dead. */
+  #isFaultTold = false
 
   /** Use `createRingPair` or `openRings`, unless this end is all you need. */
   constructor(kernel: RingKernel, ring: RingPages, options: IncomingRingOptions = {}) {
@@ -87,7 +99,10 @@ export class IncomingRing extends RingEnd {
     this.arenaWords = new Int32Array(buffer, areaAt, arenaBytes >> 2)
     this.#index = new Int32Array(buffer, tableAt, maxPackets * 2)
     this.#quarter = this.sizeBytes >> 2
-    const maxPacketBytes = Math.min(options.maxPacketBytes ?? arenaBytes, arenaBytes)
+    assert((options.maxPacketBytes ?? 0) >= 0, 'A limit on packets is not negative.')
+    // The arena takes a packet with its trailer: one that is not too large always fits it.
+    const arenaPacketBytes = arenaBytes - PACKET_TRAILER_SIZE
+    const maxPacketBytes = Math.min(options.maxPacketBytes ?? arenaPacketBytes, arenaPacketBytes)
     this.setWord(layout.TABLE_AT, tableAt)
     this.setWord(layout.TABLE_COUNT, maxPackets)
     this.setWord(layout.AREA_AT, areaAt)
@@ -112,8 +127,7 @@ export class IncomingRing extends RingEnd {
    */
   drain(maxPackets: number): number {
     const count = this.calls.receive(this.s, maxPackets)
-    if (count !== 0) return count
-    return this.word(layout.FAULT) === 0 ? 0 : RingStatus.FAULT
+    return count !== 0 ? count : this.#nothing()
   }
 
   /**
@@ -123,7 +137,7 @@ export class IncomingRing extends RingEnd {
    */
   peek(): number {
     const count = this.calls.peek(this.s)
-    if (count === 0) return this.word(layout.FAULT) === 0 ? 0 : RingStatus.FAULT
+    if (count === 0) return this.#nothing()
     this.spanOffset = this.word(layout.NEXT) + this.payloadAt(0)
     this.spanLeft = this.payloadLength(0)
     return count
@@ -201,6 +215,8 @@ export class IncomingRing extends RingEnd {
 
   /**
    * Gives the sender back the space of everything taken. True: signal it, it waits for that space.
+   * A dead end answers false. This looks at `in` again, so an end can die here: `fault` says so,
+   * and so does `unmask`.
    */
   commit(): boolean {
     return this.calls.release(this.s) === 1
@@ -228,10 +244,13 @@ export class IncomingRing extends RingEnd {
   /**
    * About to sleep: the peer is asked to signal the next packet. True: packets came meanwhile, so
    * mask and drain instead of sleeping. Everything taken must have been committed, else the sender
-   * would not see an empty ring and not signal. A dead end answers false.
+   * would not see an empty ring and not signal. A dead end answers true until `drain` or `peek` has
+   * answered RingStatus.FAULT, since nobody will signal it, and false from then on, so that its
+   * death is neither slept through nor a reason never to sleep. A closed one answers false.
    */
   unmask(): boolean {
-    if (this.fault !== RingFault.NONE) return false
+    const { fault } = this
+    if (fault !== RingFault.NONE) return fault !== RingFault.CLOSED && !this.#isFaultTold
     assert(
       this.word(layout.NEXT) === this.word(layout.PUBLISHED),
       'What was taken is committed before signals are asked for.',
@@ -249,6 +268,13 @@ export class IncomingRing extends RingEnd {
     if (this.fault !== RingFault.NONE) return false
     const incoming = (this.word(layout.CONTROL) >>> 0) + layout.CONTROL_IN
     return this.calls.spin(incoming, this.word(layout.NEXT), turns) === 1
+  }
+
+  /** What `drain` and `peek` answer when there is no packet. */
+  #nothing(): number {
+    if (this.fault === RingFault.NONE) return 0
+    this.#isFaultTold = true
+    return RingStatus.FAULT
   }
 
   /** State as plain data. Cold. */

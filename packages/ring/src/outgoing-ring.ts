@@ -76,6 +76,8 @@ export class OutgoingRing extends RingEnd {
   #batchFirst = 0
   #batchEnd = 0
   #appendOffset = 0
+  /** `setPendingSendSize` has answered that this end is dead. */
+  #isFaultTold = false
 
   /** Use `createRingPair` or `openRings`, unless this end is all you need. */
   constructor(kernel: RingKernel, ring: RingPages, options: OutgoingRingOptions = {}) {
@@ -365,14 +367,17 @@ export class OutgoingRing extends RingEnd {
   /**
    * About to wait for space: asks the receiver for a signal once `bytes` (with trailer:
    * `neededBytes`) are free. True: they are free already, nothing was asked, write now. False: wait
-   * for the signal, then `clearPendingSendSize` before trying again. A dead end answers false.
+   * for the signal, then `clearPendingSendSize` before trying again. A dead end answers true once,
+   * since nobody will signal it: the next write answers RingStatus.FAULT. A closed one answers
+   * false.
    */
   setPendingSendSize(bytes: number): boolean {
-    assert(
-      bytes > 0 && bytes <= this.sizeBytes - 8,
-      'A ring can free the bytes it is asked to free.',
-    )
-    return this.calls.block(this.s, bytes) === 1
+    assert(bytes > 0 && bytes <= this.#size - 8, 'A ring can free the bytes it is asked to free.')
+    const answer = this.calls.block(this.s, bytes)
+    if (answer >= 0) return answer === 1
+    const isNews = !this.#isFaultTold && this.fault !== RingFault.CLOSED
+    this.#isFaultTold = true
+    return isNews
   }
 
   /** Awake again: no signal for space is wanted. */

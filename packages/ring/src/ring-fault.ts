@@ -27,7 +27,7 @@ export const RingFault = {
   WRITE_INDEX_REWOUND: 3,
   /** Read index moved back, or past what was written. */
   READ_INDEX_REWOUND: 4,
-  /** Fewer than 16 bytes announced: no descriptor fits. */
+  /** Fewer than 16 bytes announced, so that no descriptor fits: 8, then. */
   TRUNCATED_DESCRIPTOR: 5,
   /** Payload offset below 2 or beyond the packet's length. */
   BAD_OFFSET: 6,
@@ -45,7 +45,7 @@ export const RingFault = {
   BAD_RANGE: 12,
   /** More ranges than this end was told to accept. */
   TOO_MANY_RANGES: 13,
-  /** A packet longer than this end was told to accept. */
+  /** A packet longer than this end was told to accept, or than its arena holds. */
   PACKET_TOO_LARGE: 14,
   /** Closed by its owner; the peer did nothing wrong. */
   CLOSED: 15,

@@ -675,7 +675,7 @@
               ;; is read from the private copy, which nobody can change between the checks and the
               ;; use.
               (loop $packet
-                (local.set $total (i32.const 24))
+                (local.set $total (i32.const 16))
                 (local.set $left (i32.sub (local.get $end) (local.get $at)))
                 (br_if $incomplete (i32.lt_u (local.get $left) (local.get $total)))
                 (local.set $total
@@ -727,7 +727,7 @@
               (local.set $code (select
                 (i32.const @TRUNCATED_DESCRIPTOR)
                 (i32.const @LENGTH_BEYOND_INDEX)
-                (i32.lt_u (local.get $left) (i32.const 24))))
+                (i32.lt_u (local.get $left) (i32.const 16))))
               (br $stop)))
           (local.set $fetched (call $fetch
             (local.get $s) (local.get $at) (local.get $end)
@@ -746,6 +746,11 @@
           ;; arena's begin, and copies and validates this packet anew.
           (local.set $end (local.get $at))
           (br_if $stop (i32.ne (local.get $index) (local.get $first_index)))
+          ;; Nor is there any in the whole arena: without this no batch would ever end.
+          (if (i32.eq (local.get $at) (local.get $area))
+            (then
+              (local.set $code (i32.const @PACKET_TOO_LARGE))
+              (br $stop)))
           (local.set $end (local.tee $begin (local.tee $at (local.get $area))))
           (br $window))
         ;; The ranges of the packet just taken must lie inside its header.
@@ -800,17 +805,15 @@
     (i32.store $private offset=@WINDOW_END (local.get $s) (local.get $area))
     (block $bad
       (local.set $code (i32.const @TRUNCATED_DESCRIPTOR))
-      (br_if $bad (i32.lt_u (local.get $available) (i32.const 24)))
+      (br_if $bad (i32.lt_u (local.get $available) (i32.const 16)))
       (call $copy_out (local.get $s) (local.get $next) (local.get $area) (i32.const 16))
       (br_if $bad
         (local.tee $code (call $descriptor_fault
           (local.get $s) (local.get $area) (local.get $available))))
-      (local.set $code (i32.const @PACKET_TOO_LARGE))
       (local.set $type (i32.load16_u $private (local.get $area)))
       (local.set $offset
         (i32.shl (i32.load16_u $private offset=2 (local.get $area)) (i32.const 3)))
-      (br_if $bad (i32.gt_u
-        (local.get $offset) (i32.load $private offset=@AREA_BYTES (local.get $s))))
+      ;; The header fits the arena, since a packet that is not too large does.
       (if (i32.gt_u (local.get $offset) (i32.const 16))
         (then
           (call $copy_out

@@ -26,7 +26,10 @@ export const PEER = 24
 /** RUN_DELTA and RUN_END are copied together, as one u64. */
 export const RUN_DELTA = 32
 export const RUN_END = 36
-/** Outgoing: largest packet with trailer. Incoming: the same, as a limit on the peer. */
+/**
+ * Outgoing: largest packet with trailer. Incoming: the same, as a limit on the peer, never above
+ * AREA_BYTES.
+ */
 export const MAX_TOTAL = 40
 /** Incoming: arena. */
 export const AREA_AT = 44

@@ -36,7 +36,7 @@ const PUBLISHES = layout.PUBLISHES >> 2
 const SIGNALS = layout.SIGNALS >> 2
 const WINDOW_AT = layout.WINDOW_AT >> 2
 const WINDOW_END = layout.WINDOW_END >> 2
-const PACKET_MIN_BYTES = 24
+const DESCRIPTOR_BYTES = 16
 const IN = layout.CONTROL_IN >> 2
 const OUT = layout.CONTROL_OUT >> 2
 const PENDING_WORD = layout.CONTROL_PENDING >> 2
@@ -145,7 +145,7 @@ export class TypedKernel extends TypedOutgoing implements KernelCalls {
     let count = 0
     let fault: RingFault = RingFault.NONE
     while (available !== 0) {
-      let need = PACKET_MIN_BYTES
+      let need = DESCRIPTOR_BYTES
       if (end - at >= need) {
         // The private copy: nobody can change it between the checks and the use.
         fault = this.#checkDescriptor(w, i32[at >> 2]!, i32[(at >> 2) + 1]!, available)
@@ -153,7 +153,7 @@ export class TypedKernel extends TypedOutgoing implements KernelCalls {
         need = this.batchedBytes(at)
       }
       if (end - at < need) {
-        if (available < PACKET_MIN_BYTES) {
+        if (available < DESCRIPTOR_BYTES) {
           fault = RingFault.TRUNCATED_DESCRIPTOR
           break
         }
@@ -169,6 +169,11 @@ export class TypedKernel extends TypedOutgoing implements KernelCalls {
         // begin, and copies and validates this packet anew.
         end = at
         if (count !== 0) break
+        if (at === area) {
+          // Nor is there any in the whole arena: without this no batch would ever end.
+          fault = RingFault.PACKET_TOO_LARGE
+          break
+        }
         at = end = area
         continue
       }
@@ -225,14 +230,14 @@ export class TypedKernel extends TypedOutgoing implements KernelCalls {
    */
   #peekAt(w: number, next: number, available: number, area: number): RingFault {
     const i32 = this.i32
-    if (available < PACKET_MIN_BYTES) return RingFault.TRUNCATED_DESCRIPTOR
-    this.copyOut(w, next, area, 16)
+    if (available < DESCRIPTOR_BYTES) return RingFault.TRUNCATED_DESCRIPTOR
+    this.copyOut(w, next, area, DESCRIPTOR_BYTES)
     const low = i32[area >> 2]!
     const fault = this.#checkDescriptor(w, low, i32[(area >> 2) + 1]!, available)
     if (fault !== RingFault.NONE) return fault
     const offset = (low >>> 16) << 3
-    if (offset > i32[w + AREA_BYTES]!) return RingFault.PACKET_TOO_LARGE
-    this.copyOut(w, next + 16, area + 16, offset - 16)
+    // The header fits the arena, since a packet that is not too large does.
+    this.copyOut(w, next + DESCRIPTOR_BYTES, area + DESCRIPTOR_BYTES, offset - DESCRIPTOR_BYTES)
     const ranged = ((RANGED_TYPES >>> (low & 31)) & 1) !== 0
     return ranged ? this.#checkRanges(w, area, offset, low & 0xffff) : RingFault.NONE
   }

@@ -120,8 +120,9 @@ function spaceOrArmed(
   }
   if (outgoing.fault !== RingFault.NONE) return 'fault'
   if (port.doorbell.stopped) return 'stopped'
-  if (outgoing.setPendingSendSize(bytes)) return 'ready'
-  return outgoing.fault === RingFault.NONE ? undefined : 'fault'
+  const isThere = outgoing.setPendingSendSize(bytes)
+  if (outgoing.fault !== RingFault.NONE) return 'fault'
+  return isThere ? 'ready' : undefined
 }
 
 function endOf(end: WaitEnd, ready: boolean): RingWaitEnd {

@@ -61,3 +61,27 @@ test('two doorbells in one buffer do not hear each other', () => {
   first.ring()
   expect([first.sample(), second.sample()]).toEqual([1, 0])
 })
+
+test('a wait whose word another thread cleared ends by ringAlways, not by ring', async () => {
+  const bell = Doorbell.create()
+  const sample = bell.sample()
+  let ended = false
+  const wait = bell.waitAsync(sample).then((end) => {
+    ended = true
+    return end
+  })
+  Atomics.store(bell.words, 1, 0)
+  bell.ring()
+  expect([bell.rings, bell.notifies, ended]).toEqual([1, 0, false])
+  bell.ringAlways()
+  expect([bell.rings, bell.notifies]).toEqual([2, 1])
+  expect(await wait).toBe('rung')
+})
+
+test('ringAlways before the wait ends it at once', () => {
+  const bell = Doorbell.create()
+  const sample = bell.sample()
+  bell.ringAlways()
+  expect(bell.waitBlocking(sample, 1000)).toBe('rung')
+  expect([bell.sleeps, bell.notifies]).toEqual([0, 0])
+})

@@ -2,7 +2,7 @@ import { PAGE_SIZE } from '@guestyard/hvdef'
 import { GuestMemory, PageList } from '@guestyard/guestmem'
 import { RingFault, RingPair, openRings, ringFaultName } from '@guestyard/ring'
 import { describe, expect, test } from 'vitest'
-import { KINDS, type RingFixture, makeRing, pokeData } from './ring-fixture.ts'
+import { KINDS, type RingFixture, announcePacket, makeRing, pokeData } from './ring-fixture.ts'
 
 /** A ring with one packet of 16 payload bytes, whose words are then overwritten. */
 function withPacket(kind: 'wasm' | 'typed', type = 6): RingFixture {
@@ -19,12 +19,62 @@ describe.each(KINDS)('what a peer can write, %s kernel', (kind) => {
     ['a write index that is not a multiple of 8', 0, 68, 'BAD_WRITE_INDEX'],
     ['a negative write index', 0, -8, 'BAD_WRITE_INDEX'],
     ['a write index that leaves 8 bytes', 0, 8, 'TRUNCATED_DESCRIPTOR'],
+    ['a write index that leaves a descriptor alone', 0, 16, 'LENGTH_BEYOND_INDEX'],
     ['a write index in the middle of the packet', 0, 40, 'LENGTH_BEYOND_INDEX'],
   ])('%s', (_, word, value, fault) => {
-    const { incoming, control } = withPacket(kind)
-    control[word] = value
-    expect(incoming.drain(8)).toBe(-3)
-    expect(ringFaultName(incoming.fault)).toBe(fault)
+    for (const look of ['drain', 'peek'] as const) {
+      const { incoming, control } = withPacket(kind)
+      control[word] = value
+      expect(look === 'drain' ? incoming.drain(8) : incoming.peek()).toBe(-3)
+      expect(ringFaultName(incoming.fault)).toBe(fault)
+    }
+  })
+
+  test('a descriptor alone is judged as any other, whatever lies before it', () => {
+    for (const look of ['drain', 'peek'] as const) {
+      const fixture = withPacket(kind)
+      const { incoming, control } = fixture
+      const at = control[0]!
+      pokeData(fixture, at, 0x00010006)
+      control[0] = at + 16
+      expect(incoming.drain(8)).toBe(1)
+      expect(look === 'drain' ? incoming.drain(8) : incoming.peek()).toBe(-3)
+      expect(incoming.fault).toBe(RingFault.BAD_OFFSET)
+    }
+  })
+
+  test.each([
+    ['8 bytes more than the arena', 2048, 2056],
+    ['16 bytes more than the arena', 2048, 2064],
+    ['the ring, but for the 8 bytes that stay free', 2048, 16 * PAGE_SIZE - 8],
+    ['8 bytes, in an arena that holds nothing,', 0, 24],
+    ['8 bytes, in an arena that holds a descriptor,', 16, 24],
+  ])('a packet of %s is too large, and ends the ring', (_, arenaBytes, total) => {
+    for (const look of ['drain', 'peek'] as const) {
+      const fixture = makeRing({ kind, dataPages: 16, incoming: { arenaBytes } })
+      const { incoming } = fixture
+      announcePacket(fixture, total)
+      expect(look === 'drain' ? incoming.drain(8) : incoming.peek()).toBe(-3)
+      expect(incoming.fault).toBe(RingFault.PACKET_TOO_LARGE)
+    }
+  })
+
+  test('packets before one that the arena cannot hold are delivered first', () => {
+    const fixture = makeRing({ kind, dataPages: 16, incoming: { arenaBytes: 2048 } })
+    fixture.outgoing.send(0, 8, 6, 0, 0, 0)
+    fixture.outgoing.send(0, 2000, 6, 0, 1, 0)
+    announcePacket(fixture, 2056)
+    expect([1, 2, 3].map(() => fixture.incoming.drain(8))).toEqual([1, 1, -3])
+    expect(fixture.incoming.fault).toBe(RingFault.PACKET_TOO_LARGE)
+  })
+
+  test('a limit above what the arena holds is that of the arena', () => {
+    for (const total of [2048, 2056]) {
+      const incoming = { arenaBytes: 2048, maxPacketBytes: 1 << 20 }
+      const fixture = makeRing({ kind, dataPages: 16, incoming })
+      announcePacket(fixture, total)
+      expect(fixture.incoming.drain(8)).toBe(total === 2048 ? 1 : -3)
+    }
   })
 
   test.each([
@@ -134,6 +184,42 @@ describe.each(KINDS)('what a peer can write, %s kernel', (kind) => {
     control[0] = 4096
     expect(incoming.commit()).toBe(false)
     expect(incoming.fault).toBe(RingFault.BAD_WRITE_INDEX)
+    expect(incoming.inspect().published).toBe(control[1])
+  })
+
+  test('a receiver that dies while giving space back does not sleep before it was told', () => {
+    const { outgoing, incoming, control } = makeRing({ kind })
+    outgoing.send(0, 8, 6, 0, 0, 0)
+    incoming.drain(1)
+    control[3] = 4000
+    control[0] = 4
+    expect([incoming.commit(), incoming.commit(), incoming.commitLazily()]).toEqual([
+      false,
+      false,
+      false,
+    ])
+    expect([incoming.unmask(), incoming.unmask()]).toEqual([true, true])
+    expect(incoming.drain(8)).toBe(-3)
+    expect(incoming.unmask()).toBe(false)
+    expect(control[2]).toBe(1)
+  })
+
+  test('a receiver that was told by peek or at its opening may sleep', () => {
+    const { incoming, control } = makeRing({ kind, startAt: 4 })
+    expect(incoming.fault).toBe(RingFault.BAD_READ_INDEX)
+    expect(incoming.unmask()).toBe(true)
+    expect(incoming.peek()).toBe(-3)
+    expect(incoming.unmask()).toBe(false)
+    expect(control[2]).toBe(0)
+  })
+
+  test('a sender that dies while asking for space is told to try again, once', () => {
+    const { outgoing, control } = makeRing({ kind })
+    for (let i = 0; i < 3; i += 1) outgoing.send(0, 1000, 6, 0, 0, 0)
+    control[1] = 4
+    expect(outgoing.setPendingSendSize(1024)).toBe(true)
+    expect(outgoing.send(0, 1000, 6, 0, 0, 0)).toBe(-3)
+    expect(outgoing.setPendingSendSize(1024)).toBe(false)
   })
 
   test('a descriptor changed after it was copied is not the one that is used', () => {

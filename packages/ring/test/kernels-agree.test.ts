@@ -2,7 +2,15 @@ import { PAGE_SIZE } from '@guestyard/hvdef'
 import { RingFault, type KernelKind } from '@guestyard/ring'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { RAM_BYTES, type RingFixture, makeRing, patternBytes, pokeData } from './ring-fixture.ts'
+import {
+  KINDS,
+  RAM_BYTES,
+  type RingFixture,
+  announcePacket,
+  makeRing,
+  patternBytes,
+  pokeData,
+} from './ring-fixture.ts'
 
 const PAGE_COUNT = RAM_BYTES / PAGE_SIZE
 const FILLER = 0xa5
@@ -47,6 +55,11 @@ const interestingWords = fc.constantFrom(
   0x7ffffff8,
   0x10006,
   0x20006,
+  // Lengths about an arena of 2048 bytes, and the largest.
+  254,
+  255,
+  256,
+  0xffff,
 )
 const hostileStep = fc.tuple(
   fc.constantFrom('control', 'data', 'descriptor'),
@@ -59,8 +72,15 @@ interface Subject extends RingFixture {
   peeked: boolean
 }
 
-function subject(kind: KernelKind, pfns: readonly number[], startAt: number): Subject {
-  const fixture = makeRing({ kind, pfns, startAt, incoming: { maxRanges: 8, arenaBytes: 2048 } })
+const ARENA_BYTES = 2048
+
+function subject(
+  kind: KernelKind,
+  pfns: readonly number[],
+  startAt: number,
+  arenaBytes: number = ARENA_BYTES,
+): Subject {
+  const fixture = makeRing({ kind, pfns, startAt, incoming: { maxRanges: 8, arenaBytes } })
   for (let page = 0; page < PAGE_COUNT; page += 1) {
     if (pfns.includes(page)) continue
     fixture.memory.u8.fill(FILLER, page * PAGE_SIZE, (page + 1) * PAGE_SIZE)
@@ -119,6 +139,9 @@ function perform(on: Subject, [action, a, b]: Step): unknown {
       return outgoing.clearPendingSendSize()
     case 'room':
       return outgoing.writableBytes()
+    case 'announce':
+      announcePacket(on, a)
+      return 0
     case 'control':
       control[b % 20] = a
       return 0
@@ -171,10 +194,15 @@ function expectSound(on: Subject, pfns: readonly number[]): void {
   }
 }
 
-function runBoth(pfns: readonly number[], start: number, steps: readonly Step[]): void {
+function runBoth(
+  pfns: readonly number[],
+  start: number,
+  steps: readonly Step[],
+  arenaBytes: number = ARENA_BYTES,
+): void {
   const startAt = (start * 8) % ((pfns.length - 1) * PAGE_SIZE)
-  const wasm = subject('wasm', pfns, startAt)
-  const typed = subject('typed', pfns, startAt)
+  const wasm = subject('wasm', pfns, startAt, arenaBytes)
+  const typed = subject('typed', pfns, startAt, arenaBytes)
   for (const step of steps) {
     expect(perform(typed, step)).toEqual(perform(wasm, step))
     expect(typed.outgoing.inspect()).toEqual({ ...wasm.outgoing.inspect(), kernel: 'typed' })
@@ -209,6 +237,41 @@ test('both kernels answer alike, throw nothing and touch no other page, whatever
     ),
   )
 })
+
+test('both kernels answer alike with an arena of any size, for a packet of any size', () => {
+  const sizes = fc.nat({ max: 64 }).map((eights) => eights * 8)
+  fc.assert(
+    fc.property(sizes, sizes, fc.nat({ max: 511 }), (arenaBytes, beyond, start) => {
+      const steps: Step[] = [
+        ['announce', 24 + ((beyond * 2) % 1024), 0],
+        ['drain', 0, 3],
+        ['release', 0, 0],
+        ['announce', Math.max(24, arenaBytes - 16 + (beyond % 40)), 0],
+        ['drain', 0, 3],
+        ['arm', 0, 0],
+      ]
+      runBoth([3, 1], start, steps, arenaBytes)
+    }),
+    { numRuns: 50 },
+  )
+})
+
+test.each([128, 129, 140])(
+  'both kernels read alike the largest packets there are, in a ring of %i data pages',
+  (dataPages) => {
+    for (const total of [65533, 65534, 65535].map((length8) => length8 * 8 + 8)) {
+      const answers = KINDS.map((kind) => {
+        const fixture = makeRing({ kind, dataPages, startAt: 4088, ramBytes: 1 << 20 })
+        const fits = total <= fixture.incoming.sizeBytes - 8
+        if (!fits) return [fits]
+        announcePacket(fixture, total)
+        const count = fixture.incoming.drain(2)
+        return [fits, count, fixture.incoming.payloadLength(0), fixture.incoming.inspect().next]
+      })
+      expect(answers[0]).toEqual(answers[1])
+    }
+  },
+)
 
 test('a dead end stays dead and writes nothing', () => {
   for (const kind of ['wasm', 'typed'] as const) {

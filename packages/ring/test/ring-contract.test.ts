@@ -5,9 +5,15 @@ import {
   encodePageRange,
   parsePageRanges,
 } from '@guestyard/guestmem'
-import { type OutgoingRing, RingFault, RingStatus, packetBytes } from '@guestyard/ring'
+import {
+  type OutgoingRing,
+  RingFault,
+  RingStatus,
+  incomingPrivateBytes,
+  packetBytes,
+} from '@guestyard/ring'
 import { describe, expect, test } from 'vitest'
-import { KINDS, makeRing, patternBytes, payloadOf } from './ring-fixture.ts'
+import { KINDS, announcePacket, makeRing, patternBytes, payloadOf } from './ring-fixture.ts'
 
 const INBAND = 6
 
@@ -197,6 +203,57 @@ describe.each(KINDS)('a ring, %s kernel', (kind) => {
     expect(next).toBe(30)
   })
 
+  test.each([
+    [128, 65534],
+    [129, 65533],
+    [129, 65534],
+    [129, 65535],
+    [160, 65535],
+  ])('a ring of %i data pages carries a packet of %i times 8 bytes', (dataPages, length8) => {
+    const fixture = makeRing({ kind, dataPages, startAt: 8 * 4096 - 8, ramBytes: 1 << 20 })
+    const { incoming, control } = fixture
+    const total = length8 * 8 + 8
+    for (const look of ['peek', 'drain'] as const) {
+      if (look === 'peek') announcePacket(fixture, total)
+      expect(look === 'peek' ? incoming.peek() : incoming.drain(8)).toBe(1)
+      expect(incoming.payloadLength(0)).toBe(length8 * 8 - 16)
+    }
+    incoming.commit()
+    expect(control[1]).toBe(control[0])
+    expect([incoming.fault, incoming.drain(8), incoming.bytes]).toEqual([0, 0, total])
+  })
+
+  test('the largest packet a sender can write is one that the receiver takes', () => {
+    const outgoingOptions = { stagingBytes: 1 << 19 }
+    const fixture = makeRing({ kind, dataPages: 160, ramBytes: 1 << 20, outgoing: outgoingOptions })
+    const { outgoing, incoming } = fixture
+    expect(outgoing.maxBodyBytes).toBe(0xffff * 8 - 16)
+    outgoing.staging.set(patternBytes(5, outgoing.maxBodyBytes))
+    expect(outgoing.send(0, outgoing.maxBodyBytes, INBAND, 0, 1, 0)).toBe(0)
+    expect(incoming.drain(8)).toBe(1)
+    expect(Buffer.compare(payloadOf(incoming, 0), patternBytes(5, outgoing.maxBodyBytes))).toBe(0)
+  })
+
+  test.each([24, 32, 100, 2048])('an arena of %i bytes takes a packet that fills it', (bytes) => {
+    const fixture = makeRing({ kind, incoming: { arenaBytes: bytes } })
+    const arenaBytes = fixture.incoming.arena.length
+    expect([arenaBytes % 16, arenaBytes >= bytes]).toEqual([0, true])
+    announcePacket(fixture, arenaBytes)
+    expect(fixture.incoming.drain(8)).toBe(1)
+  })
+
+  test('the private memory of a ring grows with its pages, up to the largest packet', () => {
+    const bytesOf = (dataPages: number): number => {
+      const { ring } = makeRing({ kind, dataPages, ramBytes: 1 << 20 })
+      return incomingPrivateBytes(ring)
+    }
+    const entry = 8
+    expect(bytesOf(16) - bytesOf(1)).toBe(15 * entry)
+    expect(bytesOf(17) - bytesOf(16)).toBe(4096 + entry)
+    expect(bytesOf(128) - bytesOf(127)).toBe(4096 + entry)
+    expect(bytesOf(160) - bytesOf(128)).toBe(32 * entry)
+  })
+
   test('a packet shown by peek stays until it is consumed, and spans hold its payload', () => {
     const { outgoing, incoming, memory } = makeRing({ kind, pfns: [0, 5, 2], startAt: 8192 - 40 })
     outgoing.staging.set(patternBytes(3, 96))
@@ -318,6 +375,7 @@ describe.each(KINDS)('a ring, %s kernel', (kind) => {
     expect(outgoing.sendBatch()).toBe(false)
     expect(outgoing.commit()).toBe(false)
     expect(outgoing.writableBytes()).toBe(RingStatus.FAULT)
+    expect(outgoing.setPendingSendSize(64)).toBe(false)
     outgoing.clearPendingSendSize()
     expect(outgoing.spin(1)).toBe(false)
     expect(incoming.drain(1)).toBe(RingStatus.FAULT)

@@ -1,5 +1,5 @@
 // Rings for tests: any size, any scatter of pages, both kernels, both ends in one thread.
-import { PAGE_SIZE } from '@guestyard/hvdef'
+import { PAGE_SIZE, PacketType } from '@guestyard/hvdef'
 import { GuestMemory, PageList } from '@guestyard/guestmem'
 import {
   IncomingRing,
@@ -37,6 +37,8 @@ export interface FixtureOptions {
   readonly incoming?: IncomingRingOptions
   /** Both indices begin here. */
   readonly startAt?: number
+  /** 256 KiB when left out. */
+  readonly ramBytes?: number
 }
 
 export const RAM_BYTES = 1 << 18
@@ -45,7 +47,7 @@ export const RAM_BYTES = 1 << 18
 export function makeRing(options: FixtureOptions = {}): RingFixture {
   const kind = options.kind ?? 'wasm'
   const pfns = options.pfns ?? Array.from({ length: (options.dataPages ?? 1) + 1 }, (_, i) => i)
-  const memory = GuestMemory.create({ sizeBytes: RAM_BYTES })
+  const memory = GuestMemory.create({ sizeBytes: options.ramBytes ?? RAM_BYTES })
   const pages = PageList.from(memory, pfns)!
   const ring = ringPagesOf(pages, 0, pages.pageCount)
   initializeRing(ring)
@@ -79,6 +81,18 @@ export function dataOf(fixture: RingFixture): Uint8Array {
 export function pokeData(fixture: RingFixture, offset: number, value: number): void {
   const at = fixture.ring.dataAt[offset >>> 12]! + (offset & (PAGE_SIZE - 1))
   fixture.memory.view.setUint32(at, value, true)
+}
+
+/**
+ * What a peer does to announce one in-band packet of `total` ring bytes, trailer included: it writes
+ * the descriptor and moves `in`. No sender of ours has to be able to write it.
+ */
+export function announcePacket(fixture: RingFixture, total: number): void {
+  const { control, incoming } = fixture
+  const at = control[0]!
+  pokeData(fixture, at, PacketType.DATA_INBAND | (2 << 16))
+  pokeData(fixture, (at + 4) % incoming.sizeBytes, (total - 8) / 8)
+  Atomics.store(control, 0, (at + total) % incoming.sizeBytes)
 }
 
 /** Bytes that depend on a seed, so that a packet can be recognised. */

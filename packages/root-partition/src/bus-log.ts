@@ -1,3 +1,4 @@
+import { ringFaultName } from '@guestyard/ring'
 import type { VmbusServerEvent } from '@guestyard/vmbus/server'
 
 /** The part of a pino logger that is used here. */
@@ -37,7 +38,8 @@ export class BusLog {
     const isFault = event.is === 'guest-error' || event.is === 'channel-failed'
     const dropped = this.#admit(isFault ? this.#faults : this.#others, partitionId)
     if (dropped < 0) return
-    const fields = dropped === 0 ? { partitionId, ...event } : { partitionId, ...event, dropped }
+    const named = 'reason' in event ? { ...event, reason: nameOf(event.reason) } : event
+    const fields = dropped === 0 ? { partitionId, ...named } : { partitionId, ...named, dropped }
     if (event.is === 'guest-error') this.#log.warn(fields, 'guest error on the bus')
     else if (event.is === 'channel-failed') this.#log.error(fields, 'channel failed')
     else this.#log.debug(fields, 'bus')
@@ -70,4 +72,9 @@ export class BusLog {
     allowance.dropped = 0
     return dropped
   }
+}
+
+/** A RingFault by its name, a device's own text as it is. */
+function nameOf(reason: number | string): string {
+  return typeof reason === 'number' ? ringFaultName(reason) : reason
 }

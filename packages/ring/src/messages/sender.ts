@@ -142,9 +142,10 @@ export class Sender<Sent> {
     return this.#ring.setPendingSendSize(this.#nextPacketBytes())
   }
 
-  /** True when the pending piece fits now. */
+  /** True when the pending piece fits now, or the ring is dead: writing it says which. */
   hasRoom(): boolean {
-    return this.#ring.writableBytes() >= this.#nextPacketBytes()
+    const free = this.#ring.writableBytes()
+    return free < 0 || free >= this.#nextPacketBytes()
   }
 
   disarm(): void {

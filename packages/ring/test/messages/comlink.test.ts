@@ -160,3 +160,14 @@ test('an answer that comes after the channel ended is dropped in silence', async
   answer.resolve(1)
   await expect(call).rejects.toThrow(/channel/)
 })
+
+test('a peer that floods the side port with numbers that never come through the ring ends the channel', async () => {
+  const [pa, pb] = channelPair({ bytes: '16 KiB' })
+  const [a, b] = [openMessages(pa), openMessages(pb)]
+  const { port1, port2 } = new MessageChannel()
+  open.push(a, b, port1, port2)
+  const remote = Comlink.wrap<{ never(): Promise<void> }>(comlinkEndpoint(a, { sidePort: port1 }))
+  const call = remote.never()
+  for (let i = 0; i <= 4096; i++) port2.postMessage({ sideNumber: 1000 + i, message: null })
+  await expect(call).rejects.toThrow('side messages without their place in the ring')
+})

@@ -55,6 +55,12 @@ const behaviours: Readonly<Record<string, () => void | Promise<void>>> = {
       parentPort?.postMessage({ threw: (error as { code: string }).code })
     }
   },
+  throw: async () => {
+    const channel = openMessages(port)
+    await channel.send('before the throw')
+    channel.flush()
+    throw new Error('boom')
+  },
   die: () => {
     const channel = openMessages(port)
     channel.sendBlocking('before the crash')

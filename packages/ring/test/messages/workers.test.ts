@@ -127,6 +127,16 @@ test('a worker that dies is an error behind what it had sent', async () => {
   })
 })
 
+test('a worker that throws is an error behind what it had sent, with its words', async () => {
+  const [channel, worker] = objectsWith('throw')
+  failWhenWorkerEnds(channel, worker)
+  expect(await channel.receive()).toBe('before the throw')
+  await expect(channel.receive()).rejects.toMatchObject({
+    code: 'peer-failed',
+    message: expect.stringContaining('boom'),
+  })
+})
+
 test('a worker that closes its end before it exits is no failure', async () => {
   const [channel, worker] = objectsWith('produce-blocking', 3)
   failWhenWorkerEnds(channel, worker)
