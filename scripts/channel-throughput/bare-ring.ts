@@ -13,7 +13,7 @@ import {
 import type { LoadOptions, ScenarioContext } from '@guestyard/scenario'
 
 import { PeerPair } from '../peers/peer-pair.ts'
-import { SteadyRounds } from '../peers/steady-rounds.ts'
+import { disturbance, SteadyRounds } from '../peers/steady-rounds.ts'
 import type { Round } from '../peers/steady-rounds.ts'
 import { abortable } from '../script-run.ts'
 
@@ -49,6 +49,9 @@ export async function compareWithBareRing(
     const bareRing: BareRingComparison[] = []
     for (const load of comparable) bareRing.push(await compareOne(context, peers, load, rounds))
     context.log(comparisonLines(bareRing).join('\n'))
+    const probesNs = bareRing.flatMap((of) => of.rounds.flatMap((round) => round.probesNs))
+    const disturbed = disturbance(probesNs)
+    if (disturbed !== undefined) context.log(disturbed)
     for (const { payloadBytes, batch, waiting, ratio } of bareRing) {
       const name = `${formatBytes(payloadBytes)}, batch ${batch}, ${waiting}: bus over bare ring`
       if (leastRatio !== null) context.expect(ratio, name).toBeAtLeast(leastRatio)

@@ -4,8 +4,8 @@ import { setTimeout as after } from 'node:timers/promises'
 import type { Host, Vm } from '@guestyard/management'
 
 const IDLE_GUESTS = 16
-/** What starting left to be done is done by then. */
-const SETTLE_MS = 2_000
+/** What starting left to be done is done by then: V8 collects the garbage of a start some ten seconds after it. */
+const SETTLE_MS = 15_000
 const WARM_UP_QUESTIONS = 3
 const SETTLE_ONE_MS = 250
 

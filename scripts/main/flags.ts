@@ -1,9 +1,9 @@
 /** The flags of `npm start`. */
 
 import { accessSync, constants, statSync } from 'node:fs'
-import { dirname } from 'node:path'
 import { parseArgs } from 'node:util'
 
+import { checkWritable } from '@guestyard/cli'
 import { InputError } from '@guestyard/scenario'
 
 import { flagError } from '../script-run.ts'
@@ -40,7 +40,7 @@ export function readMainFlags(args: readonly string[]): MainFlags | null {
   if (status === undefined) throw new InputError('--file', `no file ${file}`)
   if (!status.isFile()) throw new InputError('--file', `${file} is not a file`)
   checkReadable(file)
-  if (flags.json !== undefined) checkFolderOf(flags.json)
+  if (flags.json !== undefined) checkWritable(flags.json, '--json')
   return { file, json: flags.json ?? null, quick: flags.quick === true }
 }
 
@@ -65,14 +65,5 @@ function checkReadable(file: string): void {
     accessSync(file, constants.R_OK)
   } catch {
     throw new InputError('--file', `${file} cannot be read`)
-  }
-}
-
-function checkFolderOf(file: string): void {
-  if (statSync(dirname(file), { throwIfNoEntry: false })?.isDirectory() !== true) {
-    throw new InputError('--json', `no folder ${dirname(file)}`)
-  }
-  if (statSync(file, { throwIfNoEntry: false })?.isDirectory() === true) {
-    throw new InputError('--json', `${file} is a folder`)
   }
 }

@@ -17,6 +17,8 @@ type PeerName = (typeof THROUGHPUT_PEERS)[number]
 /** One size: packets a second of the bus and of its peers. */
 export interface ThroughputSize {
   readonly payloadBytes: number
+  /** Before and after every round, those that did not count included. */
+  readonly probesNs: readonly number[]
   readonly rounds: readonly Round<Readonly<Record<'bus' | PeerName, number>>>[]
   readonly packetsPerSecond: Readonly<Record<'bus' | PeerName, number>>
   /** Bus over peer: medians of the rounds' ratios. */
@@ -38,7 +40,8 @@ export interface RoundTrips {
   readonly messagePort: RoundTrip
   /** MessagePort's p50 over the bus's: medians of the rounds' ratios. */
   readonly portOverBus: Readonly<Record<WaitName, number>>
-  readonly probeNs: number
+  /** Before and after every round, those that did not count included. */
+  readonly probesNs: readonly number[]
   readonly errors: number
 }
 
@@ -49,6 +52,9 @@ const ROUNDS = 3
 const WAITS: readonly WaitName[] = ['busy', 'adaptive', 'event-loop', 'block']
 const WARM_UP_MS = 50
 const MEASURE_MS = 150
+/** No more rounds after this: on a busy machine every one of them takes longer, and the whole stays under a minute. */
+const THROUGHPUT_MS = 22_000
+const ROUND_TRIPS_MS = 8_000
 
 export async function measureThroughput(
   guest: LoadTarget,
@@ -63,9 +69,12 @@ export async function measureThroughput(
   const peers = new PeerPair()
   try {
     const sizes: ThroughputSize[] = []
-    for (const payloadBytes of quick ? QUICK_SIZES : SIZES) {
+    const startedMs = performance.now()
+    const wanted = quick ? QUICK_SIZES : SIZES
+    for (const payloadBytes of wanted) {
       let errors = 0
-      const rounds = new SteadyRounds(peers, quick ? 1 : ROUNDS)
+      const untilMs = startedMs + (THROUGHPUT_MS * (sizes.length + 1)) / wanted.length
+      const rounds = new SteadyRounds(peers, quick ? 1 : ROUNDS, untilMs)
       const kept = await rounds.run(async (round) => {
         show.update(`  ${payloadBytes} B, round ${round}`)
         const bus = await load.channel(guest, busOptions({ payload: payloadBytes, batch: BATCH }))
@@ -79,7 +88,7 @@ export async function measureThroughput(
         }
         return found
       })
-      sizes.push(summarizeSize(payloadBytes, kept, errors))
+      sizes.push(summarizeSize(payloadBytes, rounds.probesNs, kept, errors))
     }
     return sizes
   } finally {
@@ -98,7 +107,8 @@ export async function measureRoundTrips(
   const peers = new PeerPair()
   let errors = 0
   try {
-    const rounds = new SteadyRounds(peers, quick ? 1 : ROUNDS)
+    const untilMs = performance.now() + ROUND_TRIPS_MS
+    const rounds = new SteadyRounds(peers, quick ? 1 : ROUNDS, untilMs)
     const kept = await rounds.run(async (round) => {
       const trips: Record<string, RoundTrip> = {}
       for (const waiting of WAITS) {
@@ -112,7 +122,7 @@ export async function measureRoundTrips(
       trips['port'] = { p50Ns: quantile(port, 0.5), p99Ns: quantile(port, 0.99) }
       return trips
     })
-    return summarizeTrips(kept, errors)
+    return summarizeTrips(rounds.probesNs, kept, errors)
   } finally {
     await peers.close()
   }
@@ -126,12 +136,14 @@ function busOptions(options: LoadOptions): LoadOptions {
 
 function summarizeSize(
   payloadBytes: number,
+  probesNs: readonly number[],
   rounds: ThroughputSize['rounds'],
   errors: number,
 ): ThroughputSize {
   const of = (name: 'bus' | PeerName): number[] => rounds.map((round) => round.found[name])
   return {
     payloadBytes,
+    probesNs,
     rounds,
     packetsPerSecond: {
       bus: median(of('bus')),
@@ -149,6 +161,7 @@ function summarizeSize(
 }
 
 function summarizeTrips(
+  probesNs: readonly number[],
   rounds: readonly Round<Readonly<Record<string, RoundTrip>>>[],
   errors: number,
 ): RoundTrips {
@@ -167,7 +180,7 @@ function summarizeTrips(
     bus: each(trip),
     messagePort: trip('port'),
     portOverBus: each((name) => medianRatio(p50s('port'), p50s(name))),
-    probeNs: median(rounds.flatMap((round) => round.probesNs)),
+    probesNs,
     errors,
   }
 }

@@ -2,6 +2,7 @@
 
 import { alignTable, formatBytes, formatCount, formatNs, median } from '@guestyard/scenario'
 
+import { disturbance } from '../peers/steady-rounds.ts'
 import { THROUGHPUT_PEERS } from './measure.ts'
 import type { RoundTrips, ThroughputSize, WaitName } from './measure.ts'
 
@@ -26,8 +27,8 @@ export function throughputLines(sizes: readonly ThroughputSize[]): readonly stri
     }
     return row
   })
-  const probes = sizes.flatMap((size) => size.rounds.flatMap((round) => round.probesNs))
-  return [...indentRule(alignTable(header, rows)), probeLine(median(probes)), '']
+  const probes = sizes.flatMap((size) => size.probesNs)
+  return [...indentRule(alignTable(header, rows)), probeLine(probes), '']
 }
 
 export function roundTripLines(trips: RoundTrips): readonly string[] {
@@ -44,7 +45,7 @@ export function roundTripLines(trips: RoundTrips): readonly string[] {
   rows.push(row('MessagePort', messagePort, '1'))
   return [
     ...indentRule(alignTable(['  round trip', 'p50', 'p99', 'of MessagePort'], rows)),
-    probeLine(trips.probeNs),
+    probeLine(trips.probesNs),
     '',
   ]
 }
@@ -54,8 +55,9 @@ function shareOf(portOverBus: number): string {
   return portOverBus >= 1 ? `1/${times(portOverBus)}` : `${times(1 / portOverBus)}×`
 }
 
-function probeLine(probeNs: number): string {
-  return `  (two spinning threads of this machine meet in ${formatNs(probeNs)} at the moment)`
+function probeLine(probesNs: readonly number[]): string {
+  const plain = `two spinning threads of this machine meet in ${formatNs(median(probesNs))} at the moment`
+  return `  (${disturbance(probesNs) ?? plain})`
 }
 
 function indentRule(lines: readonly string[]): readonly string[] {

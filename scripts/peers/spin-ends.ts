@@ -5,8 +5,10 @@ import type { PeerAnswer, PeerOrder, RoundTripTask } from './peer-protocol.ts'
 const PING = 0
 const PONG = 1
 const STOP = -1
-/** One clock reading for this many round trips: one alone is shorter than a reading. */
+/** Round trips of a sample. */
 const GROUP = 100
+/** Round trips to one clock reading: one alone is hardly longer than a reading. */
+const CLOCK_EVERY = 10
 
 export function timeSpinning(order: PeerOrder, task: RoundTripTask): PeerAnswer {
   const words = new Int32Array(order.shared, 0, 2)
@@ -15,17 +17,23 @@ export function timeSpinning(order: PeerOrder, task: RoundTripTask): PeerAnswer 
   const untilMs = measureFromMs + task.measureMs
   let count = 0
   let lastMs = performance.now()
-  // One sample at least: on a busy machine a single group can outlast the whole stretch.
+  // One sample at least, whatever the machine does meanwhile; a single trip can outlast the whole stretch
+  // there, so that a group ends early when the time is up.
   while (lastMs < untilMs || times.length === 0) {
-    for (let trip = 0; trip < GROUP; trip++) {
-      count++
-      Atomics.store(words, PING, count)
-      while (Atomics.load(words, PONG) !== count) {
-        //  the other end spins too
+    let trips = 0
+    let nowMs = lastMs
+    while (trips < GROUP && (nowMs < untilMs || trips === 0)) {
+      for (let trip = 0; trip < CLOCK_EVERY; trip++) {
+        count++
+        Atomics.store(words, PING, count)
+        while (Atomics.load(words, PONG) !== count) {
+          //  the other end spins too
+        }
       }
+      trips += CLOCK_EVERY
+      nowMs = performance.now()
     }
-    const nowMs = performance.now()
-    if (lastMs >= measureFromMs) times.push(((nowMs - lastMs) * 1e6) / GROUP)
+    if (lastMs >= measureFromMs || nowMs >= untilMs) times.push(((nowMs - lastMs) * 1e6) / trips)
     lastMs = nowMs
   }
   Atomics.store(words, PING, STOP)

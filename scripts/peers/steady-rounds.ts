@@ -3,7 +3,9 @@
  * and after each, and a round whose probes disagree does not count.
  */
 
-import { median } from '@guestyard/scenario'
+import assert from 'node:assert/strict'
+
+import { formatNs, median } from '@guestyard/scenario'
 
 import type { PeerPair } from './peer-pair.ts'
 
@@ -17,17 +19,36 @@ export interface Round<T> {
 const SAME_SPEED = 1.5
 /** Extra rounds for those that did not count. */
 const EXTRA_ROUNDS = 1
+/** Two free processors meet in well under a microsecond; what takes longer than this waits for one. */
+const DISTURBED_NS = 10_000
+
+/**
+ * One line when probes say that two threads did not have two processors; `undefined` else. The upper quartile
+ * decides: a probe is shorter than a scheduler's slice, so that most of them escape what else runs.
+ */
+export function disturbance(probesNs: readonly number[]): string | undefined {
+  const quartile = probesNs.toSorted((a, b) => a - b)[Math.floor(probesNs.length * 0.75)] ?? 0
+  return quartile < DISTURBED_NS
+    ? undefined
+    : `other work on this machine disturbs these figures: two spinning threads needed ${formatNs(quartile)} to meet`
+}
 
 export class SteadyRounds {
+  /** Every probe so far, those of rounds that did not count included; nanoseconds. */
+  readonly probesNs: number[]
   readonly #peers: PeerPair
   readonly #wanted: number
+  readonly #untilMs: number
 
-  constructor(peers: PeerPair, wanted: number) {
+  /** After `untilMs` (of `performance.now`) no second or later round begins. */
+  constructor(peers: PeerPair, wanted: number, untilMs: number = Number.POSITIVE_INFINITY) {
     this.#peers = peers
     this.#wanted = wanted
+    this.#untilMs = untilMs
+    this.probesNs = []
   }
 
-  /** Runs rounds until enough count; when too few ever do, all of them are given back. */
+  /** Runs rounds until enough count; when none does, all of them are given back. One round at least. */
   async run<T>(measure: (round: number) => Promise<T>): Promise<readonly Round<T>[]> {
     const rounds: Round<T>[] = []
     const steady: Round<T>[] = []
@@ -38,12 +59,16 @@ export class SteadyRounds {
       const round: Round<T> = { probesNs: [before, after], found }
       rounds.push(round)
       if (Math.max(before, after) <= Math.min(before, after) * SAME_SPEED) steady.push(round)
+      if (performance.now() >= this.#untilMs) break
     }
     return steady.length > 0 ? steady : rounds
   }
 
   async #probe(): Promise<number> {
     const trips = await this.#peers.roundTrips({ peer: 'spin', warmUpMs: 2, measureMs: 10 })
-    return median([...trips])
+    assert(trips.length > 0, 'A probe has one sample at least.')
+    const probeNs = median([...trips])
+    this.probesNs.push(probeNs)
+    return probeNs
   }
 }

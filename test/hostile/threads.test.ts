@@ -81,11 +81,11 @@ describe('a guest whose second thread scribbles', () => {
     await host.close()
     const reasons = failures(join(folder, 'log'))
     expect(reasons.length).toBeGreaterThan(0)
-    for (const reason of reasons) {
-      expect(reason).toBeGreaterThan(RingFault.NONE)
-      expect(reason).toBeLessThan(RingFault.CLOSED)
-    }
-    const names = [...new Set(reasons.map(ringFaultName))].join(', ')
+    const faults = Object.values(RingFault)
+      .filter((fault) => fault > RingFault.NONE && fault < RingFault.CLOSED)
+      .map(ringFaultName)
+    for (const reason of reasons) expect(faults).toContain(reason)
+    const names = [...new Set(reasons)].join(', ')
     console.log(`${reasons.length} channels are logged as given up, of ${ROUNDS}: ${names}`)
   })
 
@@ -134,9 +134,9 @@ function medianRate(results: readonly LoadResult[]): number {
 }
 
 /** Reasons that the root logged for channels it gave up: some of them, since a guest can cause only so many lines a second. */
-function failures(path: string): number[] {
+function failures(path: string): string[] {
   return readFileSync(path, 'utf8')
     .split('\n')
     .filter((line) => line.includes('"channel-failed"'))
-    .map((line) => Number(Reflect.get(Object(JSON.parse(line)), 'reason')))
+    .map((line) => String(Reflect.get(Object(JSON.parse(line)), 'reason')))
 }

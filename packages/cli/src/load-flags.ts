@@ -81,7 +81,7 @@ export function addLoadOptions(command: Command): Command {
     .option('--guests <count>', `machines at once, 1..${GUESTS_MAX}`, '1')
     .option('--channels <count>', 'channels of each guest, 1..16', '1')
     .option('--memory <size>', 'RAM of each guest', '64MiB')
-    .option('--ring <size>', 'data bytes of each ring', '1MiB')
+    .option('--ring <size>', 'bytes of each ring, its control page included', '1MiB')
     .option('--placement <name>', "the rings' pages: contiguous or scattered", 'contiguous')
     .option('--rate <packets>', 'packets a second over all channels: an open loop')
     .option('--duration <time>', 'how long is measured (default: 1s)')
@@ -139,7 +139,7 @@ export async function readLoadFlags(flags: LoadFlags, name = 'load'): Promise<Lo
 
 function planOf(test: LoadTest): ScenarioPlan {
   try {
-    return planLoadTest(test)
+    return planLoadTest(test, flagOf)
   } catch (error) {
     if (!(error instanceof InputError) || !error.where.endsWith('.memory')) throw error
     throw new InputError('--memory', error.problem)

@@ -1,6 +1,6 @@
 /** Where results go besides the terminal: `--json FILE|-` and `--report FILE`. */
 
-import { accessSync, constants, statSync } from 'node:fs'
+import { accessSync, closeSync, constants, openSync, statSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
 import { dirname } from 'node:path'
 
@@ -33,19 +33,38 @@ export function checkOutputFlags(flags: OutputFlags): void {
   if (flags.log !== undefined) checkWritable(flags.log, '--log')
 }
 
-/** Refuses a path that is a folder or lies in a folder that is not there or not writable. */
+/** Refuses a file that cannot be written, or one that cannot be made in its folder. */
 export function checkWritable(path: string, flag: string): void {
-  if (statSync(path, { throwIfNoEntry: false })?.isDirectory() === true) {
-    throw new InputError(flag, `${path} is a folder`)
+  const status = statSync(path, { throwIfNoEntry: false })
+  if (status?.isDirectory() === true) throw new InputError(flag, `${path} is a folder`)
+  if (status !== undefined) {
+    if (!canWrite(path, status.isFile())) throw new InputError(flag, `cannot write ${path}`)
+    return
   }
   const folder = dirname(path)
   if (statSync(folder, { throwIfNoEntry: false })?.isDirectory() !== true) {
     throw new InputError(flag, `no folder ${folder}`)
   }
+  if (!hasWriteAccess(folder)) throw new InputError(flag, `cannot write in ${folder}`)
+}
+
+/** Opening tells most, and changes nothing of a file; a pipe's reader would take it for the end. */
+function canWrite(path: string, isFile: boolean): boolean {
+  if (!isFile) return hasWriteAccess(path)
   try {
-    accessSync(folder, constants.W_OK)
+    closeSync(openSync(path, constants.O_WRONLY))
+    return true
   } catch {
-    throw new InputError(flag, `cannot write in ${folder}`)
+    return false
+  }
+}
+
+function hasWriteAccess(path: string): boolean {
+  try {
+    accessSync(path, constants.W_OK)
+    return true
+  } catch {
+    return false
   }
 }
 
@@ -54,16 +73,19 @@ export function logOptions(flags: OutputFlags): LogOptions {
   return flags.log === undefined ? { level: 'silent' } : { level: 'debug', destination: flags.log }
 }
 
-/** Writes the report wherever it was asked for; the text goes to standard error beside JSON on output. */
+/**
+ * Writes the report wherever it was asked for; the text goes to standard error beside JSON on output, and first,
+ * so that a file which cannot be written after all does not take the figures with it.
+ */
 export async function writeReport(
   report: RunReport,
   flags: OutputFlags,
   output: CommandOutput,
 ): Promise<void> {
+  const text = flags.json === '-' ? output.stderr : output.stdout
+  text.write(textReport(report))
   const json = `${JSON.stringify(report, null, 2)}\n`
   if (flags.json === '-') output.stdout.write(json)
   else if (flags.json !== undefined) await writeFile(flags.json, json)
   if (flags.report !== undefined) await writeFile(flags.report, htmlReport(report))
-  const text = flags.json === '-' ? output.stderr : output.stdout
-  text.write(textReport(report))
 }

@@ -69,6 +69,14 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
     ],
     ['load --memory 1MiB', "--memory: '1MiB' is too small: at least 2 MiB"],
     [
+      'load --ring 4GiB',
+      '--ring: must be at most 16773120 (4095 pages: one GPADL describes both rings of a channel), got 4294967296',
+    ],
+    [
+      'load --ring 8MiB --channels 4',
+      '--ring: two rings for each of 4 channels of 8 MiB take 64 MiB; a guest of 64 MiB has 63 MiB for them',
+    ],
+    [
       'load --threshold p50=5',
       "--threshold: 'p50=5' is not METRIC>=VALUE, such as packetsPerSecond>=1e6",
     ],

@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
@@ -29,6 +29,30 @@ test('a scenario with a check that does not hold ends with 1', async () => {
   )
   expect(end.exitCode).toBe(1)
   expect(end.stdout).toContain('✗ one: 1 (asked: > 99)\n')
+})
+
+test('a scenario that throws ends with 1, and says what and where on one line', async () => {
+  const end = await guestyard(['run', scenario('throws.ts'), '--json', '-'])
+  expect(end.exitCode).toBe(1)
+  expect(end.stderr).toContain('\nTypeError: my own mistake (throws.ts:7)\n')
+  expect(JSON.parse(end.stdout)).toMatchObject({
+    error: { place: 'throws.ts:7', stack: expect.stringContaining('    at ') as string },
+  })
+})
+
+test('a scenario that does not parse ends with 2 and the line that is wrong', async () => {
+  for (const [name, text, problem] of [
+    ['typed.ts', 'const a: number = 1\nexport default { a: = a }\n', 'Expression expected'],
+    ['plain.mjs', 'const a = 1\nexport default { a: = a }\n', "Unexpected token '='"],
+  ] as const) {
+    const path = join(folder, name)
+    writeFileSync(path, text)
+    expect(await guestyard(['run', path])).toMatchObject({
+      exitCode: 2,
+      stdout: '',
+      stderr: `guestyard: ${path}: cannot be loaded: SyntaxError: ${problem} (${name}:2)\n`,
+    })
+  }
 })
 
 test('an interrupted scenario ends with 130 within a second, under load and with nothing left', async () => {

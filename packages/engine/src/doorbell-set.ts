@@ -10,7 +10,7 @@ import type { Doorbell } from '@guestyard/ring'
 /** The part of a doorbell that a waiter uses. */
 export type WaitableDoorbell = Pick<
   Doorbell,
-  'ring' | 'sample' | 'stopped' | 'waitAsync' | 'waitBlocking'
+  'ringAlways' | 'sample' | 'stopped' | 'waitAsync' | 'waitBlocking'
 >
 
 interface Entry {
@@ -64,9 +64,7 @@ export class DoorbellSet {
   remove(doorbell: WaitableDoorbell): void {
     const entry = this.#entries.find((entry) => entry.doorbell === doorbell)
     if (entry === undefined) return
-    this.#entries = this.#entries.filter((other) => other !== entry)
-    entry.removed = true
-    if (entry.waiting) doorbell.ring()
+    this.#forget(entry)
   }
 
   /** Notes every count. Take it before the last look for work. */
@@ -109,9 +107,16 @@ export class DoorbellSet {
   #dropStopped(): void {
     for (const entry of this.#entries) {
       if (entry.doorbell === this.#stoppedBy || !entry.doorbell.stopped) continue
-      this.#entries = this.#entries.filter((other) => other !== entry)
-      entry.removed = true
+      this.#forget(entry)
       this.dropped++
     }
+  }
+
+  #forget(entry: Entry): void {
+    this.#entries = this.#entries.filter((other) => other !== entry)
+    entry.removed = true
+    // The wait must end, or it stays for ever: the peer may have cleared the word that says that somebody waits, and a stop
+    // word that it wrote by itself woke nobody.
+    if (entry.waiting) entry.doorbell.ringAlways()
   }
 }

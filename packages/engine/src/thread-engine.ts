@@ -67,8 +67,14 @@ const BUDGET_DEFAULT = 256
 const TURNS_PER_IMMEDIATE_DEFAULT = 1024
 const BUSY_MS_PER_IMMEDIATE_DEFAULT = 1
 const NET_MS_MAX = 1000
-/** The clock is read every so many polls: reading it costs as much as a poll in vain. */
-const POLLS_PER_CLOCK = 16
+/**
+ * The clock is read after so many polls, or units of work, whichever is first: reading it costs as much as a poll in vain, or as
+ * four small packets. Polls that turn out to be dear, whatever they count, bring the first number down to 1.
+ */
+const POLLS_PER_CLOCK_MAX = 16
+const UNITS_PER_CLOCK = 256
+/** Time between two readings that is too long, as a share of the time after which the event loop gets its turn. */
+const LONG_STRETCH_SHARE = 1 / 8
 
 export class ThreadEngine {
   readonly stats: EngineStats = {
@@ -89,6 +95,7 @@ export class ThreadEngine {
   readonly #budget: number
   readonly #turnsPerImmediate: number
   readonly #busyMsPerImmediate: number
+  readonly #longStretchMs: number
   readonly #netMs: number
   readonly #yield: YieldToEventLoop
   #running = false
@@ -99,6 +106,10 @@ export class ThreadEngine {
   #resume: (() => void) | null = null
   #turnsSinceYield = 0
   #lastYieldMs = 0
+  /** What may be done before the clock is read again. */
+  #pollsPerClock = 1
+  #pollsToClock = 1
+  #unitsToClock = UNITS_PER_CLOCK
   /** The next poll that does nothing makes the latest wake a spurious one. */
   #justWoke = false
 
@@ -111,6 +122,7 @@ export class ThreadEngine {
     this.#budget = options.budget ?? BUDGET_DEFAULT
     this.#turnsPerImmediate = options.turnsPerImmediate ?? TURNS_PER_IMMEDIATE_DEFAULT
     this.#busyMsPerImmediate = options.busyMsPerImmediate ?? BUSY_MS_PER_IMMEDIATE_DEFAULT
+    this.#longStretchMs = this.#busyMsPerImmediate * LONG_STRETCH_SHARE
     this.#netMs = options.netMs ?? NET_MS_MAX
     this.#yield = options.yieldToEventLoop ?? eventLoopTurn()
     assert(
@@ -199,13 +211,26 @@ export class ThreadEngine {
         this.#justWoke = false
       }
       if (done === 0 && this.#spinMs === 0) return 'sleep'
-      if (this.stats.polls % POLLS_PER_CLOCK !== 0) continue
-      const nowMs = this.#clock.update()
+      this.#unitsToClock -= done
+      if (--this.#pollsToClock > 0 && this.#unitsToClock > 0) continue
+      const nowMs = this.#readClock()
       if (nowMs - this.#lastYieldMs >= this.#busyMsPerImmediate) return 'yield'
       if (done > 0) continue
       if (idleSinceMs < 0) idleSinceMs = nowMs
       else if (nowMs - idleSinceMs >= this.#spinMs) return 'sleep'
     }
+  }
+
+  /** The time after some polls, and how many polls the next reading is away. */
+  #readClock(): number {
+    const beforeMs = this.#clock.nowMs
+    const nowMs = this.#clock.update()
+    const isLong = nowMs - beforeMs > this.#longStretchMs
+    const polls = isLong ? 1 : this.#pollsPerClock * 2
+    this.#pollsPerClock = polls < POLLS_PER_CLOCK_MAX ? polls : POLLS_PER_CLOCK_MAX
+    this.#pollsToClock = this.#pollsPerClock
+    this.#unitsToClock = UNITS_PER_CLOCK
+    return nowMs
   }
 
   /** The last look. True when the thread may sleep on what was sampled. */

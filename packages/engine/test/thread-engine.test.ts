@@ -48,6 +48,18 @@ class SteppingClock extends ManualClock implements EngineClock {
   }
 }
 
+/** Shows the true time when it is read, and not before; the machine's polls take time. */
+class CostlyClock extends ManualClock implements EngineClock {
+  trueMs = 0
+  reads = 0
+
+  override update(): number {
+    this.reads += 1
+    this.advance100ns(Math.max(0, Math.round(this.trueMs * 10_000) - this.now100ns))
+    return this.nowMs
+  }
+}
+
 function setup(options: Partial<ConstructorParameters<typeof ThreadEngine>[0]> = {}) {
   const machine = new Pile()
   const bell = Doorbell.create()
@@ -167,6 +179,28 @@ describe('run', () => {
     await end
   })
 
+  test.each([
+    ['that was removed', (set: DoorbellSet, bell: Doorbell) => set.remove(bell)],
+    ['whose stop word its peer set', (_: DoorbellSet, bell: Doorbell) => (bell.words[2] = 1)],
+  ])(
+    'a doorbell %s keeps no wait, though its peer cleared the word that says so',
+    async (_, go) => {
+      const { doorbells, bell, engine } = setup()
+      const hostile = Doorbell.create()
+      doorbells.add(hostile)
+      const end = engine.run()
+      await asleep(engine)
+      hostile.words[1] = 0
+      go(doorbells, hostile)
+      bell.ring()
+      await asleep(engine, 2)
+      expect(doorbells.size).toBe(1)
+      expect(Atomics.notify(hostile.words, 0)).toBe(0)
+      engine.stop()
+      await end
+    },
+  )
+
   test('a guest that stops its own doorbell leaves the set, and does not stop the engine or keep it awake', async () => {
     const { machine, doorbells, engine } = setup()
     const hostile = Doorbell.create()
@@ -196,6 +230,72 @@ describe('run', () => {
     engine.stop()
     await end
     expect(machine.done).toBeLessThanOrEqual(8 * (engine.stats.yields + 1))
+  })
+
+  test.each([
+    ['many units a poll', 256, 0.5],
+    ['few units a poll, each dear', 2, 0.4],
+    ['nothing, at length', 0, 0.3],
+  ])(
+    'an event loop waits a millisecond for its turn, and a poll longer: %s',
+    async (_, units, pollMs) => {
+      const turnsAt: number[] = []
+      const turn = eventLoopTurn()
+      const clock = new CostlyClock()
+      const { engine, machine } = setup({
+        clock,
+        strategy: 'busy',
+        yieldToEventLoop() {
+          turnsAt.push(clock.trueMs)
+          if (turnsAt.length === 50) engine.stop()
+          return turn()
+        },
+      })
+      machine.poll = () => {
+        clock.trueMs += pollMs
+        return units
+      }
+      await engine.run()
+      const waits = turnsAt.map((at, index) => at - (turnsAt[index - 1] ?? 0))
+      expect(Math.max(...waits)).toBeLessThanOrEqual(1 + pollMs + 1e-9)
+    },
+  )
+
+  test('a poll that costs next to nothing does not read the clock each time', async () => {
+    const clock = new CostlyClock()
+    const { engine, machine } = setup({ clock, strategy: 'busy' })
+    machine.poll = () => {
+      clock.trueMs += 1e-4
+      if (engine.stats.polls === 10_000) engine.stop()
+      return engine.stats.polls & 1
+    }
+    await engine.run()
+    expect(clock.reads).toBeLessThan(10_000 / 14)
+  })
+
+  test('dear polls after cheap ones keep the event loop waiting once', async () => {
+    const clock = new CostlyClock()
+    const turnsAt: number[] = []
+    const turn = eventLoopTurn()
+    let pollMs = 1e-4
+    const { engine, machine } = setup({
+      clock,
+      strategy: 'busy',
+      turnsPerImmediate: Infinity,
+      yieldToEventLoop() {
+        turnsAt.push(clock.trueMs)
+        if (turnsAt.length === 20) pollMs = 0.5
+        if (turnsAt.length === 40) engine.stop()
+        return turn()
+      },
+    })
+    machine.poll = () => {
+      clock.trueMs += pollMs
+      return 1
+    }
+    await engine.run()
+    const late = turnsAt.filter((at, index) => at - (turnsAt[index - 1] ?? 0) > 1.5 + 1e-9)
+    expect(late.length).toBe(1)
   })
 
   test.each(['busy', 'event-loop'] as const)(

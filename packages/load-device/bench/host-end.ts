@@ -28,6 +28,7 @@ const channel: Omit<ServerChannel, 'memory'> = {
   targetVp: 0,
   userDefined: new Uint8Array(120),
   subChannelIndex: 0,
+  subChannelCount: 0,
   classId: LOAD_CLASS_ID,
   instanceId: LOAD_INSTANCE_ID,
   busVersion: 0,
@@ -42,7 +43,7 @@ const channel: Omit<ServerChannel, 'memory'> = {
   },
 }
 
-const program = new LoadVsp({ hub: new RelayHub() }).open(
+const program = new LoadVsp({ hub: new RelayHub(), partitionKey: 1 }).open(
   channel as ServerChannel,
 ) as ChannelProgram
 program.disarm()

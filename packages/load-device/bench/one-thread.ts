@@ -32,6 +32,7 @@ const hostChannel: Omit<ServerChannel, 'memory'> = {
   incoming: host.incoming,
   outgoing: host.outgoing,
   subChannelIndex: 0,
+  subChannelCount: 0,
   classId: LOAD_CLASS_ID,
   instanceId: LOAD_INSTANCE_ID,
   busVersion: 0,
@@ -44,7 +45,7 @@ const hostChannel: Omit<ServerChannel, 'memory'> = {
     throw new Error(`The channel failed: ${reason}.`)
   },
 }
-const vsp = new LoadVsp({ hub: new RelayHub() })
+const vsp = new LoadVsp({ hub: new RelayHub(), partitionKey: 1 })
 const program = vsp.open(hostChannel as ServerChannel) as ChannelProgram
 program.disarm()
 

@@ -6,6 +6,7 @@ export {
   LOAD_CHANNELS_MAX,
   LOAD_PAYLOAD_MAX_BYTES,
   LOAD_PAYLOAD_MIN_BYTES,
+  LOAD_SUB_CHANNELS_MAX,
   LOAD_WINDOW_MAX,
 } from './limits.ts'
 export { checkChannelLoadSpec, checkLoadSpec, sumChannelResults } from './load-spec.ts'

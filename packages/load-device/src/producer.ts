@@ -11,6 +11,8 @@ import { LOAD_KIND_DATA } from './protocol.ts'
 const UNUSED_SHIFT = 16
 /** Packets that one call into the ring writes. */
 const SLOTS_MAX = 256
+/** Payload bytes of one batch: a receiver that keeps up would else let a batch of large packets go on for long. */
+const BATCH_BYTES_MAX = 256 * 1024
 
 export class PacketProducer {
   /** DATA packets written. */
@@ -35,6 +37,12 @@ export class PacketProducer {
     this.#slots = Math.min(SLOTS_MAX, Math.floor(outgoing.staging.length / this.#strideBytes))
     this.#kind = LOAD_KIND_DATA | ((-payloadBytes & 7) << UNUSED_SHIFT)
     this.#next = 0
+  }
+
+  /** Packets to publish at once when `batch` are asked for: no fewer than 1, no more than 256 KiB of them. */
+  batchOf(batch: number): number {
+    const most = Math.max(1, Math.floor(BATCH_BYTES_MAX / this.#payloadBytes))
+    return batch < most ? batch : most
   }
 
   /**

@@ -30,6 +30,8 @@ export {
   LOAD_PAYLOAD_MAX_BYTES,
   LOAD_PAYLOAD_MIN_BYTES,
   LOAD_STREAMS_MAX,
+  LOAD_STREAMS_PER_PARTITION_MAX,
+  LOAD_SUB_CHANNELS_MAX,
   LOAD_WINDOW_MAX,
 } from './limits.ts'
 export { checkChannelLoadSpec, checkLoadSpec, sumChannelResults } from './load-spec.ts'
@@ -104,7 +106,9 @@ export const LoadStatus = {
   UNSUPPORTED_VERSION: 1, // the guest may ask again with another
   BAD_PARAMETER: 2,
   STREAM_TAKEN: 3, //        this end of the relay stream is held by another channel
-  TOO_MANY_STREAMS: 4,
+  TOO_MANY_STREAMS: 4, //    of this partition, or of all
+  TOO_MANY_SUB_CHANNELS: 5,
+  STREAM_DENIED: 6, //       the host does not let this partition join the stream
 } as const
 export type LoadStatus = (typeof LoadStatus)[keyof typeof LoadStatus]
 
@@ -133,7 +137,7 @@ export const LoadSetup = struct('LOAD_SETUP', 32, {
   version: u32(8), //      LOAD_VERSION
   mode: u32(12), //        LoadMode
   payloadBytes: u32(16), // of every DATA packet; relay: the most one has
-  batch: u32(20), //       packets the root publishes at once, 1..LOAD_BATCH_MAX
+  batch: u32(20), //       packets the root publishes at once, 1..LOAD_BATCH_MAX; at most 256 KiB of them
   streamId: u64(24), //    relay: joins sender and receiver; else 0
 })
 
@@ -196,7 +200,7 @@ export const LoadSubChannelResponse = struct('LOAD_SUB_CHANNEL_RESPONSE', 16, {
   kind: u16(4),
   reservedHeader: u16(6),
   status: u32(8), //   LoadStatus
-  count: u32(12), //   sub-channels that this offer has now
+  count: u32(12), //   sub-channels that this request added
 })
 
 /** Text of a LoadError, for logs; unknown values are shown as numbers. */
@@ -230,6 +234,10 @@ export function loadStatusName(status: number): string {
       return 'this end of the stream is taken'
     case LoadStatus.TOO_MANY_STREAMS:
       return 'too many streams'
+    case LoadStatus.TOO_MANY_SUB_CHANNELS:
+      return 'too many sub-channels'
+    case LoadStatus.STREAM_DENIED:
+      return 'the host does not let this partition join the stream'
     default:
       return `status ${status}`
   }

@@ -19,8 +19,17 @@ const MEMORY_BYTES = 4 * 1024 * 1024
 export interface LoadBenchOptions extends LoopbackOptions {
   /** Shared by the partitions that relay to each other. Default: a hub of its own. */
   readonly hub?: RelayHub
+  /** The partition in the hub's accounts. Default: one of its own. */
+  readonly partitionKey?: number
   /** Data bytes of each ring. Default 256 KiB. */
   readonly ringBytes?: number
+}
+
+let lastKey = 0
+
+function nextKey(): number {
+  lastKey += 1
+  return lastKey
 }
 
 /** One partition with a load device, its primary channel open. Nothing moves except in `pump`. */
@@ -33,7 +42,7 @@ export class LoadBench {
 
   constructor(options: LoadBenchOptions = {}) {
     this.hub = options.hub ?? new RelayHub()
-    this.vsp = new LoadVsp({ hub: this.hub })
+    this.vsp = new LoadVsp({ hub: this.hub, partitionKey: options.partitionKey ?? nextKey() })
     this.#ringBytes = options.ringBytes ?? RING_BYTES
     this.loopback = createLoopback({ memoryBytes: MEMORY_BYTES, ...options })
     this.loopback.server.offer(loadOffer, this.vsp)

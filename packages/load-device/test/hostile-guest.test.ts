@@ -3,11 +3,16 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import {
+  LOAD_STREAMS_MAX,
+  LOAD_STREAMS_PER_PARTITION_MAX,
+  LOAD_SUB_CHANNELS_MAX,
   LoadError,
   LoadKind,
   LoadMode,
   LoadSetupResponse,
   LoadStatus,
+  LoadSubChannelRequest,
+  LoadSubChannelResponse,
 } from '@guestyard/load-device/protocol'
 import { LoadBench, smallLoad } from '@guestyard/load-device/testing'
 import { RelayHub } from '@guestyard/load-device/vsp'
@@ -165,19 +170,104 @@ test('a setup that cannot be is refused with a status, and another may follow', 
   expect(statusOf()).toBe(LoadStatus.ACCEPTED)
 })
 
-test('a guest that names streams without end is refused when the hub is full', () => {
+/** The status of the SETUP that is answered first. */
+function setupStatusOf(guest: RawGuest): number {
+  const [packet] = guest.receive()
+  if (packet?.kind !== LoadKind.SETUP_RESPONSE) throw new Error('The host answered no SETUP.')
+  return LoadSetupResponse.decode(new DataView(packet.bytes.buffer)).status
+}
+
+test('a partition holds its share of streams and no more, and its neighbour gets one all the same', () => {
   const hub = new RelayHub()
+  const options = { hub, ringBytes: 4096, memoryBytes: 131072 }
+  const channels: RawGuest[] = []
   const statuses: number[] = []
-  for (let stream = 0; stream < 258; stream += 1) {
-    const guest = new RawGuest({ hub, ringBytes: 4096, memoryBytes: 131072 })
-    guest.setup(LoadMode.RELAY_SENDER, { streamId: BigInt(stream) })
-    const [packet] = guest.receive()
-    statuses.push(
-      LoadSetupResponse.decode(new DataView(packet?.bytes.buffer ?? new ArrayBuffer(24))).status,
-    )
+  for (let stream = 0; stream < LOAD_STREAMS_PER_PARTITION_MAX + 3; stream += 1) {
+    const guest = new RawGuest({ ...options, partitionKey: 7 })
+    channels.push(guest)
+    guest.setup(stream % 2 === 0 ? LoadMode.RELAY_SENDER : LoadMode.RELAY_RECEIVER, {
+      streamId: BigInt(stream),
+    })
+    statuses.push(setupStatusOf(guest))
   }
-  expect(statuses.slice(0, 256).every((status) => status === LoadStatus.ACCEPTED)).toBe(true)
-  expect(statuses.slice(256)).toEqual([LoadStatus.TOO_MANY_STREAMS, LoadStatus.TOO_MANY_STREAMS])
+  const accepted = statuses.filter((status) => status === LoadStatus.ACCEPTED)
+  expect(accepted.length).toBe(LOAD_STREAMS_PER_PARTITION_MAX)
+  expect(statuses.slice(-3)).toEqual(Array.from({ length: 3 }, () => LoadStatus.TOO_MANY_STREAMS))
+  const neighbour = new RawGuest({ ...options, partitionKey: 8 })
+  neighbour.setup(LoadMode.RELAY_SENDER, { streamId: 1000n })
+  expect(setupStatusOf(neighbour)).toBe(LoadStatus.ACCEPTED)
+  // What ends is given back.
+  const [first] = channels
+  if (first === undefined) throw new Error('There is a first channel.')
+  first.bench.loopback.client.close(first.channel)
+  first.bench.loopback.pump()
+  const late = new RawGuest({ ...options, partitionKey: 7 })
+  late.setup(LoadMode.RELAY_SENDER, { streamId: 2000n })
+  expect(setupStatusOf(late)).toBe(LoadStatus.ACCEPTED)
+})
+
+test('the host says who may join a stream', () => {
+  const asked: [bigint, number][] = []
+  const hub = new RelayHub({
+    mayJoin(streamId, partitionKey) {
+      asked.push([streamId, partitionKey])
+      return partitionKey !== 3
+    },
+  })
+  const spy = new RawGuest({ hub, partitionKey: 3 })
+  const friend = new RawGuest({ hub, partitionKey: 4 })
+  for (const guest of [spy, friend]) guest.setup(LoadMode.RELAY_RECEIVER, { streamId: 77n })
+  expect([setupStatusOf(spy), setupStatusOf(friend)]).toEqual([
+    LoadStatus.STREAM_DENIED,
+    LoadStatus.ACCEPTED,
+  ])
+  expect(asked).toEqual([
+    [77n, 3],
+    [77n, 4],
+  ])
+  expect(hub.inspect().streams.map((stream) => stream.id)).toEqual(['77'])
+})
+
+test('a hub has a number of streams that no crowd of partitions gets it beyond', () => {
+  const hub = new RelayHub()
+  const source = { onRoom: () => {}, onPeerGone: () => {} }
+  const join = (stream: number): unknown =>
+    hub.joinSource(BigInt(stream), Math.floor(stream / LOAD_STREAMS_PER_PARTITION_MAX), source)
+  for (let stream = 0; stream < LOAD_STREAMS_MAX; stream += 1) join(stream)
+  expect(join(LOAD_STREAMS_MAX)).toBe(LoadStatus.TOO_MANY_STREAMS)
+  expect(hub.inspect().streams.length).toBe(LOAD_STREAMS_MAX)
+})
+
+test('a guest that asks for sub-channels again and again gets a number of them, and then a status', () => {
+  const guest = new RawGuest({ ringBytes: 8192 })
+  const ask = (count: number): unknown => {
+    const kind = LoadKind.SUB_CHANNEL_REQUEST
+    guest.send(LoadSubChannelRequest.pack({ sequence: 0, kind, count }))
+    const [packet] = guest.receive()
+    if (packet === undefined) throw new Error('The host answers a request for sub-channels.')
+    const answer = LoadSubChannelResponse.decode(new DataView(packet.bytes.buffer))
+    return [answer.status, answer.count]
+  }
+  expect(ask(15)).toEqual([LoadStatus.ACCEPTED, 15])
+  expect(ask(15)).toEqual([LoadStatus.ACCEPTED, 15])
+  expect(ask(15)).toEqual([LoadStatus.TOO_MANY_SUB_CHANNELS, 0])
+  expect(ask(LOAD_SUB_CHANNELS_MAX - 30)).toEqual([LoadStatus.ACCEPTED, LOAD_SUB_CHANNELS_MAX - 30])
+  expect(ask(1)).toEqual([LoadStatus.TOO_MANY_SUB_CHANNELS, 0])
+  expect(guest.bench.offers().length).toBe(1 + LOAD_SUB_CHANNELS_MAX)
+  expect(ask(16)).toEqual([LoadStatus.BAD_PARAMETER, 0])
+  // Closing the primary takes them all back: a new opening starts from none.
+  guest.bench.loopback.client.close(guest.channel)
+  guest.bench.loopback.pump()
+  expect(guest.bench.offers().length).toBe(1)
+  const [offer] = guest.bench.offers()
+  if (offer === undefined) throw new Error('The primary is still offered.')
+  const again = guest.bench.open(offer)
+  again.outgoing.staging.set(
+    LoadSubChannelRequest.pack({ sequence: 0, kind: LoadKind.SUB_CHANNEL_REQUEST, count: 15 }),
+  )
+  if (again.outgoing.send(0, LoadSubChannelRequest.size, 6, 0, 0, 0) === 1) again.signal()
+  guest.bench.loopback.pump()
+  expect(guest.bench.offers().length).toBe(1 + 15)
 })
 
 test('a guest that never reads makes the host stop, not queue; reading sets it going again', () => {

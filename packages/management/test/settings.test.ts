@@ -16,7 +16,7 @@ describe('VM settings', () => {
       placement: 'contiguous',
       spinMicroseconds: 20,
       bootTimeoutMs: 60_000,
-      notRespondingMs: 10_000,
+      notRespondingMs: 30_000,
     })
   })
 

@@ -13,11 +13,15 @@ export interface PartitionDevices {
 }
 
 /** Makes a partition's devices and offers them on its bus. */
-export function offerDevices(bus: VmbusServer, hub: RelayHub): PartitionDevices {
+export function offerDevices(
+  bus: VmbusServer,
+  hub: RelayHub,
+  partitionId: number,
+): PartitionDevices {
   const devices = {
     keyboard: new KeyboardVsp(),
     mouse: new MouseVsp(),
-    load: new LoadVsp({ hub }),
+    load: new LoadVsp({ hub, partitionKey: partitionId }),
   }
   bus.offer(keyboardOffer, devices.keyboard)
   bus.offer(mouseOffer, devices.mouse)

@@ -4,9 +4,10 @@
 import { GuestMemory } from '@guestyard/guestmem'
 import { HvStatus, hvStatusName, partitionId } from '@guestyard/hvdef'
 import { Hypervisor, type Clock, type Partition, type Wake } from '@guestyard/hypervisor'
-import { RelayHub } from '@guestyard/load-device/vsp'
+import { RelayHub, type MayJoin } from '@guestyard/load-device/vsp'
 import { VmbusServer, type VmbusServerEvent } from '@guestyard/vmbus/server'
 
+import { BusRota } from './bus-rota.ts'
 import { InterruptRouter, PortIds } from './interrupts/index.ts'
 import { offerDevices, type PartitionDevices } from './providers.ts'
 import { RootPolicy, Scheduler } from './scheduler/index.ts'
@@ -36,6 +37,8 @@ export interface RootPartitionOptions {
   readonly closeDoorbells: (doorbells: VpDoorbells) => void
   /** Told of bus events by partition; cold path. */
   readonly onBusEvent: (partitionId: number, event: VmbusServerEvent) => void
+  /** Which partition may be an end of which relay stream; a partition's key is its id. Default: every one of every one. */
+  readonly mayJoin?: MayJoin
   /** Told when a partition is gone. */
   readonly onDeleted?: (partitionId: number) => void
 }
@@ -58,8 +61,7 @@ export class RootPartition {
   readonly #hub: RelayHub
   readonly #portIds: PortIds
   readonly #guests: Map<number, Guest>
-  /** Replaced, never changed: a poll may delete partitions. */
-  #buses: readonly VmbusServer[]
+  readonly #buses: BusRota
 
   constructor(options: RootPartitionOptions) {
     this.#options = options
@@ -68,10 +70,10 @@ export class RootPartition {
       new RootPolicy(options.logicalProcessors),
       options.logicalProcessors,
     )
-    this.#hub = new RelayHub()
+    this.#hub = new RelayHub(options.mayJoin === undefined ? {} : { mayJoin: options.mayJoin })
     this.#portIds = new PortIds()
     this.#guests = new Map()
-    this.#buses = []
+    this.#buses = new BusRota()
   }
 
   /** RAM, VPs, routes, a bus with its devices, and a grant for each VP. */
@@ -95,7 +97,7 @@ export class RootPartition {
     const guest = this.#assemble(spec, created.partition, memory, doorbells)
     bus = guest.bus
     this.#guests.set(created.partition.id, guest)
-    this.#buses = [...this.#buses, guest.bus]
+    this.#buses.add(guest.bus)
     this.#schedule(spec, created.partition)
     return {
       ok: true,
@@ -113,7 +115,7 @@ export class RootPartition {
     const guest = this.#guests.get(id)
     if (guest === undefined) return
     this.#guests.delete(id)
-    this.#buses = this.#buses.filter((bus) => bus !== guest.bus)
+    this.#buses.remove(guest.bus)
     for (let vp = 0; vp < guest.doorbells.length; vp += 1) this.#scheduler.remove(id, vp)
     guest.bus.reset()
     guest.router.dispose()
@@ -134,23 +136,19 @@ export class RootPartition {
     return this.#guests.has(id) && this.#hypervisor.answered(partitionId(id), 0)
   }
 
+  /** Units done: about `budget` for the VPs' messages and signals, and as much for the buses, however many there are. */
   poll(budget: number): number {
-    let done = this.#hypervisor.poll(budget)
-    const buses = this.#buses
-    for (let i = 0; i < buses.length; i += 1) done += buses[i]!.poll(budget)
-    return done
+    const done = this.#hypervisor.poll(budget)
+    return done + this.#buses.poll(budget)
   }
 
   arm(): boolean {
-    let work = false
-    const buses = this.#buses
-    for (let i = 0; i < buses.length; i += 1) work = buses[i]!.arm() || work
-    return this.#hypervisor.arm() || work
+    const hasWork = this.#buses.arm()
+    return this.#hypervisor.arm() || hasWork
   }
 
   disarm(): void {
-    const buses = this.#buses
-    for (let i = 0; i < buses.length; i += 1) buses[i]!.disarm()
+    this.#buses.disarm()
     this.#hypervisor.disarm()
   }
 
@@ -193,7 +191,7 @@ export class RootPartition {
       onEvent: (event) => this.#options.onBusEvent(partition.id, event),
     })
     inbox.bus = bus
-    const devices = offerDevices(bus, this.#hub)
+    const devices = offerDevices(bus, this.#hub, partition.id)
     return { name: spec.name, partition, memory, router, bus, devices, doorbells }
   }
 

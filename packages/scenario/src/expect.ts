@@ -6,6 +6,7 @@
 
 import { isDeepStrictEqual } from 'node:util'
 
+import { placeIn } from './place.ts'
 import { show } from './quantity.ts'
 
 /** One check, as the report shows it. */
@@ -64,12 +65,7 @@ export function createExpect(results: CheckResult[], nameAt: () => string): Expe
 export function callSite(fileUrl: string | undefined, count: number): string {
   const fallback = `check ${count + 1}`
   if (fileUrl === undefined) return fallback
-  const stack = new Error('only its stack is used').stack ?? ''
-  const frame = stack.split('\n').find((line) => line.includes(fileUrl))
-  const line = frame === undefined ? undefined : /:(\d+):\d+\)?$/.exec(frame)?.[1]
-  if (line === undefined) return fallback
-  const name = fileUrl.slice(fileUrl.lastIndexOf('/') + 1).replace(/\?.*/, '')
-  return `${name}:${line}`
+  return placeIn(fileUrl, new Error('only its stack is used').stack ?? '') ?? fallback
 }
 
 function contains(actual: unknown, item: unknown): boolean {

@@ -1,8 +1,9 @@
 /** Reads a scenario file: imports it, and checks what it exports. */
 
+import { spawnSync } from 'node:child_process'
 import { statSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 import { InputError } from './input-error.ts'
 import { planScenario } from './plan.ts'
@@ -11,6 +12,7 @@ import { show } from './quantity.ts'
 import type { Scenario } from './scenario.ts'
 
 const SCENARIO_FILE = /\.[cm]?[jt]s$/
+const CHECK_TIMEOUT_MS = 5000
 
 /**
  * The plan of the scenario in a file (TypeScript or JavaScript, default export). Throws `InputError`
@@ -45,6 +47,29 @@ async function importScenario(path: string, fileUrl: string): Promise<Record<str
     return (await import(fileUrl)) as Record<string, unknown>
   } catch (error) {
     const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
-    throw new InputError(path, `cannot be loaded: ${what}`)
+    const place = error instanceof SyntaxError ? syntaxErrorPlace(error, fileUrl) : undefined
+    throw new InputError(
+      path,
+      `cannot be loaded: ${what}${place === undefined ? '' : ` (${place})`}`,
+    )
   }
+}
+
+/**
+ * `file:line` of a syntax error in the scenario or in what it imports. Node puts it on the stack's first
+ * line, except for JavaScript that does not parse: checking the file once more, by itself, tells it.
+ */
+function syntaxErrorPlace(error: SyntaxError, fileUrl: string): string | undefined {
+  const place = placeOnFirstLine(error.stack ?? '')
+  if (place !== undefined || /\.[cm]?ts$/.test(fileUrl)) return place
+  const check = spawnSync(process.execPath, ['--check', fileURLToPath(fileUrl)], {
+    encoding: 'utf8',
+    timeout: CHECK_TIMEOUT_MS,
+  })
+  return placeOnFirstLine(check.stderr)
+}
+
+function placeOnFirstLine(text: string): string | undefined {
+  const [, file, line] = /^(.*\.[cm]?[jt]s):(\d+)(?:\r?\n|$)/.exec(text) ?? []
+  return file === undefined ? undefined : `${file.replace(/^.*[\\/]/, '')}:${line}`
 }

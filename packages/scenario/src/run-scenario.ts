@@ -13,6 +13,7 @@ import type { CheckResult } from './expect.ts'
 import type { ChannelReport } from './load/channel-report.ts'
 import { createLoadGenerator, orAborted } from './load/load-generator.ts'
 import type { ScenarioPlan } from './plan.ts'
+import { placeIn } from './place.ts'
 import { silentProgress } from './progress.ts'
 import type { Progress } from './progress.ts'
 import type { ScenarioContext } from './scenario.ts'
@@ -40,12 +41,22 @@ export interface VmReport {
   readonly exit: VmExit | null
 }
 
+/** What ended a run before its time. */
+export interface RunError {
+  /** The error's class; `null` when what was thrown is none. */
+  readonly name: string | null
+  readonly message: string
+  /** Where it passed through the scenario file, such as `two-guests.ts:31`; `null` when it did not. */
+  readonly place: string | null
+  readonly stack: string | null
+}
+
 /** What a run leaves. */
 export interface RunReport {
   readonly scenario: string
   readonly outcome: 'passed' | 'failed' | 'interrupted'
-  /** Why it failed, when something else than a check did: one line and what followed. */
-  readonly error: { readonly message: string; readonly stack: string | null } | null
+  /** Why it failed, when something else than a check did. */
+  readonly error: RunError | null
   readonly checks: readonly CheckResult[]
   readonly loads: readonly ChannelReport[]
   readonly vms: readonly VmReport[]
@@ -61,7 +72,7 @@ interface Records {
   readonly loads: ChannelReport[]
   readonly log: { readonly atMs: number; readonly text: string }[]
   vms: readonly VmReport[]
-  error: RunReport['error']
+  error: RunError | null
 }
 
 /** Runs a scenario to its end, and stops everything it started. */
@@ -77,7 +88,7 @@ export async function runScenario(
   try {
     await runOnHost(plan, options, progress, records, startedMs)
   } catch (error) {
-    records.error = describeError(error)
+    records.error = describeError(error, plan.fileUrl)
   } finally {
     progress.end()
   }
@@ -196,7 +207,11 @@ function vmReport(of: TrackedVm, memoryBytes: number): VmReport {
   return { name: vm.name, memoryBytes, state: vm.state, startMs: of.startMs(), exit: vm.lastExit }
 }
 
-function describeError(error: unknown): { message: string; stack: string | null } {
-  if (!(error instanceof Error)) return { message: String(error), stack: null }
-  return { message: error.message, stack: error.stack ?? null }
+function describeError(error: unknown, fileUrl: string | undefined): RunError {
+  if (!(error instanceof Error)) {
+    return { name: null, message: String(error), place: null, stack: null }
+  }
+  const { name, message, stack = null } = error
+  const place = fileUrl === undefined || stack === null ? null : (placeIn(fileUrl, stack) ?? null)
+  return { name, message, place, stack }
 }

@@ -37,7 +37,7 @@ export interface ScenarioDefinition<Vms extends Record<string, VmDefinition>> {
   /** What the report calls it; the file's name when left out. */
   readonly name?: string
   readonly host?: {
-    /** Logical processors the host schedules virtual processors on: 1..256. */
+    /** Logical processors the host schedules virtual processors on: 1..64. */
     readonly logicalProcessors?: number
   }
   readonly vms: Vms

@@ -7,6 +7,7 @@ import type { Host, HostOptions, Vm, VmExit, VmState } from '@guestyard/manageme
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 
 import type { LoadTarget } from './load/load-generator.ts'
+import { show } from './quantity.ts'
 
 /** What a scenario needs of a machine; `Vm` of management has it. */
 export type ScenarioVm = Pick<
@@ -167,8 +168,13 @@ export function groupOf(handles: readonly VmHandle[]): VmGroup {
   }
 }
 
-/** A machine's end on one line. */
+/** Characters of a guest's own words that go on a line. */
+const DETAIL_MAX = 200
+
+/** A machine's end on one line. The detail may be a guest's own words: it is taken as anything at all. */
 export function describeExit(exit: VmExit): string {
-  const detail = exit.detail.split('\n', 1)[0] ?? ''
+  const said: unknown = exit.detail
+  const line = (typeof said === 'string' ? said : show(said)).split(/[\r\n]/, 1)[0] ?? ''
+  const detail = line.length > DETAIL_MAX ? `${line.slice(0, DETAIL_MAX)}…` : line
   return detail === '' ? exit.reason : `${exit.reason}: ${detail}`
 }

@@ -20,6 +20,7 @@ import {
   mergeLatency,
   summarize,
 } from '../src/load/latency.ts'
+import { checkRingsFit } from '../src/load/settings.ts'
 import { median, medianRatio, spread } from '../src/load/statistics.ts'
 import { fakeResult } from './fake-host.ts'
 
@@ -84,6 +85,21 @@ describe('settings', () => {
   test('a ring that is no whole number of pages, or too small for its packets', () => {
     expect(() => loadSettings({ ring: 5000 }, 1)).toThrow(/^load\.ring: must be a multiple of 4096/)
     expect(() => loadSettings({ ring: 4096, payload: 4096 }, 1)).toThrow(/^load\.ring: /)
+  })
+
+  test('rings that one GPADL cannot describe are refused, the largest that it can are not', () => {
+    expect(loadSettings({ ring: 4095 * 4096 }, 1).ringBytes).toBe(16_773_120)
+    expect(() => loadSettings({ ring: '16 MiB' }, 1)).toThrow(
+      'load.ring: must be at most 16773120 (4095 pages: one GPADL describes both rings of a channel), got 16777216',
+    )
+  })
+
+  test('rings for which a guest has no room beside 1 MiB of its own are refused', () => {
+    const settings = loadSettings({ ring: '1 MiB', channels: 2 }, 1)
+    expect(() => checkRingsFit(settings, 5 * 2 ** 20)).not.toThrow()
+    expect(() => checkRingsFit(settings, 5 * 2 ** 20 - 65_536)).toThrow(
+      'load.ring: two rings for each of 2 channels of 1 MiB take 4 MiB; a guest of 4.94 MiB has 3.94 MiB for them',
+    )
   })
 
   test('whatever is accepted is a spec that the guests accept', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { defineScenario, exitCodeOf, planScenario, runScenario } from '../src/index.ts'
+import { defineScenario, exitCodeOf, planScenario, runScenario, textReport } from '../src/index.ts'
 import type { RunReport, ScenarioContext } from '../src/index.ts'
 import { fakeWorld } from './fake-host.ts'
 import type { FakeWorld } from './fake-host.ts'
@@ -68,6 +68,24 @@ describe('a run', () => {
     })
     expect(report).toMatchObject({ outcome: 'failed', error: { message: 'no rows' } })
     expect(world.events.at(-1)).toBe('host closed')
+  })
+
+  test('says what kind of error ended it, and where in the scenario file', async () => {
+    const plan = planScenario(
+      defineScenario({
+        vms: { db: { memory: '64 MiB' } },
+        run() {
+          throw new TypeError('my own mistake')
+        },
+      }),
+      { where: 'run-scenario.test.ts', fileUrl: import.meta.url },
+    )
+    const report = await runScenario(plan, { startHost: fakeWorld().startHost })
+    expect(report.error).toMatchObject({ name: 'TypeError', message: 'my own mistake' })
+    expect(report.error?.stack).toContain('    at ')
+    expect(textReport(report)).toMatch(
+      /^TypeError: my own mistake \(run-scenario\.test\.ts:\d+\)$/m,
+    )
   })
 
   test('keeps the loads it ran, with the spec that the guests got', async () => {

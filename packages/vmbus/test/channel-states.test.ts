@@ -313,7 +313,11 @@ describe('a device that fails its channel', () => {
     expect(guest.stateOf(1)).toBe('open')
     expect(guest.takeNames()).toEqual([OPENED])
     guest.server.receiveSignal(1)
-    expect(guest.server.inspect()).toMatchObject({ strayInterrupts: 1, activeChannels: 0 })
+    expect(guest.server.inspect()).toMatchObject({
+      strayInterrupts: 1,
+      activeChannels: 0,
+      channelsFailed: 1,
+    })
     guest.modify(1, 1)
     expect(guest.takeNames()).toEqual(['MODIFYCHANNEL_RESPONSE 1 failed'])
     guest.close(1)
@@ -486,10 +490,24 @@ describe('sub-channels', () => {
     expect(subject.guest.takeNames()).toEqual(['OFFERCHANNEL 2'])
   })
 
+  test('are counted from the moment the device asks until they are taken back', () => {
+    const subject = withSubs(2)
+    const first = subject.device.channel
+    expect(first.subChannelCount).toBe(2)
+    subject.guest.close(1)
+    expect(first.subChannelCount).toBe(0)
+    subject.guest.open(1, RING)
+    // Revoked, and not released yet: the guest has none to use.
+    expect(subject.device.channel.subChannelCount).toBe(0)
+    expect(subject.device.channel.offerSubChannels(1)).toBe(1)
+    expect(subject.device.channel.subChannelCount).toBe(1)
+  })
+
   test('that the guest closes and releases are forgotten', () => {
     const subject = withSubs(1)
     subject.guest.server.poll(16)
     subject.guest.release(2)
+    expect(subject.device.channel.subChannelCount).toBe(0)
     expect(subject.guest.server.inspect().channels).toHaveLength(1)
   })
 

@@ -3,6 +3,7 @@
 import { GpadlBodyMessage, VmbusMessageType } from '@guestyard/hvdef'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import { GPADL_RANGE_BYTES } from '@guestyard/vmbus/server'
 import { FakeDevice, nth } from './support/fake-device.ts'
 import { RawGuest, rangeOf } from './support/raw-guest.ts'
 
@@ -174,15 +175,31 @@ describe('a GPADL is refused with a status, and forgotten,', () => {
     const few = connected({ gpadls: 2 })
     for (const id of [1, 2, 3]) few.guest.gpadl(1, id, [3])
     expect(few.guest.takeNames().at(-1)).toBe('GPADL_CREATED 3 failed')
-    const small = connected({ gpadlListBytes: 64 })
+    const small = connected({ gpadlListBytes: 2 * 48 + GPADL_RANGE_BYTES })
     const announce = { rangeBytes: 48, rangeCount: 1 }
     small.guest.gpadlHeader(1, 1, announce, new Uint8Array(0))
     small.guest.gpadlHeader(1, 2, announce, new Uint8Array(0))
     expect(small.guest.takeNames()).toEqual(['GPADL_CREATED 2 failed'])
     expect(small.guest.server.inspect()).toMatchObject({
-      gpadls: { listBytes: 48 },
+      gpadls: { listBytes: 48 + GPADL_RANGE_BYTES },
       errors: { limit: 1 },
     })
+  })
+
+  test('when its ranges would take too much once parsed, small as their list is', () => {
+    const { guest } = connected({ gpadlListBytes: 64 * 1024 })
+    const ranges = Array.from({ length: 12 }, () => rangeOf([3]))
+    const data = concatenated(...ranges)
+    const announce = { rangeBytes: data.length, rangeCount: ranges.length }
+    const most = Math.floor((64 * 1024) / (data.length + ranges.length * GPADL_RANGE_BYTES))
+    for (let id = 1; id <= most + 1; id += 1) guest.gpadlHeader(1, id, announce, data)
+    expect(guest.takeNames().slice(-2)).toEqual([
+      `GPADL_CREATED ${most}`,
+      `GPADL_CREATED ${most + 1} failed`,
+    ])
+    // All of it is given back.
+    for (let id = 1; id <= most; id += 1) guest.teardown(1, id)
+    expect(guest.server.inspect().gpadls).toMatchObject({ accepted: 0, listBytes: 0 })
   })
 })
 

@@ -7,6 +7,7 @@ import { RingFault, ringFaultName } from '@guestyard/ring'
 import type { IncomingRing, OutgoingRing } from '@guestyard/ring'
 import type { Channel, ChannelProgram } from '@guestyard/vmbus'
 import { ControlQueue } from '../control-queue.ts'
+import { drainedByteUnits } from '../poll-units.ts'
 import {
   LOAD_KIND_ERROR,
   LOAD_KIND_SETUP_RESPONSE,
@@ -64,7 +65,7 @@ export abstract class LoadEnd implements ChannelProgram {
   protected abstract onData(first: number, end: number): number
   /** A control message of kind `kind`. False when it makes no sense now. */
   protected abstract onControl(kind: number, view: DataView, at: number, length: number): boolean
-  /** Sends what it has to send, about `budget` packets at most; returns how many. */
+  /** Sends what it has to send, about `budget` units of it; returns the units. */
   protected abstract send(budget: number): number
   /** Tells its owner that it failed; `reason` is one line. Called once, after the last touch of the rings. */
   protected abstract tellFailed(reason: string): void
@@ -100,6 +101,11 @@ export abstract class LoadEnd implements ChannelProgram {
     } else if (this.incoming.unmask()) {
       return true
     }
+    // What arming found in the rings may have been their end: asleep nobody would look, and the host need not signal.
+    if (this.failIfDead()) {
+      this.tell()
+      return false
+    }
     this.isAsleep = true
     return false
   }
@@ -121,10 +127,18 @@ export abstract class LoadEnd implements ChannelProgram {
   /** Publishes what was read and written, and signals the host where the ring rule says so. */
   protected publish(isBusy: boolean): void {
     const { incoming, outgoing } = this
-    const fault = incoming.fault === RingFault.NONE ? outgoing.fault : incoming.fault
-    if (fault !== RingFault.NONE) return this.fail(`the ring broke: ${ringFaultName(fault)}`)
+    if (this.failIfDead()) return
     const frees = isBusy ? incoming.commitLazily() : incoming.commit()
     if (outgoing.commit() || frees) this.signal()
+  }
+
+  /** The program ends when one of its rings is dead. */
+  protected failIfDead(): boolean {
+    const { incoming, outgoing } = this
+    const fault = incoming.fault === RingFault.NONE ? outgoing.fault : incoming.fault
+    if (fault === RingFault.NONE) return false
+    this.fail(`the ring broke: ${ringFaultName(fault)}`)
+    return true
   }
 
   protected signal(): void {
@@ -143,11 +157,14 @@ export abstract class LoadEnd implements ChannelProgram {
     this.publish(false)
   }
 
-  /** Handles packets, about `budget` at most, as far as `onData` takes them. Returns how many. */
+  /** Handles packets, about `budget` units of them, as far as `onData` takes them. Returns the units. */
   protected receive(budget: number): number {
     let done = 0
     while (done < budget && !this.isOver()) {
-      if (this.next === this.drained && !this.drain(budget - done)) break
+      if (this.next === this.drained) {
+        if (!this.drain(budget - done)) break
+        done += drainedByteUnits(this.incoming, this.drained)
+      }
       const first = this.next
       if (this.life === 'active') this.next = this.onData(first, this.drained)
       done += this.next - first

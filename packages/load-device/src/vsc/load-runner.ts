@@ -14,6 +14,7 @@
 
 import type { Channel } from '@guestyard/vmbus'
 import { PacketChecker } from '../checker.ts'
+import { byteUnits } from '../poll-units.ts'
 import { PacketProducer } from '../producer.ts'
 import {
   LOAD_KIND_END_OF_STREAM,
@@ -169,7 +170,7 @@ export class LoadRunner extends LoadEnd {
     while (done < budget && allowed > 0) {
       const wanted = allowed < this.#batch ? allowed : this.#batch
       const written = this.#write(wanted, clock)
-      done += written
+      done += written + byteUnits(written * this.#spec.payloadBytes)
       allowed -= written
       if (written > 0) this.#isFull = false
       if (written < wanted) {

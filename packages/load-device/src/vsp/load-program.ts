@@ -19,7 +19,6 @@ import type { IncomingRing, OutgoingRing } from '@guestyard/ring'
 import type { ChannelProgram } from '@guestyard/vmbus'
 import type { ServerChannel } from '@guestyard/vmbus/server'
 import {
-  LOAD_CHANNELS_MAX,
   LOAD_KIND_DATA,
   LOAD_KIND_END_OF_STREAM,
   LOAD_KIND_RESET_STATISTICS,
@@ -36,6 +35,7 @@ import {
 } from '../protocol.ts'
 import { ControlQueue } from '../control-queue.ts'
 import { maxPayloadBytes } from '../max-payload.ts'
+import { drainedByteUnits } from '../poll-units.ts'
 import {
   endOfStream,
   errorPacket,
@@ -45,12 +45,20 @@ import {
 } from './answers.ts'
 import { EndOutcome, createLoadRun } from './load-run.ts'
 import type { LoadRun, RunHost } from './load-run.ts'
-import { RelayStream } from './relay-hub.ts'
 import type { RelayHub } from './relay-hub.ts'
+import { RelayStream } from './relay-hub.ts'
 import { RelayReceiverRun, RelaySenderRun } from './relay-run.ts'
 import { RunCounters } from './run-counters.ts'
-import { readSetup } from './setup.ts'
+import { readSetup, subChannelStatus } from './setup.ts'
 import type { Setup } from './setup.ts'
+
+export interface LoadProgramOptions {
+  readonly hub: RelayHub
+  /** The partition in the hub's accounts and rule. */
+  readonly partitionKey: number
+  /** Called once, by `close`. */
+  readonly onClosed: () => void
+}
 
 type LoadState = 'awaiting-setup' | 'running' | 'failed' | 'over'
 
@@ -80,8 +88,7 @@ export class LoadProgram implements ChannelProgram, RunHost {
   readonly incoming: IncomingRing
   readonly outgoing: OutgoingRing
   readonly #channel: ServerChannel
-  readonly #hub: RelayHub
-  readonly #onClosed: () => void
+  readonly #options: LoadProgramOptions
   readonly #answers: ControlQueue
   readonly #counters: RunCounters
   #state: LoadState
@@ -94,13 +101,11 @@ export class LoadProgram implements ChannelProgram, RunHost {
   #runs: number
   #dropped: number
 
-  /** `onClosed` is called once, by `close`. */
-  constructor(channel: ServerChannel, hub: RelayHub, onClosed: () => void) {
+  constructor(channel: ServerChannel, options: LoadProgramOptions) {
     this.incoming = channel.incoming
     this.outgoing = channel.outgoing
     this.#channel = channel
-    this.#hub = hub
-    this.#onClosed = onClosed
+    this.#options = options
     this.#answers = new ControlQueue(channel.outgoing)
     this.#counters = new RunCounters()
     this.#state = 'awaiting-setup'
@@ -149,6 +154,8 @@ export class LoadProgram implements ChannelProgram, RunHost {
     // that are there would keep a guest that never makes room from ever letting the host sleep.
     const isReading = !hasPackets && !this.#answers.owes
     if (isReading && this.incoming.unmask()) return true
+    // What arming found in the rings may have been their end: asleep nobody would look, and the guest need not signal.
+    if (this.#failIfDead()) return false
     this.#isAsleep = true
     return false
   }
@@ -166,7 +173,7 @@ export class LoadProgram implements ChannelProgram, RunHost {
     this.#state = 'over'
     this.#run = null
     run?.abandon()
-    this.#onClosed()
+    this.#options.onClosed()
   }
 
   publish(): void {
@@ -216,7 +223,10 @@ export class LoadProgram implements ChannelProgram, RunHost {
   #receive(budget: number): number {
     let done = 0
     while (done < budget && !this.#answers.owes) {
-      if (this.#next === this.#drained && !this.#drain(budget - done)) break
+      if (this.#next === this.#drained) {
+        if (!this.#drain(budget - done)) break
+        done += drainedByteUnits(this.incoming, this.#drained)
+      }
       const first = this.#next
       const run = this.#run
       if (this.#state === 'failed') {
@@ -259,8 +269,7 @@ export class LoadProgram implements ChannelProgram, RunHost {
 
   #publishAll(isBusy: boolean): void {
     const { incoming, outgoing } = this
-    const fault = incoming.fault === RingFault.NONE ? outgoing.fault : incoming.fault
-    if (fault !== RingFault.NONE) return this.#fail(fault)
+    if (this.#failIfDead()) return
     const frees = isBusy ? incoming.commitLazily() : incoming.commit()
     if (outgoing.commit() || frees) this.#signal()
   }
@@ -270,12 +279,17 @@ export class LoadProgram implements ChannelProgram, RunHost {
     this.#channel.signal()
   }
 
-  #fail(fault: number): void {
+  /** Gives the channel up when one of its rings is dead. */
+  #failIfDead(): boolean {
+    const { incoming, outgoing } = this
+    const fault = incoming.fault === RingFault.NONE ? outgoing.fault : incoming.fault
+    if (fault === RingFault.NONE) return false
     const run = this.#run
     this.#state = 'over'
     this.#run = null
     run?.abandon()
     this.#channel.fail(fault)
+    return true
   }
 
   /** Handles a packet that the run did not take. False: it stays where it is, for later. */
@@ -330,14 +344,16 @@ export class LoadProgram implements ChannelProgram, RunHost {
         return this.#begin(createLoadRun(setup, this))
       case LoadMode.RELAY_SENDER: {
         const run = new RelaySenderRun(setup, this)
-        const stream = this.#hub.joinSource(setup.streamId, run)
+        const { hub, partitionKey } = this.#options
+        const stream = hub.joinSource(setup.streamId, partitionKey, run)
         if (!(stream instanceof RelayStream)) return stream
         run.start(stream)
         return this.#begin(run)
       }
       case LoadMode.RELAY_RECEIVER: {
         const run = new RelayReceiverRun(setup, this)
-        const stream = this.#hub.joinTarget(setup.streamId, run)
+        const { hub, partitionKey } = this.#options
+        const stream = hub.joinTarget(setup.streamId, partitionKey, run)
         if (!(stream instanceof RelayStream)) return stream
         run.start(stream)
         return this.#begin(run)
@@ -373,9 +389,8 @@ export class LoadProgram implements ChannelProgram, RunHost {
     if (length < LoadSubChannelRequest.size) return this.reject(LoadError.MALFORMED)
     if (this.#state !== 'awaiting-setup') return this.reject(LoadError.OUT_OF_ORDER)
     const { count } = LoadSubChannelRequest.decode(this.incoming.arenaView, at)
-    const isFit = count >= 1 && count < LOAD_CHANNELS_MAX && this.#channel.subChannelIndex === 0
-    const offered = isFit ? this.#channel.offerSubChannels(count) : 0
-    const status = isFit ? LoadStatus.ACCEPTED : LoadStatus.BAD_PARAMETER
+    const status = subChannelStatus(this.#channel, count)
+    const offered = status === LoadStatus.ACCEPTED ? this.#channel.offerSubChannels(count) : 0
     this.#answers.owe(subChannelResponse(status, offered))
   }
 }

@@ -5,6 +5,7 @@
 import type { IncomingRing, OutgoingRing } from '@guestyard/ring'
 import { PacketChecker } from '../checker.ts'
 import { PacketForwarder } from '../forwarder.ts'
+import { byteUnits } from '../poll-units.ts'
 import { PacketProducer } from '../producer.ts'
 import { LoadMode } from '../protocol.ts'
 import type { Setup } from './setup.ts'
@@ -47,7 +48,7 @@ export interface LoadRun {
   readonly neededBytes: number
   /** Handles DATA packets `first` up to `end` of the batch; returns the first that it left. */
   receive(first: number, end: number): number
-  /** Sends up to about `budget` packets of its own; returns how many. */
+  /** Sends packets of its own, about `budget` units of them; returns the units. */
   produce(budget: number): number
   /** The guest ended its stream. */
   end(sequence: number, packets: number): EndOutcome
@@ -89,9 +90,9 @@ class StreamRun implements LoadRun {
     this.isBlocked = false
     this.#producer = new PacketProducer(host.outgoing, setup.payloadBytes)
     this.#host = host
-    this.#batch = setup.batch
+    this.#batch = this.#producer.batchOf(setup.batch)
     this.#payloadBytes = setup.payloadBytes
-    this.#wakeBytes = this.#producer.wakeBytes(setup.batch)
+    this.#wakeBytes = this.#producer.wakeBytes(this.#batch)
     this.#isInbound = setup.mode !== LoadMode.SOURCE
     this.#isOutbound = setup.mode !== LoadMode.SINK
   }
@@ -117,13 +118,14 @@ class StreamRun implements LoadRun {
         this.neededBytes = 0
         this.#host.publish()
       }
-      done += written
+      const bytes = written * this.#payloadBytes
+      this.bytesSent += bytes
+      done += written + byteUnits(bytes)
       if (written < this.#batch) {
         this.#onFull()
         break
       }
     }
-    this.bytesSent += done * this.#payloadBytes
     return done
   }
 

@@ -20,20 +20,29 @@ export interface LoadInspection {
   readonly opened: number
 }
 
+export interface LoadVspOptions {
+  /** Joins this partition's relay streams with those of the other partitions that share it. */
+  readonly hub: RelayHub
+  /** The partition in the hub's accounts and rule: any number that is its alone, such as its id. */
+  readonly partitionKey: number
+}
+
 /** The load device of one partition. Root thread only. */
 export class LoadVsp implements VspDevice {
-  readonly #hub: RelayHub
+  readonly #options: LoadVspOptions
   readonly #programs = new Set<LoadProgram>()
   #opened = 0
 
-  /** `hub` joins this partition's relay streams with those of the other partitions that share it. */
-  constructor(options: { readonly hub: RelayHub }) {
-    this.#hub = options.hub
+  constructor(options: LoadVspOptions) {
+    this.#options = options
   }
 
   /** Called by the server, for the primary and each sub-channel. */
   open(channel: ServerChannel): OpenOutcome {
-    const program = new LoadProgram(channel, this.#hub, () => this.#programs.delete(program))
+    const program = new LoadProgram(channel, {
+      ...this.#options,
+      onClosed: () => this.#programs.delete(program),
+    })
     this.#programs.add(program)
     this.#opened += 1
     return program

@@ -1,8 +1,11 @@
-// What a guest asks for in SETUP, checked. Everything that a run relies on later is decided here.
+// What a guest asks for in SETUP and SUB_CHANNEL_REQUEST, checked. Everything that a run relies on later is decided here.
 
+import type { ServerChannel } from '@guestyard/vmbus/server'
 import {
   LOAD_BATCH_MAX,
+  LOAD_CHANNELS_MAX,
   LOAD_PAYLOAD_MIN_BYTES,
+  LOAD_SUB_CHANNELS_MAX,
   LOAD_VERSION,
   LoadMode,
   LoadSetup,
@@ -27,6 +30,16 @@ export function readSetup(view: DataView, at: number, maxBytes: number): Setup |
   }
   if (batch < 1 || batch > LOAD_BATCH_MAX) return LoadStatus.BAD_PARAMETER
   return { mode, payloadBytes, batch, streamId }
+}
+
+/** Whether `channel` may get `count` more sub-channels: all that were asked for, or none. */
+export function subChannelStatus(channel: ServerChannel, count: number): LoadStatus {
+  if (channel.subChannelIndex !== 0) return LoadStatus.BAD_PARAMETER
+  if (count < 1 || count >= LOAD_CHANNELS_MAX) return LoadStatus.BAD_PARAMETER
+  if (count > LOAD_SUB_CHANNELS_MAX - channel.subChannelCount) {
+    return LoadStatus.TOO_MANY_SUB_CHANNELS
+  }
+  return LoadStatus.ACCEPTED
 }
 
 function isLoadMode(mode: number): mode is LoadMode {

@@ -32,7 +32,7 @@ export interface VmOptions {
   readonly spinMicroseconds?: number
   /** Default 60 s: many guests that boot at once on few processors take their time. */
   readonly bootTimeoutMs?: number
-  /** A guest that does not poll for this long is ended; default 10 s. */
+  /** A guest that does not poll for this long is ended; default 30 s. */
   readonly notRespondingMs?: number
 }
 
@@ -59,7 +59,7 @@ export function vmSettings(options: VmOptions): VmSettings {
   checkWhole(name, 'spinMicroseconds', spinMicroseconds, 0, 1_000_000)
   const bootTimeoutMs = options.bootTimeoutMs ?? 60_000
   checkWhole(name, 'bootTimeoutMs', bootTimeoutMs, 1, 600_000)
-  const notRespondingMs = options.notRespondingMs ?? 10_000
+  const notRespondingMs = options.notRespondingMs ?? 30_000
   checkWhole(name, 'notRespondingMs', notRespondingMs, 20, 3_600_000)
   const program = options.program ?? null
   return {

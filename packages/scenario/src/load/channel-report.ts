@@ -2,8 +2,7 @@
  * What a load measured: each repeat merged over its guests, and the repeats summed up by medians.
  */
 
-import type { LoadResult } from '@guestyard/load-device/protocol'
-
+import type { GuestResult } from './guest-result.ts'
 import { mergeLatency } from './latency.ts'
 import type { LatencySummary } from './latency.ts'
 import type { LoadSettings } from './settings.ts'
@@ -62,8 +61,8 @@ export interface RepeatCost {
 }
 
 /** Merges what the guests of one repeat found. */
-export function mergeGuests(results: readonly LoadResult[], cost: RepeatCost): RepeatReport {
-  const sum = (pick: (result: LoadResult) => number): number =>
+export function mergeGuests(results: readonly GuestResult[], cost: RepeatCost): RepeatReport {
+  const sum = (pick: (result: GuestResult) => number): number =>
     results.reduce((total, result) => total + pick(result), 0)
   const packets = sum((r) => r.packets)
   const bytes = sum((r) => r.bytes)
@@ -115,11 +114,12 @@ export function summarizeRepeats(
   }
 }
 
-function cpuMicroseconds(result: LoadResult): number {
+function cpuMicroseconds(result: GuestResult): number {
   const cpu = result.guestCpu
   return cpu === null ? 0 : cpu.userMicroseconds + cpu.systemMicroseconds
 }
 
 function perSecond(amount: number, elapsedNs: number): number {
-  return elapsedNs === 0 ? 0 : (amount / elapsedNs) * 1e9
+  // Less than a clock can tell is no time; a quotient of it need not even be finite.
+  return elapsedNs < 1 ? 0 : (amount / elapsedNs) * 1e9
 }

@@ -6,8 +6,10 @@
  * averaged over guests or repeats.
  */
 
-import { build, decodeFromCompressedBase64, encodeIntoCompressedBase64 } from 'hdr-histogram-js'
+import { build, encodeIntoCompressedBase64 } from 'hdr-histogram-js'
 import type { Histogram } from 'hdr-histogram-js'
+
+import { LATENCY_DIGITS, readLatency } from './latency-encoding.ts'
 
 /** What a merged histogram says; times in nanoseconds. */
 export interface LatencySummary {
@@ -37,8 +39,6 @@ export interface LatencyBin {
   readonly share: number
 }
 
-/** Digits kept: 3, so a value is off by at most one in a thousand. */
-const LATENCY_DIGITS = 3
 /** The curve goes on while at least this many samples lie beyond a point. */
 const CURVE_MIN_SAMPLES_BEYOND = 1
 const CURVE_POINTS_PER_DECADE = 9
@@ -46,18 +46,32 @@ const BINS_PER_DOUBLING = 4
 /** Halvings that pin a share down to about one in a billion. */
 const BISECTIONS = 30
 
-/** An empty histogram of nanoseconds; grows by itself. */
+/** An empty histogram of nanoseconds; grows by itself, and counts as far as a double does. */
 export function createLatencyHistogram(): Histogram {
-  return build({ numberOfSignificantValueDigits: LATENCY_DIGITS, bitBucketSize: 32 })
+  return build({ numberOfSignificantValueDigits: LATENCY_DIGITS, bitBucketSize: 64 })
 }
 
-/** Merges encoded histograms; `undefined` when together they hold no sample. */
+/**
+ * Merges encoded histograms; `undefined` when together they hold no sample. Throws one line for a text
+ * that is no histogram; bounded in time and memory for any text.
+ */
 export function mergeLatency(encoded: readonly string[]): LatencySummary | undefined {
   const merged = createLatencyHistogram()
   for (const text of encoded) {
-    if (text !== '') merged.add(decodeFromCompressedBase64(text, 32, false))
+    if (text !== '') addEncoded(merged, text)
   }
   return merged.totalCount === 0 ? undefined : summarize(merged)
+}
+
+function addEncoded(histogram: Histogram, text: string): void {
+  const read = readLatency(text)
+  if (!read.ok) throw new Error(`a latency histogram cannot be read: ${read.problem}`)
+  for (const { ns, count } of read.buckets) {
+    if (histogram.totalCount + count > Number.MAX_SAFE_INTEGER) {
+      throw new Error('latency histograms hold more samples than can be counted')
+    }
+    histogram.recordValueWithCount(ns, count)
+  }
 }
 
 /** Reads the summary off one histogram that has at least one sample. */
@@ -84,7 +98,8 @@ function valueAt(histogram: Histogram, percentile: number): number {
 
 /** The distribution of an encoded histogram in bins of equal width on a logarithmic axis. */
 export function distributionOf(encoded: string): readonly LatencyBin[] {
-  const histogram = decodeFromCompressedBase64(encoded, 32, false)
+  const histogram = createLatencyHistogram()
+  addEncoded(histogram, encoded)
   if (histogram.totalCount === 0) return []
   const least = Math.max(1, histogram.getValueAtPercentile(0))
   const first = Math.floor(Math.log2(least) * BINS_PER_DOUBLING)

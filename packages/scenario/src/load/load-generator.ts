@@ -8,6 +8,8 @@ import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 
 import { mergeGuests, summarizeRepeats } from './channel-report.ts'
 import type { ChannelReport, RepeatReport } from './channel-report.ts'
+import { checkGuestResult } from './guest-result.ts'
+import type { GuestResult } from './guest-result.ts'
 import { loadSettings, loadSpec, sweepSettings } from './settings.ts'
 import type { LoadOptions, LoadSettings, SweepOptions } from './settings.ts'
 
@@ -117,15 +119,16 @@ async function runOnce(
   targets: readonly LoadTarget[],
   settings: LoadSettings,
   hooks: LoadHooks,
-): Promise<{ readonly results: readonly LoadResult[]; readonly report: RepeatReport }> {
+): Promise<{ readonly results: readonly GuestResult[]; readonly report: RepeatReport }> {
   const nowMs = hooks.nowMs ?? (() => performance.now())
   const cpuMs = hooks.cpuMs ?? processCpuMs
   const spec = loadSpec(settings)
   const startedMs = nowMs()
   const cpuBefore = cpuMs()
   const answers = targets.map((target) => inTime(target, settings, spec, hooks))
-  const results = await orAborted(Promise.all(answers), hooks.signal)
+  const said = await orAborted(Promise.all(answers), hooks.signal)
   const cost = { wallMs: nowMs() - startedMs, cpuMs: cpuMs() - cpuBefore }
+  const results = said.map((result, index) => checkGuestResult(targets[index]?.name ?? '', result))
   return { results, report: mergeGuests(results, cost) }
 }
 

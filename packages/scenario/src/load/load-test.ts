@@ -10,7 +10,8 @@ import { withChecks } from '../run-scenario.ts'
 import type { RunReport } from '../run-scenario.ts'
 import { compareWithBaseline } from './baseline.ts'
 import type { Baseline } from './baseline.ts'
-import type { LoadOptions } from './settings.ts'
+import { checkRingsFit, loadSettings } from './settings.ts'
+import type { FieldName, LoadOptions } from './settings.ts'
 import { checkThreshold } from './threshold.ts'
 import type { Threshold } from './threshold.ts'
 
@@ -20,7 +21,7 @@ export interface LoadTest {
   /** Of each guest. */
   readonly memory: number | string
   readonly placement: 'contiguous' | 'scattered'
-  /** Run on all guests at once, repeats in turns; each of them checked before. */
+  /** Run on all guests at once, repeats in turns. */
   readonly loads: readonly LoadOptions[]
 }
 
@@ -32,10 +33,14 @@ export interface Judgement {
   readonly tolerance: number
 }
 
-/** The plan of a load test: guests `guest1`, `guest2`, … */
-export function planLoadTest(test: LoadTest): ScenarioPlan {
+/**
+ * The plan of a load test: guests `guest1`, `guest2`, … Throws `InputError` for what is wrong: a field of a
+ * guest, an option of a load (spelled by `fieldOf`), or rings for which the guests have no room.
+ */
+export function planLoadTest(test: LoadTest, fieldOf?: FieldName): ScenarioPlan {
+  const settings = test.loads.map((load) => loadSettings(load, test.guests, fieldOf))
   const names = Array.from({ length: test.guests }, (_, index) => `guest${index + 1}`)
-  return planScenario({
+  const plan = planScenario({
     name: test.name,
     vms: Object.fromEntries(
       names.map((name) => [name, { memory: test.memory, placement: test.placement }]),
@@ -46,6 +51,10 @@ export function planLoadTest(test: LoadTest): ScenarioPlan {
       await load.each(vms.all.list, test.loads)
     },
   })
+  for (const vm of plan.vms) {
+    for (const load of settings) checkRingsFit(load, vm.memoryBytes, fieldOf)
+  }
+  return plan
 }
 
 /** Holds a report against its bounds; packets lost or out of order fail it whatever is asked. */

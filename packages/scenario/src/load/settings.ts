@@ -3,6 +3,7 @@
  * plain numbers, all of them present, so that two runs can be compared field by field.
  */
 
+import { GPADL_RANGE_BYTES_MAX, PAGE_SIZE } from '@guestyard/hvdef'
 import { checkLoadSpec } from '@guestyard/load-device/protocol'
 import type { LoadDirection, LoadSpec, LoadWaiting } from '@guestyard/load-device/protocol'
 
@@ -27,7 +28,7 @@ export interface LoadOptions {
   readonly waiting?: LoadWaiting
   /** How long a guest spins before it sleeps. Default 20 µs. */
   readonly spin?: string
-  /** Data bytes of each ring, a multiple of 4096. Default 1 MiB. */
+  /** Bytes of each ring, its control page included: a multiple of 4096, below 16 MiB. Default 1 MiB. */
   readonly ring?: number | string
   /**
    * Packets a second, over all guests and channels: an open loop, whose latency counts from the moment
@@ -76,6 +77,12 @@ export type FieldName = (option: string) => string
 const DURATION_MAX_MS = 24 * 3.6e6
 const REPEATS_MAX = 1000
 const GUESTS_MAX = 256
+
+/** One GPADL describes both rings of a channel: a header of 8 bytes, then 8 for each page. */
+const RINGS_PAGES_MAX = GPADL_RANGE_BYTES_MAX / 8 - 1
+const RING_PAGES_MAX = Math.floor(RINGS_PAGES_MAX / 2)
+/** RAM that a guest keeps for everything but the rings of a load. */
+const GUEST_OWN_BYTES = 2 ** 20
 
 const OPTION_NAMES: readonly string[] = [
   'name',
@@ -149,7 +156,31 @@ export function loadSettings(
   if (wrong !== undefined) {
     throw new InputError(fieldOf(OPTION_OF_SPEC_FIELD[wrong.field] ?? wrong.field), wrong.problem)
   }
+  if (named.ringBytes > RING_PAGES_MAX * PAGE_SIZE) {
+    throw new InputError(
+      fieldOf('ring'),
+      `must be at most ${RING_PAGES_MAX * PAGE_SIZE} (${RING_PAGES_MAX} pages: one GPADL describes ` +
+        `both rings of a channel), got ${named.ringBytes}`,
+    )
+  }
   return named
+}
+
+/** Throws `InputError` when a guest of so much RAM has no room for the rings of a load. */
+export function checkRingsFit(
+  settings: LoadSettings,
+  memoryBytes: number,
+  fieldOf: FieldName = fieldOfLoad,
+): void {
+  const { ringBytes, channels } = settings
+  const neededBytes = 2 * channels * ringBytes
+  if (neededBytes <= memoryBytes - GUEST_OWN_BYTES) return
+  const pairs = channels === 1 ? 'two rings' : `two rings for each of ${channels} channels`
+  throw new InputError(
+    fieldOf('ring'),
+    `${pairs} of ${formatBytes(ringBytes)} take ${formatBytes(neededBytes)}; a guest of ` +
+      `${formatBytes(memoryBytes)} has ${formatBytes(memoryBytes - GUEST_OWN_BYTES)} for them`,
+  )
 }
 
 /** One setting for each size of a sweep. */

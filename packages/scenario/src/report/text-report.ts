@@ -4,7 +4,7 @@ import { describeEnvironment } from '../environment.ts'
 import type { CheckResult } from '../expect.ts'
 import type { ChannelReport } from '../load/channel-report.ts'
 import { formatBytes, formatNs } from '../quantity.ts'
-import type { RunReport } from '../run-scenario.ts'
+import type { RunError, RunReport } from '../run-scenario.ts'
 import { describeExit } from '../vm-handle.ts'
 import { loadRow, LOAD_COLUMNS } from './load-table.ts'
 import { alignTable } from './table.ts'
@@ -16,7 +16,7 @@ export function textReport(report: RunReport): string {
     ...checkLines(report.checks),
     ...machineLines(report),
     describeEnvironment(report.environment),
-    ...(report.error === null ? [] : [report.error.message]),
+    ...(report.error === null ? [] : [errorLine(report.error)]),
     `${report.scenario}: ${report.outcome} in ${formatNs(report.durationMs * 1e6)}${reason(report)}`,
   ]
   return `${lines.join('\n')}\n`
@@ -45,6 +45,12 @@ function machineLines(report: RunReport): readonly string[] {
     vm.exit === null ? vm.state : `${vm.state}, ${describeExit(vm.exit)}`,
   ])
   return [...alignTable(['Machine', 'memory', 'started in', 'at the end'], rows), '']
+}
+
+/** What was thrown and where. Of a plain error from outside the scenario file the message says all. */
+function errorLine({ name, message, place }: RunError): string {
+  if (place === null) return name === null || name === 'Error' ? message : `${name}: ${message}`
+  return `${name === null ? '' : `${name}: `}${message} (${place})`
 }
 
 function reason(report: RunReport): string {

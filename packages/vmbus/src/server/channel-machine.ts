@@ -23,8 +23,7 @@ import { makeOpenChannel } from './open-request.ts'
 import { ChannelTable, HostChannel, channelName } from './host-channel.ts'
 import type { OfferedDevice, OpenRequest } from './host-channel.ts'
 import { offerChannel, openChannelResult, rescindChannelOffer } from './messages.ts'
-import type { OpenChannel } from './open-channel.ts'
-import type { OpenChannelOwner } from './open-channel.ts'
+import type { OpenChannel, OpenChannelOwner } from './open-channel.ts'
 
 export class ChannelMachine implements OpenChannelOwner {
   readonly table: ChannelTable
@@ -124,10 +123,7 @@ export class ChannelMachine implements OpenChannelOwner {
     for (const sub of this.table.subChannelsOf(record)) this.revoke(sub)
     const before = record.state
     const outcome = stepChannel(before, 'revoke')
-    if (outcome === 'removed') {
-      this.#remove(record)
-      return
-    }
+    if (outcome === 'removed') return this.#remove(record)
     record.state = outcome
     if (before === 'reoffered') return
     record.rescindOwed = true
@@ -169,6 +165,10 @@ export class ChannelMachine implements OpenChannelOwner {
       offered += 1
     }
     return offered
+  }
+
+  subChannelCount(channel: OpenChannel): number {
+    return this.table.subChannelCountOf(this.#recordOf(channel))
   }
 
   // The guest is offered the channel under an id of its own, if one is free.
@@ -286,10 +286,7 @@ export class ChannelMachine implements OpenChannelOwner {
 
   // The device has stopped, or never ran.
   #drained(record: HostChannel): void {
-    if (record.removeWhenDrained) {
-      this.#remove(record)
-      return
-    }
+    if (record.removeWhenDrained) return this.#remove(record)
     const state = stepChannel(record.state, 'drained')
     switch (state) {
       case 'closed':

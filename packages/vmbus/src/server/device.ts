@@ -27,6 +27,8 @@ export type OpenOutcome = ChannelProgram | OpenRefused | 'pending'
 export interface ServerChannel extends Channel {
   /** 0 for the primary. */
   readonly subChannelIndex: number
+  /** Sub-channels that a primary has, those left out whose offer has been taken back. 0 for a sub-channel. */
+  readonly subChannelCount: number
   readonly classId: Guid
   readonly instanceId: Guid
   /** Protocol version that the guest's bus speaks, such as `VmbusVersion.IRON`. */

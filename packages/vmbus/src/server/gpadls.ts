@@ -20,6 +20,7 @@ import { PageList, PageRangeStatus, PageRangeTable, parsePageRanges } from '@gue
 import type { GuestMemory } from '@guestyard/guestmem'
 import type { GpadlRange } from './device.ts'
 import type { GuestError } from './events.ts'
+import { GPADL_RANGE_BYTES } from './limits.ts'
 import type { VmbusLimits } from './limits.ts'
 import { gpadlCreated, gpadlTorndown } from './messages.ts'
 
@@ -35,8 +36,10 @@ export interface Gpadl {
   readonly relid: number
   readonly id: number
   readonly rangeCount: number
-  /** Bytes of range data it was announced with, which count against the guest's limit. */
+  /** Bytes of range data it was announced with. */
   readonly listBytes: number
+  /** What counts against the guest's limit: the list, and what its ranges take once parsed. */
+  readonly chargedBytes: number
   state: GpadlState
   /** Private copy of the range data so far; empty once accepted. */
   rangeData: Uint8Array
@@ -50,6 +53,7 @@ export interface GpadlCounts {
   readonly inProgress: number
   readonly accepted: number
   readonly tearingDown: number
+  /** What counts against `gpadlListBytes`. */
   readonly listBytes: number
   readonly uses: number
 }
@@ -61,7 +65,7 @@ export class Gpadls {
   readonly #all = new Map<number, Gpadl>()
   // By id alone, since a body names no channel.
   readonly #inProgress = new Map<number, Gpadl>()
-  #listBytes = 0
+  #chargedBytes = 0
 
   constructor(memory: GuestMemory, limits: VmbusLimits, send: (message: Uint8Array) => void) {
     this.#memory = memory
@@ -82,6 +86,7 @@ export class Gpadls {
       id: gpadlId,
       rangeCount,
       listBytes: rangeBytes,
+      chargedBytes: chargeOf(rangeBytes, rangeCount),
       state: 'in-progress',
       rangeData: new Uint8Array(rangeBytes),
       filledBytes: 0,
@@ -90,7 +95,7 @@ export class Gpadls {
     }
     this.#all.set(keyOf(channelId, gpadlId), gpadl)
     this.#inProgress.set(gpadlId, gpadl)
-    this.#listBytes += rangeBytes
+    this.#chargedBytes += gpadl.chargedBytes
     return this.#append(gpadl, view, GpadlHeaderMessage.size, lengthBytes)
   }
 
@@ -157,7 +162,7 @@ export class Gpadls {
       inProgress: count('in-progress'),
       accepted: count('accepted'),
       tearingDown: count('tearing-down'),
-      listBytes: this.#listBytes,
+      listBytes: this.#chargedBytes,
       uses: all.reduce((sum, gpadl) => sum + gpadl.uses, 0),
     }
   }
@@ -172,7 +177,8 @@ export class Gpadls {
     if (rangeCount === 0 || rangeCount * RANGE_BYTES_MIN > rangeBytes) return 'bad-gpadl'
     if (this.#all.has(keyOf(relid, id)) || this.#inProgress.has(id)) return 'bad-gpadl'
     if (this.#all.size >= this.#limits.gpadls) return 'limit'
-    if (rangeBytes > this.#limits.gpadlListBytes - this.#listBytes) return 'limit'
+    const charge = chargeOf(rangeBytes, rangeCount)
+    if (charge > this.#limits.gpadlListBytes - this.#chargedBytes) return 'limit'
     return undefined
   }
 
@@ -220,8 +226,12 @@ export class Gpadls {
   #forget(gpadl: Gpadl): void {
     this.#all.delete(keyOf(gpadl.relid, gpadl.id))
     if (gpadl.state === 'in-progress') this.#inProgress.delete(gpadl.id)
-    this.#listBytes -= gpadl.listBytes
+    this.#chargedBytes -= gpadl.chargedBytes
   }
+}
+
+function chargeOf(rangeBytes: number, rangeCount: number): number {
+  return rangeBytes + rangeCount * GPADL_RANGE_BYTES
 }
 
 function keyOf(relid: number, gpadlId: number): number {

@@ -97,6 +97,12 @@ export class ChannelTable {
     return [...this.#records].filter((record) => record.primary === primary)
   }
 
+  /** Sub-channels of `primary` that are offered, or are about to be. */
+  subChannelCountOf(primary: HostChannel): number {
+    const subs = this.subChannelsOf(primary)
+    return subs.filter((sub) => sub.state !== 'revoked' && !sub.removeWhenDrained).length
+  }
+
   /** The channel of these GUIDs and index that is not on its way out. */
   find(classId: Guid, instanceId: Guid, subChannelIndex: number): HostChannel | undefined {
     for (const record of this.#records) {

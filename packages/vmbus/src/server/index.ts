@@ -13,7 +13,7 @@ export type {
 export type { ChannelName, GuestError, GuestErrorCounts, VmbusServerEvent } from './events.ts'
 export type { GpadlCounts } from './gpadls.ts'
 export type { ChannelInspection, VmbusServerInspection } from './inspection.ts'
-export { DEFAULT_LIMITS, queuedMessagesBound } from './limits.ts'
+export { DEFAULT_LIMITS, GPADL_RANGE_BYTES, queuedMessagesBound } from './limits.ts'
 export type { VmbusLimits } from './limits.ts'
 export type { ServerTransport } from './transport.ts'
 export { VmbusServer } from './vmbus-server.ts'

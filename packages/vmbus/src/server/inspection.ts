@@ -27,6 +27,8 @@ export interface VmbusServerInspection {
   readonly devicesInUse: number
   /** Channels that the next poll looks at. */
   readonly activeChannels: number
+  /** Channels that their devices gave up, over the bus's life: the guest broke a ring or a protocol. */
+  readonly channelsFailed: number
   readonly gpadls: GpadlCounts
   readonly queuedMessages: number
   readonly sentMessages: number

@@ -10,11 +10,17 @@ export interface VmbusLimits {
   readonly subChannels: number
   /** GPADLs of all channels, in progress or complete. */
   readonly gpadls: number
-  /** Bytes of range data of all GPADLs: 8 bytes a page. */
+  /** Bytes that all GPADLs take: 8 for each page, and GPADL_RANGE_BYTES for each range. */
   readonly gpadlListBytes: number
   /** Answers that wait for the guest's message slot before the guest's own messages are left unread. */
   readonly queuedMessages: number
 }
+
+/**
+ * What a range takes here besides its list: a range of one page comes as 16 bytes and is kept as objects of some 360. Charged in
+ * full, so that many small ranges cost a guest what they cost the host.
+ */
+export const GPADL_RANGE_BYTES = 384
 
 export const DEFAULT_LIMITS: VmbusLimits = {
   channels: VMBUS_CHANNELS_MAX,

@@ -23,6 +23,7 @@ export interface OpenChannelOwner {
   completeClose(channel: OpenChannel): void
   fail(channel: OpenChannel, reason: number | string): void
   offerSubChannels(channel: OpenChannel, count: number): number
+  subChannelCount(channel: OpenChannel): number
 }
 
 export interface OpenChannelOptions {
@@ -98,6 +99,10 @@ export class OpenChannel implements ServerChannel {
 
   wake(): void {
     if (this.entry !== undefined) this.#active.add(this.entry)
+  }
+
+  get subChannelCount(): number {
+    return this.life === 'over' ? 0 : this.#owner.subChannelCount(this)
   }
 
   offerSubChannels(count: number): number {

@@ -68,11 +68,15 @@ export class VmbusServer implements Machine {
   readonly #errors: GuestErrorCounts = noErrors()
   #receivedMessages = 0
   #strayInterrupts = 0
+  #channelsFailed = 0
 
   constructor(options: VmbusServerOptions) {
     const { transport, versions = DEFAULT_VERSIONS, limits = {}, onEvent } = options
     this.#limits = { ...DEFAULT_LIMITS, ...limits }
-    this.#report = onEvent ?? ignore
+    this.#report = (event) => {
+      if (event.is === 'channel-failed') this.#channelsFailed += 1
+      onEvent?.(event)
+    }
     this.#outgoing = new OutgoingMessages(transport, queuedMessagesBound(this.#limits))
     const send = (message: Uint8Array): void => this.#connection.send(message)
     this.#gpadls = new Gpadls(transport.memory, this.#limits, send)
@@ -180,6 +184,7 @@ export class VmbusServer implements Machine {
       relidsInUse: this.#channels.table.relidsInUse,
       devicesInUse: this.#channels.devicesInUse,
       activeChannels: this.#active.size,
+      channelsFailed: this.#channelsFailed,
       gpadls: this.#gpadls.inspect(),
       queuedMessages: this.#outgoing.length,
       sentMessages: this.#outgoing.counts.sent,
@@ -320,8 +325,4 @@ function offeredDevice(options: OfferOptions, device: VspDevice): OfferedDevice 
     userDefined: area,
     device,
   }
-}
-
-function ignore(): void {
-  // Without a listener events go nowhere.
 }
