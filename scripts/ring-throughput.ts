@@ -20,6 +20,7 @@ import {
 } from '@guestyard/scenario'
 
 import { PeerPair } from './peers/peer-pair.ts'
+import { disturbance } from './peers/steady-rounds.ts'
 import {
   FLOOR_EIGHT_SENDERS,
   FLOOR_ONE_BY_ONE,
@@ -166,6 +167,8 @@ function show(section: Section): void {
   const probes = section.rounds.flatMap((round) => round.probesNs)
   const probe = `${formatNs(Math.min(...probes))} to ${formatNs(Math.max(...probes))}`
   console.log(`\n${section.title} (${section.rounds.length} rounds, probes ${probe})`)
+  const disturbed = disturbance(probes)
+  if (disturbed !== undefined) console.log(disturbed)
   console.log(alignTable(['', 'median', 'ratio'], rows).join('\n'))
   if (section.unit === 'ns') return
   const [sender, receiver] = section.heapBytesPerPacket

@@ -1,6 +1,6 @@
 /**
  * Rounds of a machine that changes its speed: the spinning round trip of two threads is probed before
- * and after each, and a round whose probes disagree does not count.
+ * and after each, and a round whose probes disagree, or show that other work ran, does not count.
  */
 
 import assert from 'node:assert/strict'
@@ -33,6 +33,12 @@ export function disturbance(probesNs: readonly number[]): string | undefined {
     : `other work on this machine disturbs these figures: two spinning threads needed ${formatNs(quartile)} to meet`
 }
 
+/** One speed before and after, and two processors for two threads. */
+function isSteady(before: number, after: number): boolean {
+  const slower = Math.max(before, after)
+  return slower < DISTURBED_NS && slower <= Math.min(before, after) * SAME_SPEED
+}
+
 export class SteadyRounds {
   /** Every probe so far, those of rounds that did not count included; nanoseconds. */
   readonly probesNs: number[]
@@ -58,7 +64,7 @@ export class SteadyRounds {
       const after = await this.#probe()
       const round: Round<T> = { probesNs: [before, after], found }
       rounds.push(round)
-      if (Math.max(before, after) <= Math.min(before, after) * SAME_SPEED) steady.push(round)
+      if (isSteady(before, after)) steady.push(round)
       if (performance.now() >= this.#untilMs) break
     }
     return steady.length > 0 ? steady : rounds

@@ -4,6 +4,7 @@ import type { Command } from 'commander'
 
 import {
   baselineRefusals,
+  checkMeasured,
   InputError,
   loadSettings,
   parseThreshold,
@@ -37,7 +38,7 @@ export interface LoadFlags extends OutputFlags {
   readonly packets?: string
   readonly warmUp: string
   readonly repeats: string
-  readonly threshold: readonly string[]
+  readonly threshold?: readonly string[]
   readonly baseline?: string
   readonly tolerance: string
   readonly saveBaseline?: string
@@ -95,7 +96,6 @@ export function addLoadOptions(command: Command): Command {
       '--threshold <bound>',
       `a bound, may be repeated: ${thresholdMetrics().join(', ')}`,
       repeated,
-      [],
     )
     .option('--baseline <file>', 'hold the figures against an earlier run on this machine')
     .option('--tolerance <percent>', 'how much worse than the baseline is taken', '10%')
@@ -111,7 +111,8 @@ export async function readLoadFlags(flags: LoadFlags, name = 'load'): Promise<Lo
   const guests = wholeNumber('--guests', flags.guests, GUESTS_MAX)
   const loads = combinations(flags)
   const settings = loads.map((options) => loadSettings(options, guests, flagOf))
-  const thresholds = flags.threshold.map((text) => parseThreshold(text, '--threshold'))
+  const thresholds = (flags.threshold ?? []).map((text) => parseThreshold(text, '--threshold'))
+  for (const threshold of thresholds) checkMeasured(threshold, settings, '--threshold')
   const tolerance = percentage('--tolerance', flags.tolerance)
   const rootStrategy = oneOf('--root-waiting', flags.rootWaiting, ['event-loop', 'busy'])
   const placement = oneOf('--placement', flags.placement, ['contiguous', 'scattered'])

@@ -2,7 +2,7 @@
 
 import { accessSync, closeSync, constants, openSync, statSync } from 'node:fs'
 import { writeFile } from 'node:fs/promises'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 
 import type { Command } from 'commander'
 
@@ -28,9 +28,27 @@ export function addOutputOptions(command: Command): Command {
 
 /** Refuses files that could not be written, before anything has started. */
 export function checkOutputFlags(flags: OutputFlags): void {
-  if (flags.json !== undefined && flags.json !== '-') checkWritable(flags.json, '--json')
+  if (flags.report === '-') {
+    throw new InputError('--report', 'a page does not go to standard output: name a file')
+  }
+  const toFile = flags.json === '-' ? undefined : flags.json
+  refuseSameFile('--json', toFile, '--report', flags.report)
+  refuseSameFile('--json', toFile, '--log', flags.log)
+  refuseSameFile('--report', flags.report, '--log', flags.log)
+  if (toFile !== undefined) checkWritable(toFile, '--json')
   if (flags.report !== undefined) checkWritable(flags.report, '--report')
   if (flags.log !== undefined) checkWritable(flags.log, '--log')
+}
+
+/** One would overwrite the other. */
+function refuseSameFile(
+  flag: string,
+  path: string | undefined,
+  otherFlag: string,
+  otherPath: string | undefined,
+): void {
+  if (path === undefined || otherPath === undefined || resolve(path) !== resolve(otherPath)) return
+  throw new InputError(otherFlag, `${otherPath} is the file of ${flag} already`)
 }
 
 /** Refuses a file that cannot be written, or one that cannot be made in its folder. */

@@ -32,6 +32,13 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
     ['run none.ts --engine fast', "--engine: expected threads, got 'fast'"],
     ['run none.ts --json /none/a.json', '--json: no folder /none'],
     [`run none.ts --report ${tmpdir()}`, `--report: ${tmpdir()} is a folder`],
+    ['run none.ts --report -', '--report: a page does not go to standard output: name a file'],
+    ['load --json - --report -', '--report: a page does not go to standard output: name a file'],
+    [
+      `load --json ${tmpdir()}/a --report ${tmpdir()}/./a`,
+      `--report: ${tmpdir()}/./a is the file of --json already`,
+    ],
+    ['run none.ts --json a --log a', '--log: a is the file of --json already'],
     ['load --bach 3', "unknown option '--bach' (Did you mean --batch?)"],
     ['load --payload', "option '--payload <sizes>' argument missing"],
     [
@@ -62,7 +69,10 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
       'load --duration 5',
       "--duration: '5' is not a duration: write a number and ns, us, ms, s, min or h, such as '5 s'",
     ],
-    ['load --duration 1s --packets 5', '--packets: stands in place of duration; give one of them'],
+    [
+      'load --duration 1s --packets 5',
+      '--packets: stands in place of --duration; give one of them',
+    ],
     [
       'load --warm-up long',
       "--warm-up: 'long' is not a duration: write a number and ns, us, ms, s, min or h, such as '5 s'",
@@ -79,6 +89,10 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
     [
       'load --threshold p50=5',
       "--threshold: 'p50=5' is not METRIC>=VALUE, such as packetsPerSecond>=1e6",
+    ],
+    [
+      'load --threshold p99<5us',
+      '--threshold: p99 is not measured by a closed loop without echo: ask for direction echo or a rate',
     ],
     ['load --tolerance 10', "--tolerance: '10' is not a percentage below 100 such as 10%"],
     ['load --save-baseline /none/b.json', '--save-baseline: no folder /none'],
@@ -99,7 +113,9 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
     expect(await refused(['load', '--baseline', 'none.json'])).toMatch(
       /^--baseline: cannot read none\.json: /,
     )
-    expect(await refused(['load', '--baseline', MANIFEST])).toMatch(/is not a baseline: format: /)
+    expect(await refused(['load', '--baseline', MANIFEST])).toBe(
+      `--baseline: ${MANIFEST}: not a baseline of guestyard (no "format")`,
+    )
   })
 })
 
@@ -124,6 +140,7 @@ describe('the command in a process of its own', () => {
     expect(version.stdout).toMatch(/^\d+\.\d+\.\d+\n$/)
     for (const help of helps) {
       expect(help).toMatchObject({ exitCode: 0, stderr: '' })
+      expect(help.stdout).not.toContain('(default: [])')
       expect(help.stdout).toMatch(/\nExamples:\n {2}guestyard /)
     }
   })

@@ -20,7 +20,12 @@ export { loadSettings, loadSpec, sweepSettings } from './load/settings.ts'
 export type { FieldName, LoadOptions, LoadSettings, SweepOptions } from './load/settings.ts'
 export type { ChannelReport, RepeatReport } from './load/channel-report.ts'
 export type { CurvePoint, LatencySummary } from './load/latency.ts'
-export { checkThreshold, parseThreshold, thresholdMetrics } from './load/threshold.ts'
+export {
+  checkMeasured,
+  checkThreshold,
+  parseThreshold,
+  thresholdMetrics,
+} from './load/threshold.ts'
 export type { Threshold, ThresholdMetric } from './load/threshold.ts'
 export {
   baselineRefusals,

@@ -58,6 +58,7 @@ async function importScenario(path: string, fileUrl: string): Promise<Record<str
 /**
  * `file:line` of a syntax error in the scenario or in what it imports. Node puts it on the stack's first
  * line, except for JavaScript that does not parse: checking the file once more, by itself, tells it.
+ * TypeScript is not checked so: Node would take its types for the error.
  */
 function syntaxErrorPlace(error: SyntaxError, fileUrl: string): string | undefined {
   const place = placeOnFirstLine(error.stack ?? '')

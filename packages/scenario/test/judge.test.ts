@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 import {
   baselineRefusals,
+  checkMeasured,
   checkThreshold,
   compareWithBaseline,
   createBaseline,
@@ -13,7 +14,7 @@ import {
   readBaseline,
   saveBaseline,
 } from '../src/index.ts'
-import type { ChannelReport, CheckResult, Environment } from '../src/index.ts'
+import type { ChannelReport, CheckResult, Environment, LoadOptions } from '../src/index.ts'
 import { callSite, createExpect } from '../src/expect.ts'
 import { createLatencyHistogram, summarize } from '../src/load/latency.ts'
 
@@ -72,6 +73,20 @@ describe('thresholds', () => {
       actual: 'not measured',
       bound: '< 1 s',
     })
+  })
+
+  test('a bound on latency is refused when no load measures it', () => {
+    const check = (text: string, ...loads: LoadOptions[]): void =>
+      checkMeasured(
+        parseThreshold(text),
+        loads.map((options) => loadSettings(options, 1)),
+      )
+    for (const metric of ['p50', 'p90', 'p99', 'p999', 'max']) {
+      expect(() => check(`${metric}<1s`, {})).toThrow(`threshold: ${metric} is not measured by`)
+      expect(() => check(`${metric}<1s`, {}, { direction: 'echo' })).not.toThrow()
+      expect(() => check(`${metric}<1s`, { rate: 1000 })).not.toThrow()
+    }
+    expect(() => check('packetsPerSecond>1', {})).not.toThrow()
   })
 
   test('a bound that cannot be read is refused by what is wrong with it', () => {
@@ -143,9 +158,11 @@ describe('baselines', () => {
       return error.replaceAll(folder, '')
     }
     expect(await refusal('a.json', '{')).toMatch(/^--baseline: \/a\.json is not JSON: /)
-    expect(await refusal('b.json', '{"format":"other"}')).toMatch(
-      /^--baseline: \/b\.json is not a baseline: format: /,
+    expect(await refusal('b.json', '{"format":"other"}')).toBe(
+      '--baseline: /b.json: not a baseline of guestyard (another "format")',
     )
+    expect(await refusal('d.json', '{}')).toMatch(/ \(no "format"\)$/)
+    expect(await refusal('e.json', '5')).toMatch(/ \(not an object\)$/)
     expect(await refusal('c.json', JSON.stringify({ ...baseline, entries: 5 }))).toMatch(/entries/)
     await expect(readBaseline(join(folder, 'none.json'), '--baseline')).rejects.toThrow(
       'cannot read',

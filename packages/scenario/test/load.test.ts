@@ -67,7 +67,7 @@ describe('settings', () => {
     [{ duration: '25 h' }, "load.duration: '25 h' is too long: at most 24 h"],
     [
       { duration: '1 s', packets: 5 },
-      'load.packets: stands in place of duration; give one of them',
+      'load.packets: stands in place of load.duration; give one of them',
     ],
     [{ packets: 0 }, 'load.packets: must be a whole number of at least 1, got 0'],
     [{ repeats: 0 }, 'load.repeats: must be a whole number from 1 to 1000, got 0'],

@@ -8,7 +8,7 @@ import {
   runScenario,
   textReport,
 } from '../src/index.ts'
-import type { RunReport } from '../src/index.ts'
+import type { RunReport, VmReport } from '../src/index.ts'
 import { html } from '../src/report/markup.ts'
 import { alignTable } from '../src/report/table.ts'
 import { fakeWorld } from './fake-host.ts'
@@ -64,6 +64,20 @@ describe('the text', () => {
     const text = textReport(await fullReport())
     expect(text).toContain('✗ rate "small": ')
     expect(text).toMatch(/a <full> run: failed in .+: 1 of 1 checks failed\n$/)
+  })
+
+  test('names the column of (largest − smallest) / median for what it is', async () => {
+    expect(textReport(await fullReport())).toMatch(/ bytes\/s +spread +p50 /)
+  })
+
+  test('tells an earlier end of a machine that runs again from its last', async () => {
+    const report = await fullReport()
+    const [vm] = report.vms
+    const exit = { reason: 'stopped', detail: 'by the root' } as const
+    const endOf = (state: VmReport['state']): string =>
+      textReport({ ...report, vms: vm === undefined ? [] : [{ ...vm, state, exit }] })
+    expect(endOf('running')).toContain('running (earlier: stopped: by the root)\n')
+    expect(endOf('off')).toContain('off, stopped: by the root\n')
   })
 
   test('aligns figures to the right, by characters and not by code units', () => {

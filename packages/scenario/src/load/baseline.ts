@@ -112,10 +112,10 @@ export async function readBaseline(path: string, where: string): Promise<Baselin
   const parsed = v.safeParse(baselineSchema, parseJson(content, path, where), { abortEarly: true })
   if (parsed.success) return parsed.output
   const issue = parsed.issues[0]
-  throw new InputError(
-    where,
-    `${path} is not a baseline: ${v.getDotPath(issue) ?? 'it'}: ${issue.message}`,
-  )
+  const field = v.getDotPath(issue)
+  const what =
+    field === null ? 'not an object' : `${issue.input === undefined ? 'no' : 'another'} "${field}"`
+  throw new InputError(where, `${path}: not a baseline of guestyard (${what})`)
 }
 
 /**

@@ -129,7 +129,10 @@ export function loadSettings(
     }
   }
   if (options.duration !== undefined && options.packets !== undefined) {
-    throw new InputError(fieldOf('packets'), 'stands in place of duration; give one of them')
+    throw new InputError(
+      fieldOf('packets'),
+      `stands in place of ${fieldOf('duration')}; give one of them`,
+    )
   }
   const direction = options.direction ?? 'guest-to-root'
   const measured =
@@ -199,6 +202,11 @@ export function sweepSettings(
       ? settings
       : { ...settings, name: `${name} ${formatBytes(settings.payloadBytes)}` }
   })
+}
+
+/** Whether a load times its packets: echoes have an answer, an open loop has moments to count from. */
+export function measuresLatency(settings: LoadSettings): boolean {
+  return settings.direction === 'echo' || settings.ratePerSecond !== null
 }
 
 /** What each guest is asked to run. An open loop's rate is shared out evenly among all channels. */

@@ -11,6 +11,8 @@ import {
   show,
 } from '../quantity.ts'
 import type { ChannelReport } from './channel-report.ts'
+import { measuresLatency } from './settings.ts'
+import type { LoadSettings } from './settings.ts'
 
 type Unit = 'count' | 'bytes' | 'ns'
 
@@ -84,6 +86,19 @@ export function parseThreshold(text: string, where = 'threshold'): Threshold {
 /** The metrics a bound may name. */
 export function thresholdMetrics(): readonly string[] {
   return Object.keys(METRICS)
+}
+
+/** Throws `InputError` at `where` for a bound on latency when none of the loads measures any. */
+export function checkMeasured(
+  threshold: Threshold,
+  loads: readonly LoadSettings[],
+  where = 'threshold',
+): void {
+  if (METRICS[threshold.metric].unit !== 'ns' || loads.some(measuresLatency)) return
+  throw new InputError(
+    where,
+    `${threshold.metric} is not measured by a closed loop without echo: ask for direction echo or a rate`,
+  )
 }
 
 /** Holds a report against a bound; what was not measured does not pass. */

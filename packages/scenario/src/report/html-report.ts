@@ -8,10 +8,10 @@ import type { CheckResult } from '../expect.ts'
 import type { ChannelReport } from '../load/channel-report.ts'
 import { formatBytes, formatNs } from '../quantity.ts'
 import type { RunReport } from '../run-scenario.ts'
-import { describeExit } from '../vm-handle.ts'
 import { distributionChart, percentileChart, throughputCharts } from './charts.ts'
 import { html } from './markup.ts'
 import type { Markup } from './markup.ts'
+import { describeEnd } from './machine-end.ts'
 import { loadRow, LOAD_COLUMNS } from './load-table.ts'
 import { pageStyle } from './page-style.ts'
 
@@ -88,7 +88,7 @@ function loadsSection(loads: readonly ChannelReport[]): Markup | null {
   return html`<section>
     <h2>Loads</h2>
     <p class="note">
-      Medians of the repeats; latencies from all their samples together. ± is the spread of the
+      Medians of the repeats; latencies from all their samples together. Spread is that of the
       repeats: (largest − smallest) / median.
     </p>
     ${table(LOAD_COLUMNS, loads.map(loadRow))}
@@ -105,7 +105,7 @@ function machinesSection(report: RunReport): Markup | null {
         vm.name,
         formatBytes(vm.memoryBytes),
         vm.startMs === null ? '–' : formatNs(vm.startMs * 1e6),
-        vm.exit === null ? vm.state : `${vm.state} (${describeExit(vm.exit)})`,
+        describeEnd(vm),
       ]),
     )}
   </section>`

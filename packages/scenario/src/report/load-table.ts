@@ -7,7 +7,7 @@ export const LOAD_COLUMNS: readonly string[] = [
   'Load',
   'packets/s',
   'bytes/s',
-  '±',
+  'spread',
   'p50',
   'p90',
   'p99',

@@ -5,8 +5,8 @@ import type { CheckResult } from '../expect.ts'
 import type { ChannelReport } from '../load/channel-report.ts'
 import { formatBytes, formatNs } from '../quantity.ts'
 import type { RunError, RunReport } from '../run-scenario.ts'
-import { describeExit } from '../vm-handle.ts'
 import { loadRow, LOAD_COLUMNS } from './load-table.ts'
+import { describeEnd } from './machine-end.ts'
 import { alignTable } from './table.ts'
 
 /** The whole report, lines joined. */
@@ -42,7 +42,7 @@ function machineLines(report: RunReport): readonly string[] {
     vm.name,
     formatBytes(vm.memoryBytes),
     vm.startMs === null ? '–' : formatNs(vm.startMs * 1e6),
-    vm.exit === null ? vm.state : `${vm.state}, ${describeExit(vm.exit)}`,
+    describeEnd(vm),
   ])
   return [...alignTable(['Machine', 'memory', 'started in', 'at the end'], rows), '']
 }
