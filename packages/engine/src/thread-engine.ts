@@ -72,7 +72,7 @@ const NET_MS_MAX = 1000
  * four small packets. Polls that turn out to be dear, whatever they count, bring the first number down to 1.
  */
 const POLLS_PER_CLOCK_MAX = 16
-const UNITS_PER_CLOCK = 256
+const UNITS_PER_CLOCK = 1024
 /** Time between two readings that is too long, as a share of the time after which the event loop gets its turn. */
 const LONG_STRETCH_SHARE = 1 / 8
 

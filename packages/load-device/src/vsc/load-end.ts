@@ -7,7 +7,7 @@ import { RingFault, ringFaultName } from '@guestyard/ring'
 import type { IncomingRing, OutgoingRing } from '@guestyard/ring'
 import type { Channel, ChannelProgram } from '@guestyard/vmbus'
 import { ControlQueue } from '../control-queue.ts'
-import { drainedByteUnits } from '../poll-units.ts'
+import { packetByteUnits } from '../poll-units.ts'
 import {
   LOAD_KIND_ERROR,
   LOAD_KIND_SETUP_RESPONSE,
@@ -163,7 +163,7 @@ export abstract class LoadEnd implements ChannelProgram {
     while (done < budget && !this.isOver()) {
       if (this.next === this.drained) {
         if (!this.drain(budget - done)) break
-        done += drainedByteUnits(this.incoming, this.drained)
+        done += packetByteUnits(this.incoming, 0, this.drained)
       }
       const first = this.next
       if (this.life === 'active') this.next = this.onData(first, this.drained)

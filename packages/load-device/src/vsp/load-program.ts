@@ -35,7 +35,7 @@ import {
 } from '../protocol.ts'
 import { ControlQueue } from '../control-queue.ts'
 import { maxPayloadBytes } from '../max-payload.ts'
-import { drainedByteUnits } from '../poll-units.ts'
+import { packetByteUnits } from '../poll-units.ts'
 import {
   endOfStream,
   errorPacket,
@@ -225,7 +225,7 @@ export class LoadProgram implements ChannelProgram, RunHost {
     while (done < budget && !this.#answers.owes) {
       if (this.#next === this.#drained) {
         if (!this.#drain(budget - done)) break
-        done += drainedByteUnits(this.incoming, this.#drained)
+        done += packetByteUnits(this.incoming, 0, this.#drained)
       }
       const first = this.#next
       const run = this.#run
@@ -234,6 +234,7 @@ export class LoadProgram implements ChannelProgram, RunHost {
         this.#next = this.#drained
       } else if (run !== null) {
         this.#next = run.receive(first, this.#drained)
+        if (run.passesOn) done += packetByteUnits(this.incoming, first, this.#next)
       }
       done += this.#next - first
       if (this.#next < this.#drained) {

@@ -33,6 +33,8 @@ export type EndOutcome = (typeof EndOutcome)[keyof typeof EndOutcome]
 /** One run, whatever its mode. Counts are since SETUP. */
 export interface LoadRun {
   readonly mode: LoadMode
+  /** `receive` copies packets to another ring. */
+  readonly passesOn: boolean
   /** Checks what comes in; its counters are the run's. */
   readonly checker: PacketChecker
   /** DATA packets and payload bytes sent. */
@@ -68,6 +70,7 @@ export function createLoadRun(setup: Setup, host: RunHost): LoadRun {
 /** Sink, source and duplex: an inbound half, an outbound half, or both. */
 class StreamRun implements LoadRun {
   readonly mode: LoadMode
+  readonly passesOn: boolean
   readonly checker: PacketChecker
   bytesSent: number
   fullRingWaits: number
@@ -83,6 +86,7 @@ class StreamRun implements LoadRun {
 
   constructor(setup: Setup, host: RunHost) {
     this.mode = setup.mode
+    this.passesOn = false
     this.checker = new PacketChecker(host.incoming, setup.payloadBytes, true)
     this.bytesSent = 0
     this.fullRingWaits = 0
@@ -163,6 +167,7 @@ class StreamRun implements LoadRun {
 /** Echo: each packet goes back as it came. */
 class EchoRun implements LoadRun {
   readonly mode: LoadMode
+  readonly passesOn: boolean
   readonly checker: PacketChecker
   fullRingWaits: number
   neededBytes: number
@@ -172,6 +177,7 @@ class EchoRun implements LoadRun {
 
   constructor(setup: Setup, host: RunHost) {
     this.mode = setup.mode
+    this.passesOn = true
     this.checker = new PacketChecker(host.incoming, setup.payloadBytes, true)
     this.fullRingWaits = 0
     this.neededBytes = 0

@@ -16,6 +16,7 @@ import type { Setup } from './setup.ts'
 /** Reads the sender's ring. */
 export class RelaySenderRun implements LoadRun, RelaySource {
   readonly mode: LoadMode
+  readonly passesOn: boolean
   readonly checker: PacketChecker
   readonly packetsSent: number
   readonly bytesSent: number
@@ -31,6 +32,7 @@ export class RelaySenderRun implements LoadRun, RelaySource {
 
   constructor(setup: Setup, host: RunHost) {
     this.mode = setup.mode
+    this.passesOn = true
     this.checker = new PacketChecker(host.incoming, setup.payloadBytes, false)
     this.packetsSent = 0
     this.bytesSent = 0
@@ -133,6 +135,7 @@ export class RelaySenderRun implements LoadRun, RelaySource {
 /** Owns the ring that the stream ends in. Whatever its guest sends is out of order. */
 export class RelayReceiverRun implements LoadRun, RelayTarget {
   readonly mode: LoadMode
+  readonly passesOn: boolean
   readonly checker: PacketChecker
   readonly payloadBytes: number
   readonly outgoing: OutgoingRing
@@ -146,6 +149,7 @@ export class RelayReceiverRun implements LoadRun, RelayTarget {
 
   constructor(setup: Setup, host: RunHost) {
     this.mode = setup.mode
+    this.passesOn = false
     this.checker = new PacketChecker(host.incoming, setup.payloadBytes, false)
     this.payloadBytes = setup.payloadBytes
     this.outgoing = host.outgoing
