@@ -21,6 +21,7 @@ async function turnsPerMs(turnsPerImmediate: number, busyMsPerImmediate: number)
     },
     arm: () => sink === 0.5,
     disarm() {},
+    nextDeadlineMs: () => Infinity,
   }
   const engine = new ThreadEngine({
     machine,

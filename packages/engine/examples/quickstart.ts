@@ -15,6 +15,7 @@ const machine: Machine = {
   },
   arm: () => parcels > 0,
   disarm() {},
+  nextDeadlineMs: () => Infinity, // nothing of it is due at a time of its own
 }
 
 const engine = new ThreadEngine({

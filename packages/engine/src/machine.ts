@@ -8,6 +8,11 @@ export interface Machine {
   arm(): boolean
   /** The engine is awake again: no signals wanted while it polls. */
   disarm(): void
+  /**
+   * The clock's `nowMs` at which the machine must be polled though nobody rings; Infinity: none. One that has come must be met by
+   * the next poll: it does what was due and names a later one. Asked when the engine is about to sleep, after `arm`.
+   */
+  nextDeadlineMs(): number
 }
 
 /** Time for machines. Plain numbers that move only when the engine moves them. */

@@ -25,6 +25,14 @@ export class ManualClock implements EngineClock {
     this.advance100ns(Math.round(ms * UNITS_PER_MS))
   }
 
+  /** Moves the time on to the first whole unit at or after `ms`; nothing happens when that is past. */
+  advanceTo(ms: number): void {
+    const units = Math.ceil(ms * UNITS_PER_MS)
+    // The product may be rounded down by less than a unit.
+    const at = units / UNITS_PER_MS < ms ? units + 1 : units
+    if (at > this.now100ns) this.now100ns = at
+  }
+
   update(): number {
     return this.nowMs
   }

@@ -4,12 +4,15 @@
 //
 //   poll -> did something: poll again                 (an event loop gets a turn every so often)
 //        -> nothing, for `spinMicroseconds`: sample doorbells -> arm -> poll -> sleep -> disarm -> poll
+//           (unless the machine's deadline is nearer than a timer can tell: then it goes on polling)
 //
 // No wake-up is lost, because whoever makes work does it in the order: work, then ring. The engine samples the doorbells first
 // and looks for work after that: a ring it did not sample ends the sleep, and work whose ring it sampled is found by the look.
 
 import { assert } from '@guestyard/hvdef'
 
+import { ALARM_GRAIN_MS, timerAlarm } from './alarm.ts'
+import type { Alarm } from './alarm.ts'
 import type { DoorbellSet } from './doorbell-set.ts'
 import { eventLoopTurn } from './event-loop.ts'
 import type { YieldToEventLoop } from './event-loop.ts'
@@ -42,6 +45,8 @@ export interface ThreadEngineOptions {
   readonly netMs?: number
   /** One turn of the event loop. Found by itself when left out. */
   readonly yieldToEventLoop?: YieldToEventLoop
+  /** What wakes `run` at a deadline. The platform's timers when left out. */
+  readonly alarm?: Alarm
 }
 
 /** What an engine counts. */
@@ -58,6 +63,8 @@ export interface EngineStats {
   /** Blocking sleeps that the net ended, and those where it found work that no doorbell had announced. */
   netFirings: number
   netRescues: number
+  /** Sleeps that the machine's deadline ended. */
+  deadlines: number
 }
 
 type Next = 'sleep' | 'yield' | 'stop'
@@ -67,6 +74,10 @@ const BUDGET_DEFAULT = 256
 const TURNS_PER_IMMEDIATE_DEFAULT = 1024
 const BUSY_MS_PER_IMMEDIATE_DEFAULT = 1
 const NET_MS_MAX = 1000
+/** An alarm further off is set again when it fires: timers count in 31 bits. */
+const ALARM_MS_MAX = 3_600_000
+/** What a blocking sleep can be late by; a deadline nearer than that is polled for. */
+const BLOCKING_GRAIN_MS = 0.05
 /**
  * The clock is read after so many polls, or units of work, whichever is first: reading it costs as much as a poll in vain, or as
  * four small packets. Polls that turn out to be dear, whatever they count, bring the first number down to 1.
@@ -86,6 +97,7 @@ export class ThreadEngine {
     yields: 0,
     netFirings: 0,
     netRescues: 0,
+    deadlines: 0,
   }
   readonly #machine: Machine
   readonly #doorbells: DoorbellSet
@@ -98,6 +110,9 @@ export class ThreadEngine {
   readonly #longStretchMs: number
   readonly #netMs: number
   readonly #yield: YieldToEventLoop
+  readonly #alarm: Alarm
+  /** Milliseconds that the coming sleep may last. */
+  #sleepMs = Infinity
   #running = false
   #stopCalled = false
   /** A wake() that no poll has followed yet. */
@@ -125,6 +140,7 @@ export class ThreadEngine {
     this.#longStretchMs = this.#busyMsPerImmediate * LONG_STRETCH_SHARE
     this.#netMs = options.netMs ?? NET_MS_MAX
     this.#yield = options.yieldToEventLoop ?? eventLoopTurn()
+    this.#alarm = options.alarm ?? timerAlarm
     assert(
       this.#netMs > 0 && this.#netMs <= NET_MS_MAX,
       'The net is there, and fires within a second.',
@@ -142,7 +158,7 @@ export class ThreadEngine {
       for (;;) {
         const next = this.#pollUntil()
         if (next === 'stop') return this.#stopReason()
-        if (next === 'sleep' && this.#maySleep()) await this.#sleep()
+        if (next === 'sleep' && this.#maySleep(ALARM_GRAIN_MS)) await this.#sleep()
         else if (this.#isYieldDue()) await this.#giveTurn()
       }
     } finally {
@@ -158,7 +174,7 @@ export class ThreadEngine {
       for (;;) {
         const next = this.#pollUntil()
         if (next === 'stop') return this.#stopReason()
-        if (next === 'sleep' && this.#maySleep()) this.#sleepBlocking()
+        if (next === 'sleep' && this.#maySleep(BLOCKING_GRAIN_MS)) this.#sleepBlocking()
         if (next === 'yield') this.#lastYieldMs = this.#clock.nowMs
         this.#turnsSinceYield = 0
       }
@@ -233,29 +249,40 @@ export class ThreadEngine {
     return nowMs
   }
 
-  /** The last look. True when the thread may sleep on what was sampled. */
-  #maySleep(): boolean {
+  /** The last look. True when the thread may sleep on what was sampled, for `#sleepMs`. */
+  #maySleep(grainMs: number): boolean {
+    // Before peers are asked for signals that a deadline this near would make no use of.
+    if (this.#msToDeadline() < grainMs) return false
     // ORDER: sample, then arm, then poll. Work made before the sample is found by the poll; work made after it is followed by a
     // ring that the sleep does not sleep through. Were the sample last, a ring between poll and sample would be lost.
     this.#doorbells.sample()
     const found = this.#machine.arm() || this.#pollOnce()
     const nudged = this.#nudged
     this.#nudged = false
-    if (!found && !nudged && !this.#mustStop) return true
+    if (!found && !nudged && !this.#mustStop) {
+      // Asked again: the last poll, or arming, may have brought it nearer.
+      this.#sleepMs = this.#msToDeadline()
+      if (this.#sleepMs >= grainMs) return true
+    }
     this.#machine.disarm()
     this.#clock.update()
     return false
   }
 
+  #msToDeadline(): number {
+    const deadlineMs = this.#machine.nextDeadlineMs()
+    return deadlineMs === Infinity ? Infinity : deadlineMs - this.#clock.update()
+  }
+
   async #sleep(): Promise<void> {
     if (this.#doorbells.beginWaits(() => this.#resume?.())) {
       this.stats.sleeps++
-      await new Promise<void>((resolve) => {
-        this.#resume = resolve
-      })
+      const isDeadline = await this.#resumed()
       this.#resume = null
       this.stats.wakes++
-      this.#justWoke = true
+      // A deadline is no wake-up in vain, though the clock may be a little short of it yet.
+      if (isDeadline) this.stats.deadlines++
+      else this.#justWoke = true
     }
     this.#nudged = false
     this.#machine.disarm()
@@ -263,15 +290,35 @@ export class ThreadEngine {
     this.#turnsSinceYield = 0
   }
 
+  /** Waits for `#resume`, or the deadline: true when that came first. */
+  #resumed(): Promise<boolean> {
+    return new Promise((resolve) => {
+      if (this.#sleepMs === Infinity) {
+        this.#resume = () => resolve(false)
+        return
+      }
+      const cancel = this.#alarm(alarmMs(this.#sleepMs), () => resolve(true))
+      this.#resume = () => {
+        cancel()
+        resolve(false)
+      }
+    })
+  }
+
   #sleepBlocking(): void {
+    const isDeadline = this.#sleepMs < this.#netMs
     this.stats.sleeps++
-    this.#doorbells.waitBlocking(this.#netMs)
+    this.#doorbells.waitBlocking(isDeadline ? this.#sleepMs : this.#netMs)
     this.stats.wakes++
     const rang = this.#doorbells.rang
     this.#machine.disarm()
     this.#lastYieldMs = this.#clock.update()
     if (rang) {
       this.#justWoke = true
+      return
+    }
+    if (isDeadline) {
+      this.stats.deadlines++
       return
     }
     this.stats.netFirings++
@@ -301,6 +348,11 @@ export class ThreadEngine {
     this.#turnsSinceYield = 0
     this.#lastYieldMs = this.#clock.update()
   }
+}
+
+/** Whole grains: what is left of the last one is polled for. */
+function alarmMs(sleepMs: number): number {
+  return Math.min(Math.floor(sleepMs / ALARM_GRAIN_MS) * ALARM_GRAIN_MS, ALARM_MS_MAX)
 }
 
 function spinMsOf(options: ThreadEngineOptions): number {

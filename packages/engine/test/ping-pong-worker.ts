@@ -42,6 +42,7 @@ const machine: Machine = {
   // Between pauses there is work that nobody will announce: not a time to sleep.
   arm: () => Atomics.load(words, 0) % 2 === data.parity && Atomics.load(words, 0) !== data.rounds,
   disarm() {},
+  nextDeadlineMs: () => Infinity,
 }
 
 const engine = new ThreadEngine({

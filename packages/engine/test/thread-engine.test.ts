@@ -2,51 +2,10 @@ import { Doorbell } from '@guestyard/ring'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
-import {
-  DoorbellSet,
-  ManualClock,
-  MonotonicClock,
-  SingleThread,
-  ThreadEngine,
-  eventLoopTurn,
-} from '@guestyard/engine'
-import type { EngineClock, Machine } from '@guestyard/engine'
+import { ManualClock, MonotonicClock, SingleThread, eventLoopTurn } from '@guestyard/engine'
+import type { DoorbellSet, EngineClock, Machine } from '@guestyard/engine'
 
-/** Work that somebody puts there; each poll does one unit. Says on request what happened. */
-class Pile implements Machine {
-  waiting = 0
-  done = 0
-  armed = 0
-  disarmed = 0
-  onArm: () => void = () => {}
-  onDone: () => void = () => {}
-
-  poll(): number {
-    if (this.waiting === 0) return 0
-    this.waiting--
-    this.done++
-    this.onDone()
-    return 1
-  }
-
-  arm(): boolean {
-    this.armed++
-    this.onArm()
-    return this.waiting > 0
-  }
-
-  disarm(): void {
-    this.disarmed++
-  }
-}
-
-/** Moves on by a microsecond each time it is read. */
-class SteppingClock extends ManualClock implements EngineClock {
-  override update(): number {
-    this.advance100ns(10)
-    return this.nowMs
-  }
-}
+import { Pile, asleep, idle, setup } from './pile.ts'
 
 /** Shows the true time when it is read, and not before; the machine's polls take time. */
 class CostlyClock extends ManualClock implements EngineClock {
@@ -58,21 +17,6 @@ class CostlyClock extends ManualClock implements EngineClock {
     this.advance100ns(Math.max(0, Math.round(this.trueMs * 10_000) - this.now100ns))
     return this.nowMs
   }
-}
-
-function setup(options: Partial<ConstructorParameters<typeof ThreadEngine>[0]> = {}) {
-  const machine = new Pile()
-  const bell = Doorbell.create()
-  const doorbells = new DoorbellSet({ stoppedBy: bell })
-  const clock = new SteppingClock()
-  const engine = new ThreadEngine({ machine, doorbells, clock, strategy: 'event-loop', ...options })
-  return { machine, bell, doorbells, clock, engine }
-}
-
-/** Resolves when the engine has fallen asleep for the n-th time. */
-async function asleep(engine: ThreadEngine, sleeps = 1): Promise<void> {
-  const turn = eventLoopTurn()
-  while (engine.stats.sleeps < sleeps) await turn()
 }
 
 describe('run', () => {
@@ -398,7 +342,7 @@ describe('SingleThread', () => {
 
   test('runUntil cranks the clock when there is nothing else to do', () => {
     const clock = new ManualClock()
-    const alarm: Machine = { poll: () => 0, arm: () => false, disarm: () => {} }
+    const alarm: Machine = { ...idle, poll: () => 0 }
     new SingleThread({ machines: [alarm] }).runUntil(
       () => clock.nowMs >= 5,
       () => clock.advanceMs(1),
@@ -416,8 +360,7 @@ describe('SingleThread', () => {
         thread.add(late)
         return 1
       },
-      arm: () => false,
-      disarm: () => {},
+      ...idle,
     }
     thread.add(first)
     expect(thread.settle()).toBe(2)
@@ -443,6 +386,19 @@ describe('clocks', () => {
     const b = new MonotonicClock({ originMs })
     expect(a.nowMs).toBeGreaterThanOrEqual(5000)
     expect(Math.abs(a.update() - b.update())).toBeLessThan(50)
+  })
+
+  test('a ManualClock goes to a time at the unit that is not before it', () => {
+    fc.assert(
+      fc.property(fc.double({ min: 0, max: 1e9, noNaN: true }), (ms) => {
+        const clock = new ManualClock()
+        clock.advanceTo(ms)
+        expect(clock.nowMs).toBeGreaterThanOrEqual(ms)
+        expect(clock.nowMs - ms).toBeLessThan(2e-4)
+        clock.advanceTo(ms / 2)
+        expect(clock.nowMs).toBeGreaterThanOrEqual(ms)
+      }),
+    )
   })
 
   test('a ManualClock takes whole units only, and keeps them exact', () => {

@@ -311,6 +311,11 @@ export class Hypervisor {
   /** After the root slept. A VP rings only for its first announcement, so there is nothing to turn off. */
   disarm(): void {}
 
+  /** Nothing of the authority is due at a time of its own. */
+  nextDeadlineMs(): number {
+    return Number.POSITIVE_INFINITY
+  }
+
   /** Plain data about everything. */
   inspect(): {
     readonly passes: number

@@ -158,6 +158,11 @@ export class RootPartition {
     this.#hypervisor.disarm()
   }
 
+  /** When the root must be polled though nobody rings. */
+  nextDeadlineMs(): number {
+    return this.#hypervisor.nextDeadlineMs()
+  }
+
   inspect(): {
     readonly partitions: readonly PartitionInspection[]
     readonly hypervisor: unknown

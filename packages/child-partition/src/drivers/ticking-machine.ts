@@ -4,7 +4,7 @@ const TICK_MS = 1_000
 
 /**
  * A machine that is also told the time, about once a second, by the polls of its engine: for engines that block their
- * thread, where no timer would fire. Their net wakes them at least as often.
+ * thread, where no timer would fire.
  */
 export class TickingMachine implements Machine {
   readonly #machine: Machine
@@ -33,5 +33,9 @@ export class TickingMachine implements Machine {
 
   disarm(): void {
     this.#machine.disarm()
+  }
+
+  nextDeadlineMs(): number {
+    return Math.min(this.#nextMs, this.#machine.nextDeadlineMs())
   }
 }

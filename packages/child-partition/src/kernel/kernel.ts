@@ -81,9 +81,12 @@ export class Kernel {
 
   arm(): boolean {
     if (this.vp.grantedLp() < 0) return false
-    // A message that the host had no room for is tried again when its delay is over: no doorbell tells.
-    if (this.bus.nextDeadlineMs !== Number.POSITIVE_INFINITY) return true
     return this.bus.arm() || this.vp.hasWork
+  }
+
+  /** A message that the host had no room for is tried again when its delay is over: no doorbell tells. */
+  nextDeadlineMs(): number {
+    return this.vp.grantedLp() < 0 ? Number.POSITIVE_INFINITY : this.bus.nextDeadlineMs
   }
 
   disarm(): void {

@@ -41,6 +41,11 @@ export class PostQueue {
     return this.#posts.length === 0 ? Number.POSITIVE_INFINITY : this.#notBeforeMs
   }
 
+  /** A message waits, and may be tried now. */
+  get isDue(): boolean {
+    return this.#posts.length > 0 && this.#mayTryNow()
+  }
+
   push(post: Post): void {
     this.#posts.push(post)
   }
@@ -53,7 +58,7 @@ export class PostQueue {
   /** Posts what can be posted now; returns how many messages left the queue. */
   flush(): number {
     let left = 0
-    while (this.#posts.length > 0 && this.#isDue()) {
+    while (this.isDue) {
       const post = this.#posts[0]
       if (post === undefined) break
       const { connectionId, payload } = post
@@ -67,7 +72,7 @@ export class PostQueue {
     return left
   }
 
-  #isDue(): boolean {
+  #mayTryNow(): boolean {
     return this.#now === undefined || this.#now() >= this.#notBeforeMs
   }
 

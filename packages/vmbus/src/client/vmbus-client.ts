@@ -185,9 +185,9 @@ export class VmbusClient implements Machine {
     return done + this.#active.poll(budget - done)
   }
 
-  /** True as well while a message waits to be posted: nobody would wake the guest for it. */
+  /** True as well while a message is due to be posted; one that is due later is a deadline. */
   arm(): boolean {
-    return this.#active.arm() || this.#posts.length > 0
+    return this.#active.arm() || this.#posts.isDue
   }
 
   /** Channels ask for no signals only once one has woken them. */

@@ -151,6 +151,11 @@ export class VmbusServer implements Machine {
   /** Channels ask for no signals only once one has woken them. */
   disarm(): void {}
 
+  /** Nothing of a bus is due at a time of its own: what a guest has no room for goes when it has. */
+  nextDeadlineMs(): number {
+    return Number.POSITIVE_INFINITY
+  }
+
   /** Offers a device: at once when the guest has asked for offers, else when it does. */
   offer(options: OfferOptions, device: VspDevice): Offer {
     const offered = offeredDevice(options, device)
