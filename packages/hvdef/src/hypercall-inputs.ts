@@ -27,11 +27,12 @@ export const FlushVirtualAddressInput = struct('HV_INPUT_FLUSH_VIRTUAL_ADDRESS',
   vpMask: u64(16),
 })
 
-/** The Ex forms: format, banks and bank contents of a VP set come as a variable header. 24 bytes. */
-export const FlushVirtualAddressExInput = struct('HV_INPUT_FLUSH_VIRTUAL_ADDRESS_EX', 24, {
+/** The Ex forms: a VP set in place of the mask, whose bank contents are the variable header. 32 bytes. */
+export const FlushVirtualAddressExInput = struct('HV_INPUT_FLUSH_VIRTUAL_ADDRESS_EX', 32, {
   addressSpace: u64(0),
   flags: u64(8),
-  vpSetFormat: u64(16), //   0 sparse, 1 all; then valid banks u64 and a u64 for each set bit
+  vpSetFormat: u64(16), //   0 sparse, 1 all
+  vpSetValidBanks: u64(24), // a u64 of 64 VPs follows for each set bit
 })
 
 /** HvCallNotifyLongSpinWait. 8 bytes. */
@@ -48,12 +49,13 @@ export const SendClusterIpiInput = struct('HV_INPUT_SEND_SYNTHETIC_CLUSTER_IPI',
   vpMask: u64(8),
 })
 
-/** HvCallSendSyntheticClusterIpiEx: the rest of the VP set is a variable header. 16 bytes. */
-export const SendClusterIpiExInput = struct('HV_INPUT_SEND_SYNTHETIC_CLUSTER_IPI_EX', 16, {
+/** HvCallSendSyntheticClusterIpiEx: the bank contents of the VP set are the variable header. 24 bytes. */
+export const SendClusterIpiExInput = struct('HV_INPUT_SEND_SYNTHETIC_CLUSTER_IPI_EX', 24, {
   vector: u32(0),
   targetVtl: u8(4),
   padding: bytes(5, 3),
   vpSetFormat: u64(8),
+  vpSetValidBanks: u64(16),
 })
 
 /** HvCallCreatePartition. 56 bytes; answered with a partition id. */
@@ -221,6 +223,56 @@ export const ConnectPortInput = struct('HV_INPUT_CONNECT_PORT', 72, {
   reserved2: u32(36),
   connectionInfo: bytes(40, 24), // monitor: address; doorbell: GPA, value, flags
   proximityDomain: u64(64),
+})
+
+/** HV_INTERRUPT_ENTRY: an MSI as a device writes it. 16 bytes (layout as Linux's root driver uses it). */
+export const InterruptEntry = struct('HV_INTERRUPT_ENTRY', 16, {
+  source: u32(0), //         1: MSI
+  reserved: u32(4),
+  msiAddress: u32(8),
+  msiData: u32(12),
+})
+
+/**
+ * HV_DEVICE_INTERRUPT_TARGET. 16 bytes. With flag 2 the mask is the format of a VP set, and valid banks and bank contents are
+ * the variable header.
+ */
+export const DeviceInterruptTarget = struct('HV_DEVICE_INTERRUPT_TARGET', 16, {
+  vector: u32(0),
+  flags: u32(4), //          1 multicast, 2 VP set
+  vpMask: u64(8),
+})
+
+/** HvCallMapDeviceInterrupt. 72 bytes; answered with an InterruptEntry. */
+export const MapDeviceInterruptInput = struct('HV_INPUT_MAP_DEVICE_INTERRUPT', 72, {
+  partitionId: u64(0),
+  deviceId: u64(8),
+  flags: u32(16),
+  baseIrtIndex: u32(20),
+  logicalEntry: nested(InterruptEntry, 24),
+  interruptType: u32(40),
+  triggerMode: u32(44), //   0 edge, 1 level
+  vectorCount: u32(48),
+  reserved: u32(52),
+  target: nested(DeviceInterruptTarget, 56),
+})
+
+/** HvCallUnmapDeviceInterrupt. 40 bytes. */
+export const UnmapDeviceInterruptInput = struct('HV_INPUT_UNMAP_DEVICE_INTERRUPT', 40, {
+  partitionId: u64(0),
+  deviceId: u64(8),
+  entry: nested(InterruptEntry, 16),
+  flags: u32(32),
+  padding: u32(36),
+})
+
+/** HvCallRetargetDeviceInterrupt. 56 bytes. */
+export const RetargetDeviceInterruptInput = struct('HV_INPUT_RETARGET_DEVICE_INTERRUPT', 56, {
+  partitionId: u64(0),
+  deviceId: u64(8),
+  entry: nested(InterruptEntry, 16),
+  reserved: u64(32),
+  target: nested(DeviceInterruptTarget, 40),
 })
 
 /** HvCallAssertVirtualInterrupt. 32 bytes. */

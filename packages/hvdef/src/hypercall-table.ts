@@ -99,9 +99,21 @@ export const HypercallTable = {
   HvCallDisconnectPort: { code: C.DISCONNECT_PORT, input: inputs.PortInput, rep: false },
   HvCallPostMessage: { code: C.POST_MESSAGE, input: inputs.PostMessageInput, rep: false },
   HvCallSignalEvent: { code: C.SIGNAL_EVENT, input: inputs.SignalEventInput, rep: false },
-  HvCallMapDeviceInterrupt: { code: C.MAP_DEVICE_INTERRUPT, input: null, rep: false },
-  HvCallUnmapDeviceInterrupt: { code: C.UNMAP_DEVICE_INTERRUPT, input: null, rep: false },
-  HvCallRetargetDeviceInterrupt: { code: C.RETARGET_DEVICE_INTERRUPT, input: null, rep: false },
+  HvCallMapDeviceInterrupt: {
+    code: C.MAP_DEVICE_INTERRUPT,
+    input: inputs.MapDeviceInterruptInput,
+    rep: false,
+  },
+  HvCallUnmapDeviceInterrupt: {
+    code: C.UNMAP_DEVICE_INTERRUPT,
+    input: inputs.UnmapDeviceInterruptInput,
+    rep: false,
+  },
+  HvCallRetargetDeviceInterrupt: {
+    code: C.RETARGET_DEVICE_INTERRUPT,
+    input: inputs.RetargetDeviceInterruptInput,
+    rep: false,
+  },
   HvCallAssertVirtualInterrupt: {
     code: C.ASSERT_VIRTUAL_INTERRUPT,
     input: inputs.AssertVirtualInterruptInput,

@@ -13,9 +13,9 @@ import {
   descriptorSlot,
   ConnectionCache,
 } from './connection-table.ts'
-import type { HypercallCapabilities } from './hypercalls.ts'
 import { postToQueue } from './partition-page.ts'
 import { announce, raiseOutboxEvent } from './synic/event-flags.ts'
+import type { HypercallCapabilities } from './vp-calls.ts'
 import { EVENT_SLOTS_MAX, MESSAGE_QUEUES_MAX, OUTBOX_QUEUE_SHIFT } from './vp-page.ts'
 
 /** A doorbell as this package needs it. */
@@ -27,6 +27,7 @@ export interface Wake {
 /** The capabilities of one VP. */
 export class Caller implements HypercallCapabilities {
   readonly partitionId: number
+  readonly vpCount: number
   readonly #vp: number
   readonly #partitionPage: Int32Array
   readonly #vpPage: Int32Array
@@ -41,11 +42,13 @@ export class Caller implements HypercallCapabilities {
   constructor(
     partitionId: number,
     vp: number,
+    vpCount: number,
     partitionPage: Int32Array,
     vpPage: Int32Array,
     wakeRoot: Wake,
   ) {
     this.partitionId = partitionId
+    this.vpCount = vpCount
     this.#vp = vp
     this.#partitionPage = partitionPage
     this.#vpPage = vpPage

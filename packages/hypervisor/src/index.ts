@@ -30,4 +30,10 @@ export type {
 export type { Wake } from './caller.ts'
 export type { CpuidResult } from './cpuid-leaves.ts'
 export type { MsrValue } from './partition-registers.ts'
-export { HYPERCALL_MEMORY_INTERCEPT, HYPERCALL_UNDEFINED_OPCODE } from './hypercalls.ts'
+export {
+  HYPERCALL_CONTINUED,
+  HYPERCALL_MEMORY_INTERCEPT,
+  HYPERCALL_REGISTER_WORDS,
+  HYPERCALL_UNDEFINED_OPCODE,
+} from './hypercalls.ts'
+export type { HypercallInspection } from './hypercall-counters.ts'

@@ -12,13 +12,16 @@ import { Caller } from './caller.ts'
 import type { Wake } from './caller.ts'
 import { CpuidLeaves } from './cpuid-leaves.ts'
 import type { CpuidResult } from './cpuid-leaves.ts'
-import { HYPERCALLS, HYPERCALL_UNDEFINED_OPCODE, HypercallDispatch } from './hypercalls.ts'
+import type { HypercallInspection } from './hypercall-counters.ts'
+import { HYPERCALL_UNDEFINED_OPCODE, HypercallDispatch } from './hypercalls.ts'
 import { MsrFile } from './msr-file.ts'
 import { CALL_GENERATION, PARTITION_PAGE_BYTES } from './partition-page.ts'
 import { PartitionRegisters } from './partition-registers.ts'
 import type { MsrValue } from './partition-registers.ts'
 import { Synic } from './synic/synic.ts'
 import type { MsrRegisters } from './synthetic-msrs.ts'
+import { VP_CALLS } from './vp-calls.ts'
+import type { HypercallCapabilities } from './vp-calls.ts'
 import { GRANT, PING, PONG, VP_PAGE_BYTES } from './vp-page.ts'
 
 /** Time as the engine tells it. */
@@ -58,7 +61,7 @@ export class VirtualProcessor {
   readonly #apic: LocalApic = new LocalApic()
   readonly #synic: Synic
   readonly #caller: Caller
-  readonly #dispatch: HypercallDispatch
+  readonly #dispatch: HypercallDispatch<HypercallCapabilities>
   readonly #partition: PartitionRegisters
   readonly #msrs: MsrFile
   readonly #cpuid: CpuidLeaves
@@ -79,12 +82,13 @@ export class VirtualProcessor {
     this.#caller = new Caller(
       handles.partitionId,
       handles.vpIndex,
+      handles.vpCount,
       this.#partitionPage,
       this.#page,
       options.wakeRoot,
     )
     this.#dispatch = new HypercallDispatch(
-      HYPERCALLS,
+      VP_CALLS,
       handles.privileges,
       options.memory,
       this.#caller,
@@ -102,6 +106,11 @@ export class VirtualProcessor {
   /** Elements done by the latest hypercall, when it was a rep call. */
   get repsCompleted(): number {
     return this.#dispatch.repsCompleted
+  }
+
+  /** After HYPERCALL_CONTINUED: the upper half of the input value that the instruction is executed with again. */
+  get continuedHigh(): number {
+    return this.#dispatch.continuedHigh
   }
 
   /** CPUID. `subleaf` changes nothing: no leaf of the hypervisor has any. */
@@ -123,7 +132,8 @@ export class VirtualProcessor {
 
   /**
    * A call through the hypercall page with the x64 registers as u32 halves: RCX, RDX, R8. An HvStatus, or one of
-   * HYPERCALL_UNDEFINED_OPCODE and HYPERCALL_MEMORY_INTERCEPT, which are faults of the guest and not statuses.
+   * HYPERCALL_UNDEFINED_OPCODE and HYPERCALL_MEMORY_INTERCEPT, which are faults of the guest and not statuses, and
+   * HYPERCALL_CONTINUED, after which the guest makes the call again with `continuedHigh`.
    */
   hypercall(
     inLow: number,
@@ -138,6 +148,15 @@ export class VirtualProcessor {
     if (!this.#callsReach) return HYPERCALL_UNDEFINED_OPCODE
     this.#hypercalls++
     return this.#dispatch.call(inLow, inHigh, p0Low, p0High, p1Low, p1High)
+  }
+
+  /** As `hypercall`, by a processor that gives its XMM registers: see HypercallDispatch.callWithRegisters. */
+  hypercallWithRegisters(inLow: number, inHigh: number, registers: Int32Array): number {
+    const generation = Atomics.load(this.#partitionPage, CALL_GENERATION)
+    if (generation !== this.#generation) this.#refresh(generation)
+    if (!this.#callsReach) return HYPERCALL_UNDEFINED_OPCODE
+    this.#hypercalls++
+    return this.#dispatch.callWithRegisters(inLow, inHigh, registers)
   }
 
   /**
@@ -191,6 +210,7 @@ export class VirtualProcessor {
       partitionId: this.#handles.partitionId,
       vpIndex: this.#handles.vpIndex,
       hypercalls: this.#hypercalls,
+      hypercallCounters: this.#dispatch.counters.inspect(),
       messagesPosted: this.#caller.messagesPosted,
       eventsSignalled: this.#caller.eventsSignalled,
       rootWakes: this.#caller.rootWakes,
@@ -234,6 +254,7 @@ export interface VpInspection {
   readonly partitionId: number
   readonly vpIndex: number
   readonly hypercalls: number
+  readonly hypercallCounters: HypercallInspection
   readonly messagesPosted: number
   readonly eventsSignalled: number
   /** Calls that had to ring the root. */
