@@ -43,14 +43,17 @@ export class GuestMemory {
   view: DataView<SharedArrayBuffer>
   /** Bytes of RAM now. */
   sizeBytes: number
+  /** Pages of 4 KiB it may grow to. Known where it was made; elsewhere what it has now. */
+  readonly maximumPages: number
 
-  private constructor(memory: WasmMemory) {
+  private constructor(memory: WasmMemory, maximumBytes: number) {
     this.memory = memory
     const buffer = sharedBufferOf(memory)
     this.u8 = new Uint8Array(buffer)
     this.i32 = new Int32Array(buffer)
     this.view = new DataView(buffer)
     this.sizeBytes = buffer.byteLength
+    this.maximumPages = maximumBytes / PAGE_SIZE
     this.kernel = createMemoryKernel(memory)
   }
 
@@ -69,12 +72,13 @@ export class GuestMemory {
         maximum: maximumBytes / WASM_PAGE_SIZE,
         shared: true,
       }),
+      maximumBytes,
     )
   }
 
   /** The same RAM in this thread, from the memory another thread posted. */
   static attach(memory: WasmMemory): GuestMemory {
-    return new GuestMemory(memory)
+    return new GuestMemory(memory, memory.buffer.byteLength)
   }
 
   get buffer(): SharedArrayBuffer {

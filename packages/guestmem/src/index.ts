@@ -26,3 +26,25 @@ export {
   compileBase64,
   wasm,
 } from './wasm.ts'
+export {
+  SLAT_GPA_PAGES_MAX,
+  Slat,
+  type SlatInspection,
+  type SlatOptions,
+  type SlatWatcher,
+} from './slat.ts'
+export {
+  SLAT_CHUNK_PAGES,
+  SLAT_DIRECTORY,
+  SLAT_HEADER,
+  SLAT_RIGHTS_ALL,
+  SlatKind,
+  SlatRight,
+  type SlatWordOwner,
+  slatAllows,
+  slatEntry,
+  slatKind,
+  slatNumber,
+  slatRights,
+} from './slat-layout.ts'
+export { SlatReader } from './slat-reader.ts'

@@ -1,4 +1,11 @@
 export {
+  HOST_PAGES_DEFAULT,
+  HostMemoryPool,
+  type HostMemoryInspection,
+  type MemoryBalance,
+  type RamExtent,
+} from './host-memory.ts'
+export {
   DEFAULT_CHILD_PRIVILEGES,
   Hypervisor,
   PARTITIONS_MAX_DEFAULT,

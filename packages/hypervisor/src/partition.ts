@@ -2,6 +2,7 @@
 // A child partition, as the root keeps it: its pages, its connections and the way from its VPs' outboxes to the handlers
 // of ports. Root's thread only. `drain` is the receiving end of every post and signal.
 
+import { SLAT_RIGHTS_ALL, Slat } from '@guestyard/guestmem'
 import type { GuestMemory } from '@guestyard/guestmem'
 import { HvStatus } from '@guestyard/hvdef'
 import type { ConnectionId, PartitionId, PrivilegeMask } from '@guestyard/hvdef'
@@ -51,6 +52,8 @@ const QUEUE_BITS = (1 << MESSAGE_QUEUES_MAX) - 1
 export class Partition {
   readonly id: PartitionId
   readonly memory: GuestMemory
+  /** What is at each page of the partition's GPA space: at first its RAM, at its own place with every right. */
+  readonly slat: Slat
   readonly privileges: PrivilegeMask
   readonly vps: readonly RootVp[]
   /** False once it was deleted: nothing is taken from its VPs any more. */
@@ -77,6 +80,11 @@ export class Partition {
   ) {
     this.id = id
     this.memory = options.memory
+    this.slat = new Slat({
+      ramPages: options.memory.pageCount,
+      ramPagesMax: options.memory.maximumPages,
+    })
+    this.slat.mapRam(0, 0, options.memory.pageCount, SLAT_RIGHTS_ALL)
     this.privileges = privileges
     this.#listener = options.listener ?? null
     this.#createdAt100ns = createdAt100ns
@@ -96,6 +104,7 @@ export class Partition {
       createdAt100ns: this.#createdAt100ns,
       partitionPage: this.#buffer,
       vpPage: target.buffer,
+      slat: this.slat.buffer,
     }
   }
 

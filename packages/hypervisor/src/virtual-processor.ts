@@ -42,6 +42,8 @@ export interface VpHandles {
   readonly createdAt100ns: number
   readonly partitionPage: SharedArrayBuffer
   readonly vpPage: SharedArrayBuffer
+  /** What is at each page of GPA space: for a `SlatReader`. */
+  readonly slat: SharedArrayBuffer
 }
 
 export interface VirtualProcessorOptions {
