@@ -50,8 +50,8 @@ export const SLAT_CHUNKS = 3
 export const SLAT_OVERLAY_GENERATION = 4
 /** An overlay page's number plus one, or 0. Two words of the partition, then four for each of 64 VPs. */
 export const SLAT_OVERLAYS = 8
-export const SLAT_PARTITION_OVERLAYS = 2
-export const SLAT_VP_OVERLAYS = 4
+const SLAT_PARTITION_OVERLAYS = 2
+const SLAT_VP_OVERLAYS = 4
 export const SLAT_OVERLAYS_MAX: number = SLAT_PARTITION_OVERLAYS + 64 * SLAT_VP_OVERLAYS
 export const SLAT_DIRECTORY = 512
 
