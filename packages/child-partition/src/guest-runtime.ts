@@ -8,18 +8,17 @@ import {
   type Machine,
   type WaitStrategy,
 } from '@guestyard/engine'
-import { createPortLogger } from '@guestyard/engine/node'
+import { createPortLogger, type PortLogger } from '@guestyard/engine/node'
 import { GuestMemory } from '@guestyard/guestmem'
 import { VirtualProcessor } from '@guestyard/hypervisor'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import { Doorbell } from '@guestyard/ring'
 import type { VmbusClientEvent } from '@guestyard/vmbus/client'
-import type { Logger } from 'pino'
 
 import type { ExposedFunctions, Guest, GuestProgram } from './api/guest.ts'
 import { InputDrivers } from './drivers/input.ts'
 import { LoadChannels } from './drivers/load-channels.ts'
-import { runLoad, type LoadWaiter } from './drivers/load-runs.ts'
+import type { LoadWaiter } from './drivers/load-runs.ts'
 import { Offers } from './drivers/offers.ts'
 import { RelayStreams } from './drivers/streams.ts'
 import { TickingMachine } from './drivers/ticking-machine.ts'
@@ -36,7 +35,7 @@ const TICK_MS = 1_000
 /** VP's thread only; one for each. */
 export class GuestRuntime implements GuestControl {
   readonly #data: GuestWorkerData
-  readonly #log: Logger
+  readonly #log: PortLogger
   readonly #clock: MonotonicClock
   readonly #doorbell: Doorbell
   readonly #kernel: Kernel
@@ -110,6 +109,8 @@ export class GuestRuntime implements GuestControl {
     if (this.#loading) throw new Error('this guest is running a load already')
     this.#loading = true
     try {
+      // Loaded by the first run: its histograms are a third of what a guest's modules weigh.
+      const { runLoad } = await import('./drivers/load-runs.ts')
       return await runLoad(this.#load, this.#waiter(), spec)
     } finally {
       this.#loading = false

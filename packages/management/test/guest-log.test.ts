@@ -1,4 +1,4 @@
-import { pino } from 'pino'
+import { createPortLogger } from '@guestyard/engine/node'
 import { describe, expect, test } from 'vitest'
 
 import { GUEST_LINES_PER_SECOND, GuestLog } from '../src/vmwp/guest-log.ts'
@@ -6,9 +6,10 @@ import { GUEST_LINES_PER_SECOND, GuestLog } from '../src/vmwp/guest-log.ts'
 function setUp() {
   const lines: Record<string, unknown>[] = []
   const clock = { now: 0 }
-  const log = pino(
-    { level: 'trace', base: { component: 'guest', vm: 'a' } },
-    { write: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
+  const log = createPortLogger(
+    { postMessage: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
+    'trace',
+    { component: 'guest', vm: 'a' },
   )
   return { lines, clock, guestLog: new GuestLog(log, () => clock.now) }
 }

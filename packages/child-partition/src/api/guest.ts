@@ -1,8 +1,8 @@
 // What a guest program sees. Types only: the worker makes the object and hands it to the program's `main`.
 
+import type { PortLogger } from '@guestyard/engine/node'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import type { VmbusClient } from '@guestyard/vmbus/client'
-import type { Logger } from 'pino'
 
 /** One key on the synthetic keyboard. */
 export interface KeyEvent {
@@ -48,7 +48,8 @@ export interface Guest {
   readonly partitionId: number
   /** Plain data that the scenario gave this VM. */
   readonly args: unknown
-  readonly log: Logger
+  /** Lines go to the host's log, bound to this guest; too many in a second are dropped and counted. */
+  readonly log: PortLogger
   /** Aborted when the guest is asked to shut down; a program should return soon after. */
   readonly signal: AbortSignal
   /** The bus client, for programs that bring a driver of their own. */

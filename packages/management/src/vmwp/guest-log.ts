@@ -1,6 +1,6 @@
 // A guest's log lines on their way out. They are the guest's words: parsed, bound to the guest's name here, and limited.
 
-import type { Logger } from 'pino'
+import type { PortLogger } from '@guestyard/engine/node'
 
 /** Lines of one guest in a second; what is above is dropped and counted. */
 export const GUEST_LINES_PER_SECOND = 100
@@ -10,14 +10,14 @@ const LINE_MAX = 8_192
 const OURS = new Set(['level', 'time', 'pid', 'hostname', 'component', 'vm', 'partitionId', 'msg'])
 
 export class GuestLog {
-  readonly #log: Logger
+  readonly #log: PortLogger
   readonly #nowMs: () => number
   #second: number
   #lines: number
   #dropped: number
 
   /** `log`: bound to the guest it is for. */
-  constructor(log: Logger, nowMs: () => number) {
+  constructor(log: PortLogger, nowMs: () => number) {
     this.#log = log
     this.#nowMs = nowMs
     this.#second = -1
