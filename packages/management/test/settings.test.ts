@@ -17,6 +17,8 @@ describe('VM settings', () => {
       spinMicroseconds: 20,
       bootTimeoutMs: 60_000,
       notRespondingMs: 30_000,
+      heapBytes: 1024 * MIB,
+      youngHeapBytes: 32 * MIB,
     })
   })
 
@@ -38,6 +40,14 @@ describe('VM settings', () => {
     [
       { name: 'a', spinMicroseconds: 0.5 },
       'VM "a": spinMicroseconds: 0.5 is not a whole number from 0 to 1000000',
+    ],
+    [
+      { name: 'a', heapBytes: 20 * MIB + 1 },
+      'VM "a": heapBytes: 20971521 is not a multiple of 1 MiB',
+    ],
+    [
+      { name: 'a', youngHeapBytes: 0 },
+      'VM "a": youngHeapBytes: 0 is not a whole number from 1048576 to 1073741824',
     ],
   ])('%o is refused with one line that names the field', (options, line) => {
     expect(() => vmSettings(options)).toThrow(new RangeError(line))

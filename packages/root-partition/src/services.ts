@@ -2,6 +2,7 @@
 // through it lives as long as the port: when the process dies, its partition goes with it.
 
 import { expose } from 'comlink'
+import { portEndpoint } from '@guestyard/engine/node'
 import type { MessagePort } from 'node:worker_threads'
 
 import type { RootPartition } from './root-partition.ts'
@@ -87,6 +88,6 @@ class PortServices implements RootServices {
 /** Serves `RootServices` on a port until it closes. */
 export function servePort(port: MessagePort, root: RootPartition, worker: RootWorker): void {
   const services = new PortServices(root, worker)
-  expose(services, port)
+  expose(services, portEndpoint(port))
   port.on('close', () => services.dispose())
 }

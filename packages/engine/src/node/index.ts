@@ -1,4 +1,5 @@
-// What a worker's thread needs of Node: log lines that leave it by a port. The engine itself imports nothing of Node's.
+// What a worker's thread needs of Node: log lines and calls that travel by ports. The engine itself imports nothing of Node's.
+export { portEndpoint, type PortEndpoint } from './port-endpoint.ts'
 export {
   createPortLogger,
   type LogFields,

@@ -47,11 +47,7 @@ const SEVERITY: Readonly<Record<LogLevel, number>> = {
  *
  * Any thread. Never on a data path.
  */
-export function createPortLogger(
-  port: LogPort,
-  level: LogLevel,
-  bindings: LogFields,
-): PortLogger {
+export function createPortLogger(port: LogPort, level: LogLevel, bindings: LogFields): PortLogger {
   const lineOf = (name: LogLevel): LogLine => {
     if (SEVERITY[name] < SEVERITY[level]) return ignored
     return (first: object | string, message?: string) => {

@@ -5,6 +5,7 @@ import { transfer, wrap, type Remote } from 'comlink'
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 
+import { portEndpoint } from '@guestyard/engine/node'
 import type {
   RootInspection,
   RootServices,
@@ -12,6 +13,7 @@ import type {
   RootWorkerData,
 } from '@guestyard/root-partition/worker-protocol'
 
+import { hostEnvironment, vmwpLimits } from '../thread-start.ts'
 import type { VmExit, VmTask } from '../vmwp/protocol.ts'
 import { LogService, type LogOptions } from './log-service.ts'
 import { vmSettings, type VmOptions } from './settings.ts'
@@ -83,6 +85,8 @@ export class Host {
       idleTimeout: 1_000,
       // A worker process is busy for as long as its VM runs; between VMs it may sleep in its event loop.
       atomics: 'disabled',
+      env: hostEnvironment() as Record<string, string>,
+      resourceLimits: vmwpLimits(),
     })
     const control = new MessageChannel()
     const data: RootWorkerData = {
@@ -97,9 +101,10 @@ export class Host {
       name: 'root partition',
       workerData: data,
       transferList: [data.controlPort, data.logPort],
+      env: hostEnvironment(),
     })
     this.#rootPort = control.port1
-    this.#root = wrap<RootServices>(control.port1)
+    this.#root = wrap<RootServices>(portEndpoint(control.port1))
     this.#rootGone = whenGone(this.#rootWorker)
     void this.#rootGone.then((why) => this.#onRootGone(why))
     this.#rootWatch = setInterval(() => void this.#askRoot(), ROOT_WATCH_MS)

@@ -13,6 +13,10 @@ export interface VmSettings {
   readonly spinMicroseconds: number
   readonly bootTimeoutMs: number
   readonly notRespondingMs: number
+  /** JavaScript heap of the guest's program, beyond its RAM. */
+  readonly heapBytes: number
+  /** Part of the heap where new objects are made. */
+  readonly youngHeapBytes: number
 }
 
 /** As callers write it; what is left out has a default. */
@@ -34,6 +38,16 @@ export interface VmOptions {
   readonly bootTimeoutMs?: number
   /** A guest that does not poll for this long is ended; default 30 s. */
   readonly notRespondingMs?: number
+  /**
+   * What the guest's program may keep in its JavaScript heap, beyond its RAM: whole MiB, 16 MiB to 64 GiB; default 1 GiB. From 2 GiB on
+   * each such guest costs 2 MiB more, idle or not.
+   */
+  readonly heapBytes?: number
+  /**
+   * How far the part of that heap may grow where new objects are made, before it is collected: whole MiB, 1 MiB to 1 GiB; default 32 MiB. It
+   * starts small and grows only under a program that makes many objects.
+   */
+  readonly youngHeapBytes?: number
 }
 
 const KIB = 1024
@@ -49,10 +63,8 @@ export function vmSettings(options: VmOptions): VmSettings {
     throw new RangeError(`name: ${JSON.stringify(name)} is not 1 to 64 characters`)
   }
   const memoryBytes = options.memoryBytes ?? 64 * MIB
-  checkWhole(name, 'memoryBytes', memoryBytes, MEMORY_MIN_BYTES, MEMORY_MAX_BYTES)
-  if (memoryBytes % MEMORY_GRANULE_BYTES !== 0) {
-    throw new RangeError(`VM "${name}": memoryBytes: ${memoryBytes} is not a multiple of 64 KiB`)
-  }
+  const granule = MEMORY_GRANULE_BYTES
+  checkWhole(name, 'memoryBytes', memoryBytes, MEMORY_MIN_BYTES, MEMORY_MAX_BYTES, granule)
   const weight = options.weight ?? 100
   checkWhole(name, 'weight', weight, 1, 10_000)
   const spinMicroseconds = options.spinMicroseconds ?? 20
@@ -61,6 +73,10 @@ export function vmSettings(options: VmOptions): VmSettings {
   checkWhole(name, 'bootTimeoutMs', bootTimeoutMs, 1, 600_000)
   const notRespondingMs = options.notRespondingMs ?? 30_000
   checkWhole(name, 'notRespondingMs', notRespondingMs, 20, 3_600_000)
+  const heapBytes = options.heapBytes ?? 1024 * MIB
+  checkWhole(name, 'heapBytes', heapBytes, 16 * MIB, 65_536 * MIB, MIB)
+  const youngHeapBytes = options.youngHeapBytes ?? 32 * MIB
+  checkWhole(name, 'youngHeapBytes', youngHeapBytes, MIB, 1024 * MIB, MIB)
   const program = options.program ?? null
   return {
     name,
@@ -73,10 +89,24 @@ export function vmSettings(options: VmOptions): VmSettings {
     spinMicroseconds,
     bootTimeoutMs,
     notRespondingMs,
+    heapBytes,
+    youngHeapBytes,
   }
 }
 
-function checkWhole(vm: string, field: string, value: number, min: number, max: number): void {
-  if (Number.isInteger(value) && value >= min && value <= max) return
+/** A whole number from `min` to `max`, and a multiple of `step`, a size in whole KiB. */
+function checkWhole(
+  vm: string,
+  field: string,
+  value: number,
+  min: number,
+  max: number,
+  step: number = 1,
+): void {
+  if (Number.isInteger(value) && value >= min && value <= max) {
+    if (value % step === 0) return
+    const size = step % MIB === 0 ? `${step / MIB} MiB` : `${step / KIB} KiB`
+    throw new RangeError(`VM "${vm}": ${field}: ${value} is not a multiple of ${size}`)
+  }
   throw new RangeError(`VM "${vm}": ${field}: ${value} is not a whole number from ${min} to ${max}`)
 }

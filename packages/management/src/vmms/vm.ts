@@ -8,6 +8,7 @@
 
 import { wrap, type Remote } from 'comlink'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
+import { portEndpoint } from '@guestyard/engine/node'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 
 import type { BootReport, GuestInspection, VmExit, VmTask, VmwpControl } from '../vmwp/protocol.ts'
@@ -181,7 +182,7 @@ export class Vm {
       logLevel: this.#runner.logLevel,
     }
     const run: Run = {
-      control: wrap<VmwpControl>(port1),
+      control: wrap<VmwpControl>(portEndpoint(port1)),
       port: port1,
       abort,
       exit: this.#runner.run(task, abort.signal).then((exit) => this.#ended(exit, port1)),

@@ -1,9 +1,9 @@
 // What a guest's thread says, made harmless: it may answer with any value that structured cloning carries, at any rate. Nothing
 // it says may throw here, grow without bound, or reach the main thread as more than plain data.
 
-import type { Endpoint } from 'comlink'
 import type { MessagePort } from 'node:worker_threads'
 import type { BootReport } from '@guestyard/child-partition/worker-protocol'
+import { portEndpoint, type PortEndpoint } from '@guestyard/engine/node'
 
 /** Characters of a guest's own words that are kept. */
 const TEXT_MAX = 4_096
@@ -31,27 +31,8 @@ function textOf(thrown: unknown): string {
  * A guest's control port as Comlink may see it: answers that are plain values or a thrown error pass, anything else (a proxy to
  * more ports, a handler this side knows) is as if it had not come.
  */
-export function plainAnswers(port: MessagePort): Endpoint {
-  type Listener = (event: { readonly data: unknown }) => void
-  const listeners = new Map<unknown, Listener>()
-  return {
-    postMessage: (message: unknown, transfer?: unknown) => {
-      port.postMessage(message, transfer as Parameters<MessagePort['postMessage']>[1])
-    },
-    addEventListener: (type: string, listener: unknown) => {
-      const filtered: Listener = (event) => {
-        if (isPlainAnswer(event.data)) (listener as Listener)(event)
-      }
-      listeners.set(listener, filtered)
-      port.addEventListener(type as 'message', filtered as never)
-    },
-    removeEventListener: (type: string, listener: unknown) => {
-      const filtered = listeners.get(listener)
-      if (filtered !== undefined) port.removeEventListener(type as 'message', filtered as never)
-      listeners.delete(listener)
-    },
-    start: () => port.start(),
-  }
+export function plainAnswers(port: MessagePort): PortEndpoint {
+  return portEndpoint(port, isPlainAnswer)
 }
 
 /** Comlink's wire values: RAW carries a clone, HANDLER names a handler of this side. */

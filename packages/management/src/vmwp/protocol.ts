@@ -45,6 +45,8 @@ export interface VmTask {
   readonly spinMicroseconds: number
   readonly bootTimeoutMs: number
   readonly notRespondingMs: number
+  readonly heapBytes: number
+  readonly youngHeapBytes: number
   readonly rootPort: MessagePort
   readonly controlPort: MessagePort
   readonly logPort: MessagePort

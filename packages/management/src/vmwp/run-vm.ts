@@ -2,7 +2,7 @@
 // creation to deletion and watches the guest's thread. When it dies, only its VM is gone.
 
 import { wrap, type Remote } from 'comlink'
-import { createPortLogger } from '@guestyard/engine/node'
+import { createPortLogger, portEndpoint } from '@guestyard/engine/node'
 import type { PartitionStart, RootServices } from '@guestyard/root-partition/worker-protocol'
 
 import type { VmExit, VmTask } from './protocol.ts'
@@ -11,7 +11,7 @@ import { WorkerProcess } from './worker-process.ts'
 /** Runs the VM and resolves with the reason of its end. Never rejects for what a guest does. */
 export async function runVm(task: VmTask): Promise<VmExit> {
   const log = createPortLogger(task.logPort, task.logLevel, { component: 'vmwp', vm: task.name })
-  const root = wrap<RootServices>(task.rootPort)
+  const root = wrap<RootServices>(portEndpoint(task.rootPort))
   try {
     const created = await root.createPartition({
       name: task.name,

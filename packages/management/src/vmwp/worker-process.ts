@@ -7,9 +7,10 @@ import type {
   GuestControl,
   GuestWorkerData,
 } from '@guestyard/child-partition/worker-protocol'
-import { createPortLogger } from '@guestyard/engine/node'
+import { createPortLogger, portEndpoint } from '@guestyard/engine/node'
 import type { PartitionStart, RootServices } from '@guestyard/root-partition/worker-protocol'
 
+import { guestEnvironment, guestLimits } from '../thread-start.ts'
 import { GuestLog } from './guest-log.ts'
 import { describe, isBootReport, plainAnswers } from './guest-values.ts'
 import type { VmExit, VmTask, VmwpControl } from './protocol.ts'
@@ -57,7 +58,7 @@ export class WorkerProcess {
     this.#guest = wrap<GuestControl>(plainAnswers(channel.port1))
     this.#worker.on('error', (error: unknown) => this.#end('crashed', describe(error)))
     this.#worker.on('exit', (code) => this.#end('crashed', `${EXIT_DETAIL}${code}`))
-    expose(this.#control(), task.controlPort)
+    expose(this.#control(), portEndpoint(task.controlPort))
     void this.#live()
   }
 
@@ -192,6 +193,8 @@ function startGuest(task: VmTask, start: PartitionStart, controlPort: MessagePor
     name: `guest ${task.name}`,
     workerData: data,
     transferList: [controlPort, logs.port2],
+    env: guestEnvironment(),
+    resourceLimits: guestLimits(task.heapBytes, task.youngHeapBytes),
   })
 }
 

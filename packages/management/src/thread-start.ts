@@ -1,0 +1,54 @@
+// How the threads of a host are started lean. Any thread of the host; nothing here is on a data path.
+
+import process from 'node:process'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import type { ResourceLimits, WorkerOptions } from 'node:worker_threads'
+
+type Environment = Exclude<WorkerOptions['env'], undefined | symbol>
+
+const MIB = 1024 * 1024
+
+/**
+ * Old generation of the host's own threads, MiB. V8 copies its builtins, 2 MiB, into the code range of every isolate that may grow to
+ * 2 GiB: anything below spares each thread the copy.
+ */
+const HOST_HEAP_MIB = 1024
+/** A worker process allocates in calls and log lines only: its new space stays as small as V8 lets it. */
+const VMWP_YOUNG_MIB = 1
+
+/**
+ * Node's compile cache is on from the first module. Were it turned on by the thread itself, the entry module would be stripped of its
+ * types first, and the stripper alone weighs ten megabytes a thread.
+ */
+function compileCache(): { readonly NODE_COMPILE_CACHE: string } {
+  return {
+    NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? join(tmpdir(), 'node-compile-cache'),
+  }
+}
+
+/** Environment of the root and of worker processes: this process's own, with the compile cache on. */
+export function hostEnvironment(): Environment {
+  return { ...process.env, ...compileCache() }
+}
+
+/** Environment of a guest's thread: nothing of the host's. */
+export function guestEnvironment(): Environment {
+  return compileCache()
+}
+
+/** Limits of a worker process. */
+export function vmwpLimits(): ResourceLimits {
+  return {
+    maxOldGenerationSizeMb: HOST_HEAP_MIB,
+    maxYoungGenerationSizeMb: VMWP_YOUNG_MIB,
+  }
+}
+
+/** Limits of a guest's thread, from its settings in bytes. */
+export function guestLimits(heapBytes: number, youngHeapBytes: number): ResourceLimits {
+  return {
+    maxOldGenerationSizeMb: heapBytes / MIB,
+    maxYoungGenerationSizeMb: youngHeapBytes / MIB,
+  }
+}
