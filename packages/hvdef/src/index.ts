@@ -295,3 +295,14 @@ export {
 export type { VmbusMessageFormName, VmbusMessageRow } from './vmbus-table.ts'
 export { decodeHypercallInput, decodeVmbusMessage } from './decode.ts'
 export type { DecodedHypercall, Malformed, VmbusContext, VmbusMessage } from './decode.ts'
+export {
+  CpuidIntercept,
+  HvInterceptAccess,
+  HvInterceptType,
+  HvMessageAccess,
+  InterceptHeader,
+  IoPortIntercept,
+  MemoryIntercept,
+  MsrIntercept,
+  SegmentRegister,
+} from './intercepts.ts'

@@ -3,11 +3,12 @@ import { describe, expect, test } from 'vitest'
 import * as hvdef from '../src/index.ts'
 import { hypercallCases } from './golden/hypercall.ts'
 import { imageBytes } from './golden/golden-case.ts'
+import { interceptCases } from './golden/intercepts.ts'
 import { ringCases } from './golden/ring.ts'
 import { synicCases } from './golden/synic.ts'
 import { vmbusCases } from './golden/vmbus.ts'
 
-const cases = [...ringCases, ...synicCases, ...hypercallCases, ...vmbusCases]
+const cases = [...ringCases, ...synicCases, ...interceptCases, ...hypercallCases, ...vmbusCases]
 
 function isStruct(value: unknown): value is hvdef.Struct {
   return typeof value === 'object' && value !== null && 'fields' in value && 'pack' in value

@@ -44,3 +44,8 @@ export {
   HYPERCALL_UNDEFINED_OPCODE,
 } from './hypercalls.ts'
 export type { HypercallInspection } from './hypercall-counters.ts'
+export { NMI_VECTOR } from './apic.ts'
+export { InterceptRegister } from './intercepts/intercept-slot.ts'
+export { GENERAL_PROTECTION } from './intercepts/intercept-unit.ts'
+export type { AccessSize, InterceptOutcome, InterceptUnit } from './intercepts/intercept-unit.ts'
+export type { RootVp } from './root-vp.ts'

@@ -1,17 +1,20 @@
 // HOT
 // The partition page: one SharedArrayBuffer for each partition, shared by the root's thread and the threads of all
-// its VPs. It holds the MSRs of partition scope, the connection table and the buffers of the message ports that
-// this partition is connected to.
+// its VPs. It holds the MSRs of partition scope, the connection table, the buffers of the message ports that this
+// partition is connected to, what InstallIntercept asked for, and a block for each VP: the interrupts that are requested of it.
 //
 //   byte    0  partition MSRs (i64)              byte  1024  connection table, 4096 rows of two words
 //         256  message queue tails                    36864  message buffers, 8 queues x 16 x 256 bytes
-//         512  message slot sequences
+//         512  message slot sequences                 69632  intercepted ports, 65536 x 2 bits
+//                                                     86016  VP blocks, 512 bytes each
+//
+//   VP block, by word   0 requested  8 of these by level  16 of these auto-EOI  24 summary
 //
 // The root keeps its own table of ports, connections and queue positions and never reads back what it wrote here.
 
 import { HvStatus, PORT_MESSAGE_BUFFERS } from '@guestyard/hvdef'
 
-import { MESSAGE_QUEUES_MAX, MESSAGE_WORDS } from './vp-page.ts'
+import { MESSAGE_QUEUES_MAX, MESSAGE_WORDS, VECTOR_WORDS } from './vp-page.ts'
 import type { OwnershipRow } from './vp-page.ts'
 
 /** MSRs of partition scope, as indices of i64. */
@@ -20,8 +23,17 @@ export const REGISTER_HYPERCALL = 1
 /** The latest reference time that any VP was told. */
 export const REGISTER_LAST_REFERENCE_TIME = 2
 
+/** Room for as many, of which the rest is not used. */
+const REGISTER_COUNT = 12
+
 /** Changed after every change that a VP may have kept a copy of: a connection, or the enable bit of HYPERCALL. */
-export const CALL_GENERATION = 16
+export const CALL_GENERATION = 32
+/** MSR accesses that are intercepted, as HvInterceptAccess. */
+export const INTERCEPTED_ACCESSES = 33
+/** CPUID leaves that are intercepted: how many, and their numbers. */
+export const INTERCEPTED_LEAF_COUNT = 34
+export const INTERCEPTED_LEAVES = 40
+export const INTERCEPTED_LEAVES_MAX = 16
 /** One word a queue: tickets taken by posters. */
 export const QUEUE_TAIL = 64
 /** 8 x 16 words: slot s is free for ticket t when it holds t, and full when it holds t + 1. */
@@ -31,10 +43,31 @@ export const CONNECTION_TABLE = 256
 export const CONNECTION_ROWS = 4096
 export const MESSAGE_BUFFERS = 9216
 
-/** Size of the page, in bytes. */
-export const PARTITION_PAGE_BYTES: number =
-  (MESSAGE_BUFFERS + MESSAGE_QUEUES_MAX * PORT_MESSAGE_BUFFERS * MESSAGE_WORDS) *
-  Int32Array.BYTES_PER_ELEMENT
+/** Port p: bits 2 (p & 15) read and 2 (p & 15) + 1 write of word p >>> 4. */
+export const INTERCEPTED_PORTS: number =
+  MESSAGE_BUFFERS + MESSAGE_QUEUES_MAX * PORT_MESSAGE_BUFFERS * MESSAGE_WORDS
+const PORT_WORDS = 4096
+/** One block a VP, in the order of their indices. */
+export const VP_BLOCKS: number = INTERCEPTED_PORTS + PORT_WORDS
+const VP_BLOCK_WORDS = 128
+
+/** Within a VP block. Vectors requested, those of them that are level-triggered, those that end by themselves. */
+export const REQUESTED = 0
+export const REQUESTED_LEVEL = 8
+export const REQUESTED_AUTO_EOI = 16
+/** bits 7:0 words of REQUESTED, 8 NMI. */
+export const REQUEST_SUMMARY = 24
+export const REQUEST_NMI = 0x100
+
+/** Size of the page of a partition with so many VPs, in bytes. */
+export function partitionPageBytes(vpCount: number): number {
+  return vpBlock(vpCount) * Int32Array.BYTES_PER_ELEMENT
+}
+
+/** First word of a VP's block. */
+export function vpBlock(vp: number): number {
+  return VP_BLOCKS + vp * VP_BLOCK_WORDS
+}
 
 /** Words of a message buffer before its payload: type, size in bytes, sending VP, zero. */
 export const BUFFER_TYPE = 0
@@ -44,7 +77,14 @@ export const BUFFER_PAYLOAD = 4
 
 /** The partition page, word by word. */
 export const PARTITION_PAGE: readonly OwnershipRow[] = [
-  row('partition MSRs', 0, 6, 'VPs: compareExchange', 'VPs', 'i64, each a whole value'),
+  row(
+    'partition MSRs',
+    0,
+    REGISTER_COUNT * 2,
+    'VPs: compareExchange',
+    'VPs',
+    'i64, each a whole value',
+  ),
   row(
     'CALL_GENERATION',
     CALL_GENERATION,
@@ -84,6 +124,60 @@ export const PARTITION_PAGE: readonly OwnershipRow[] = [
     'VP that holds the ticket',
     'root',
     'plain; visible by SLOT_SEQUENCE',
+  ),
+  row('INTERCEPTED_ACCESSES', INTERCEPTED_ACCESSES, 1, 'root', 'VPs', 'looked at by each access'),
+  row('INTERCEPTED_LEAF_COUNT', INTERCEPTED_LEAF_COUNT, 1, 'root', 'VPs', 'stored after the leaf'),
+  row(
+    'INTERCEPTED_LEAVES',
+    INTERCEPTED_LEAVES,
+    INTERCEPTED_LEAVES_MAX,
+    'root',
+    'VPs',
+    'before their count',
+  ),
+  row(
+    'INTERCEPTED_PORTS',
+    INTERCEPTED_PORTS,
+    PORT_WORDS,
+    'root',
+    'VPs',
+    'looked at by each port access',
+  ),
+]
+
+/** A VP block, word by word. */
+export const VP_BLOCK: readonly OwnershipRow[] = [
+  row(
+    'REQUESTED',
+    REQUESTED,
+    VECTOR_WORDS,
+    'root and siblings: or; VP: exchange',
+    'VP',
+    'clear to set announces',
+  ),
+  row(
+    'REQUESTED_LEVEL',
+    REQUESTED_LEVEL,
+    VECTOR_WORDS,
+    'root and siblings: or; VP: and',
+    'VP',
+    'set before REQUESTED; cleared after it was taken',
+  ),
+  row(
+    'REQUESTED_AUTO_EOI',
+    REQUESTED_AUTO_EOI,
+    VECTOR_WORDS,
+    'root and siblings: or; VP: and',
+    'VP',
+    'as REQUESTED_LEVEL',
+  ),
+  row(
+    'REQUEST_SUMMARY',
+    REQUEST_SUMMARY,
+    1,
+    'root and siblings: or; VP: exchange',
+    'VP',
+    'set after what it announces; taken before that is read',
   ),
 ]
 

@@ -14,7 +14,8 @@ import {
   eventDescriptor,
   messageDescriptor,
 } from './connection-table.ts'
-import { PARTITION_PAGE_BYTES } from './partition-page.ts'
+import { InterceptMasks } from './intercepts/intercept-masks.ts'
+import { partitionPageBytes } from './partition-page.ts'
 import { PortBuffers } from './port-buffers.ts'
 import type { Connection, Port } from './port.ts'
 import { RootVp } from './root-vp.ts'
@@ -22,8 +23,10 @@ import type { VpHandles } from './virtual-processor.ts'
 import {
   EVENT_SLOTS_MAX,
   MESSAGE_QUEUES_MAX,
+  OUTBOX_ENDED,
   OUTBOX_FLAGS,
   OUTBOX_GROUP_WORDS,
+  OUTBOX_INTERCEPT,
   OUTBOX_QUEUE_SHIFT,
   OUTBOX_SPACE,
   OUTBOX_SUMMARY,
@@ -33,6 +36,13 @@ import {
 export interface PartitionListener {
   /** An inbox queue of this VP that was full has room: posts that met INSUFFICIENT_BUFFERS may be tried again. */
   queueSpace(vp: number): void
+  /**
+   * This VP did what an intercept asks about (TLFS, "Intercepts"), and is suspended until `completeIntercept`. `message` is an
+   * HV_MESSAGE of 256 bytes, good until the VP's next. Without this method every intercept is answered at once, with nothing.
+   */
+  intercept?(vp: number, message: Uint8Array): void
+  /** The guest has ended a level-triggered interrupt. It was requested again if its line is still asserted. */
+  interruptEnded?(vp: number, vector: number): void
 }
 
 export interface PartitionOptions {
@@ -44,6 +54,8 @@ export interface PartitionOptions {
   readonly privileges?: PrivilegeMask
   /** One doorbell for each VP: rung when its inbox has news. */
   readonly wakeVp: readonly Wake[]
+  /** The same doorbells as buffers, for the VPs' threads: siblings ring each other. */
+  readonly vpDoorbells?: readonly SharedArrayBuffer[]
   readonly listener?: PartitionListener
 }
 
@@ -59,18 +71,21 @@ export class Partition {
   /** False once it was deleted: nothing is taken from its VPs any more. */
   alive = true
   readonly #createdAt100ns: number
-  readonly #buffer: SharedArrayBuffer = new SharedArrayBuffer(PARTITION_PAGE_BYTES)
-  readonly #page: Int32Array = new Int32Array(this.#buffer)
+  readonly #buffer: SharedArrayBuffer
+  readonly #page: Int32Array
+  readonly #doorbells: readonly SharedArrayBuffer[]
   readonly #listener: PartitionListener | null
-  readonly #table: ConnectionTable = new ConnectionTable(this.#page)
+  readonly #table: ConnectionTable
   readonly #connections: Map<ConnectionId, Connection> = new Map()
   /** Event connection by slot. */
   readonly #events: (Connection | null)[] = Array.from({ length: EVENT_SLOTS_MAX }, () => null)
+  readonly #masks: InterceptMasks
   /** The buffers of the message ports that this partition is connected to. */
   readonly buffers: PortBuffers
   signalsReceived = 0
   /** Flags set for slots without a connection. */
   strayFlags = 0
+  intercepts = 0
 
   constructor(
     id: PartitionId,
@@ -88,7 +103,12 @@ export class Partition {
     this.privileges = privileges
     this.#listener = options.listener ?? null
     this.#createdAt100ns = createdAt100ns
-    this.vps = options.wakeVp.map((wake, index) => new RootVp(index, wake))
+    this.#buffer = new SharedArrayBuffer(partitionPageBytes(options.wakeVp.length))
+    this.#page = new Int32Array(this.#buffer)
+    this.#table = new ConnectionTable(this.#page)
+    this.#masks = new InterceptMasks(this.#page)
+    this.#doorbells = options.vpDoorbells ?? []
+    this.vps = options.wakeVp.map((wake, index) => new RootVp(index, wake, this.#page))
     this.buffers = new PortBuffers(this.#page, this.vps.length)
   }
 
@@ -105,6 +125,7 @@ export class Partition {
       partitionPage: this.#buffer,
       vpPage: target.buffer,
       slat: this.slat.buffer,
+      vpDoorbells: this.#doorbells,
     }
   }
 
@@ -131,6 +152,21 @@ export class Partition {
   signalEventToVp(vp: number, sint: number, flag: number): HvStatus {
     const target = this.vps[vp]
     return target === undefined ? HvStatus.INVALID_VP_INDEX : target.signalEvent(sint, flag)
+  }
+
+  /** Which accesses of this partition's VPs become intercepts. See InterceptMasks.install. */
+  installIntercept(type: number, accessMask: number, parameter: number): HvStatus {
+    return this.#masks.install(type, accessMask, parameter)
+  }
+
+  /**
+   * The VP goes on with what `vps[vp].intercept` was set to. INVALID_VP_INDEX; INVALID_VP_STATE when it is not suspended for an
+   * intercept.
+   */
+  completeIntercept(vp: number): HvStatus {
+    const target = this.vps[vp]
+    if (target === undefined) return HvStatus.INVALID_VP_INDEX
+    return target.completeIntercept() ? HvStatus.SUCCESS : HvStatus.INVALID_VP_STATE
   }
 
   /** INVALID_CONNECTION_ID when the id is in use, INSUFFICIENT_MEMORY when the table or the event slots are full. */
@@ -196,7 +232,19 @@ export class Partition {
       this.#listener.queueSpace(vp.index)
       done++
     }
+    if ((summary & OUTBOX_ENDED) !== 0 && this.alive) {
+      done += vp.takeEnded((vector) => this.#listener?.interruptEnded?.(vp.index, vector))
+    }
+    if ((summary & OUTBOX_INTERCEPT) !== 0 && this.alive) done += this.#takeIntercept(vp)
     return done
+  }
+
+  #takeIntercept(vp: RootVp): number {
+    if (!vp.intercept.take()) return 0
+    this.intercepts++
+    if (this.#listener?.intercept === undefined) vp.completeIntercept()
+    else this.#listener.intercept(vp.index, vp.intercept.message)
+    return 1
   }
 
   #drainFlags(vp: RootVp, group: number): number {
@@ -249,10 +297,12 @@ export class Partition {
       signalsReceived: this.signalsReceived,
       malformed: this.buffers.malformed,
       strayFlags: this.strayFlags,
+      intercepts: this.intercepts,
       vps: this.vps.map((vp) => ({
         index: vp.index,
         messagesQueued: vp.messagesQueued,
         eventsSignalled: vp.eventsSignalled,
+        interruptsRequested: vp.interruptsRequested,
         wakes: vp.wakes,
         answered: vp.answered,
       })),
@@ -272,10 +322,12 @@ export interface PartitionInspection {
   readonly signalsReceived: number
   readonly malformed: number
   readonly strayFlags: number
+  readonly intercepts: number
   readonly vps: readonly {
     readonly index: number
     readonly messagesQueued: number
     readonly eventsSignalled: number
+    readonly interruptsRequested: number
     readonly wakes: number
     readonly answered: boolean
   }[]

@@ -10,32 +10,51 @@ import {
 } from '@guestyard/hvdef'
 
 import type { Wake } from './caller.ts'
+import { InterceptInbox } from './intercepts/intercept-slot.ts'
+import { raiseInterrupt, raiseNmi } from './interrupt-inbox.ts'
+import { vpBlock } from './partition-page.ts'
 import { raiseInboxEvent } from './synic/event-flags.ts'
 import { MessageQueueTail } from './synic/message-slots.ts'
 import {
   DELIVERABLE,
+  ENDED_VECTORS,
   GRANT,
   INBOX_MESSAGE_SHIFT,
   OUTBOX_SUMMARY,
   PING,
   PONG,
+  SUSPEND,
+  VECTOR_WORDS,
   VP_PAGE_BYTES,
 } from './vp-page.ts'
+
+/** Vectors that an interrupt may carry. */
+const VECTOR_MIN = 16
+const VECTOR_MAX = 255
 
 export class RootVp {
   readonly index: number
   readonly buffer: SharedArrayBuffer = new SharedArrayBuffer(VP_PAGE_BYTES)
   readonly page: Int32Array = new Int32Array(this.buffer)
   readonly #queues: MessageQueueTail = new MessageQueueTail(this.page)
+  /** What the VP is suspended for. */
+  readonly intercept: InterceptInbox = new InterceptInbox(this.page)
+  readonly #partitionPage: Int32Array
+  readonly #block: number
   readonly #wake: Wake
+  /** Lines that are asserted, a bit for each vector. */
+  readonly #lines: Int32Array = new Int32Array(VECTOR_WORDS)
   #ping = 0
   messagesQueued = 0
   eventsSignalled = 0
+  interruptsRequested = 0
   wakes = 0
 
-  constructor(index: number, wake: Wake) {
+  constructor(index: number, wake: Wake, partitionPage: Int32Array) {
     this.index = index
     this.#wake = wake
+    this.#partitionPage = partitionPage
+    this.#block = vpBlock(index)
   }
 
   /** True when the VP announced something that nobody took yet. */
@@ -79,6 +98,71 @@ export class RootVp {
     return HvStatus.SUCCESS
   }
 
+  /**
+   * Requests an interrupt by edge, from a device or an MSI. `autoEoi`: it ends as it is taken. INVALID_PARAMETER for a vector
+   * that is not 16 to 255.
+   */
+  requestInterrupt(vector: number, autoEoi: boolean): HvStatus {
+    if (!isVector(vector)) return HvStatus.INVALID_PARAMETER
+    this.#request(vector, false, autoEoi)
+    return HvStatus.SUCCESS
+  }
+
+  /**
+   * Asserts or releases a level-triggered line. While it is asserted the vector is requested, and requested again when the guest
+   * ends it. INVALID_PARAMETER as requestInterrupt.
+   */
+  setLine(vector: number, asserted: boolean): HvStatus {
+    if (!isVector(vector)) return HvStatus.INVALID_PARAMETER
+    const word = vector >>> 5
+    const bit = 1 << (vector & 31)
+    const was = (this.#lines[word]! & bit) !== 0
+    if (asserted) this.#lines[word]! |= bit
+    else this.#lines[word]! &= ~bit
+    if (asserted && !was) this.#request(vector, true, false)
+    return HvStatus.SUCCESS
+  }
+
+  requestNmi(): void {
+    this.interruptsRequested++
+    if (raiseNmi(this.#partitionPage, this.#block)) this.#ring()
+  }
+
+  /**
+   * After OUTBOX_ENDED: tells `ended` each level-triggered vector that the guest has ended, having requested it again if its
+   * line is still asserted. Vectors told.
+   */
+  takeEnded(ended: (vector: number) => void): number {
+    let count = 0
+    for (let word = 0; word < VECTOR_WORDS; word++) {
+      if (Atomics.load(this.page, ENDED_VECTORS + word) === 0) continue
+      let bits = Atomics.exchange(this.page, ENDED_VECTORS + word, 0)
+      while (bits !== 0) {
+        const bit = 31 - Math.clz32(bits)
+        bits &= ~(1 << bit)
+        const vector = word * 32 + bit
+        if (!isVector(vector)) continue
+        if (((this.#lines[word]! >>> bit) & 1) === 1) this.#request(vector, true, false)
+        ended(vector)
+        count++
+      }
+    }
+    return count
+  }
+
+  /** The VP goes on with what its intercept was answered. False when it waits for no answer. */
+  completeIntercept(): boolean {
+    if (!this.intercept.complete()) return false
+    this.#ring()
+    return true
+  }
+
+  /** The register ExplicitSuspend: while it is set the VP runs no guest code. */
+  setExplicitSuspend(suspended: boolean): void {
+    Atomics.store(this.page, SUSPEND, suspended ? 1 : 0)
+    this.#ring()
+  }
+
   /** Asks the VP for a sign of life. */
   ping(): void {
     this.#ping = (this.#ping + 1) | 0
@@ -103,6 +187,11 @@ export class RootVp {
     this.#ring()
   }
 
+  #request(vector: number, level: boolean, autoEoi: boolean): void {
+    this.interruptsRequested++
+    if (raiseInterrupt(this.#partitionPage, this.#block, vector, level, autoEoi)) this.#ring()
+  }
+
   #isOpen(bit: number): boolean {
     return ((Atomics.load(this.page, DELIVERABLE) >>> bit) & 1) === 1
   }
@@ -115,6 +204,10 @@ export class RootVp {
 
 function isSint(sint: number): boolean {
   return sint >= 0 && sint < SINT_COUNT
+}
+
+function isVector(vector: number): boolean {
+  return Number.isInteger(vector) && vector >= VECTOR_MIN && vector <= VECTOR_MAX
 }
 
 /** Any type but "empty". The root may send the hypervisor's own types, with bit 31. */

@@ -15,14 +15,26 @@ import type { CpuidResult } from './cpuid-leaves.ts'
 import type { HypercallInspection } from './hypercall-counters.ts'
 import { HYPERCALL_UNDEFINED_OPCODE, HypercallDispatch } from './hypercalls.ts'
 import { MsrFile } from './msr-file.ts'
-import { CALL_GENERATION, PARTITION_PAGE_BYTES } from './partition-page.ts'
+import { InterceptSlot } from './intercepts/intercept-slot.ts'
+import { InterceptUnit } from './intercepts/intercept-unit.ts'
+import { hasInterrupts, takeInterrupts } from './interrupt-inbox.ts'
+import { CALL_GENERATION, partitionPageBytes, vpBlock } from './partition-page.ts'
 import { PartitionRegisters } from './partition-registers.ts'
 import type { MsrValue } from './partition-registers.ts'
+import { announce } from './synic/event-flags.ts'
 import { Synic } from './synic/synic.ts'
 import type { MsrRegisters } from './synthetic-msrs.ts'
 import { VP_CALLS } from './vp-calls.ts'
 import type { HypercallCapabilities } from './vp-calls.ts'
-import { GRANT, PING, PONG, VP_PAGE_BYTES } from './vp-page.ts'
+import {
+  ENDED_VECTORS,
+  GRANT,
+  OUTBOX_ENDED,
+  PING,
+  PONG,
+  SUSPEND,
+  VP_PAGE_BYTES,
+} from './vp-page.ts'
 
 /** Time as the engine tells it. */
 export interface Clock {
@@ -44,6 +56,8 @@ export interface VpHandles {
   readonly vpPage: SharedArrayBuffer
   /** What is at each page of GPA space: for a `SlatReader`. */
   readonly slat: SharedArrayBuffer
+  /** Doorbells of the partition's VPs, in their order; empty where nobody made any. */
+  readonly vpDoorbells: readonly SharedArrayBuffer[]
 }
 
 export interface VirtualProcessorOptions {
@@ -58,6 +72,8 @@ export interface VirtualProcessorOptions {
 export class VirtualProcessor {
   /** For `readMsr`, when the caller needs nothing of its own. */
   readonly msr: MsrValue = { low: 0, high: 0 }
+  /** Port and memory accesses, and the MSRs and CPUID leaves that the partition's owner wants to see. */
+  readonly intercepts: InterceptUnit
   readonly #handles: VpHandles
   readonly #page: Int32Array
   readonly #apic: LocalApic = new LocalApic()
@@ -69,6 +85,9 @@ export class VirtualProcessor {
   readonly #cpuid: CpuidLeaves
   readonly #wakeRoot: Wake
   readonly #partitionPage: Int32Array
+  /** First word of this VP's block there. */
+  readonly #block: number
+  readonly #intercept: InterceptSlot
   /** The generation for which `#callsReach` and the caller's copies are good. */
   #generation = -1
   #callsReach = false
@@ -79,7 +98,13 @@ export class VirtualProcessor {
   constructor(handles: VpHandles, options: VirtualProcessorOptions) {
     this.#handles = handles
     this.#page = new Int32Array(handles.vpPage, 0, VP_PAGE_BYTES / 4)
-    this.#partitionPage = new Int32Array(handles.partitionPage, 0, PARTITION_PAGE_BYTES / 4)
+    this.#partitionPage = new Int32Array(
+      handles.partitionPage,
+      0,
+      partitionPageBytes(handles.vpCount) / 4,
+    )
+    this.#block = vpBlock(handles.vpIndex)
+    this.#intercept = new InterceptSlot(this.#page)
     this.#wakeRoot = options.wakeRoot
     this.#caller = new Caller(
       handles.partitionId,
@@ -99,6 +124,16 @@ export class VirtualProcessor {
     this.#partition = new PartitionRegisters(handles.partitionPage, options.memory)
     this.#msrs = new MsrFile(handles.privileges, this.#registers(options))
     this.#cpuid = new CpuidLeaves(handles)
+    this.intercepts = new InterceptUnit({
+      vpIndex: handles.vpIndex,
+      slot: this.#intercept,
+      partitionPage: this.#partitionPage,
+      memory: options.memory,
+      wakeRoot: options.wakeRoot,
+      readMsr: (msr, out) => this.readMsr(msr, out),
+      writeMsr: (msr, low, high) => this.writeMsr(msr, low, high),
+      cpuid: (leaf, out) => this.#cpuid.read(leaf, out),
+    })
   }
 
   get vpIndex(): number {
@@ -162,22 +197,25 @@ export class VirtualProcessor {
   }
 
   /**
-   * On the way into the guest: messages and event flags reach the SIM and SIEF pages, a ping is answered.
-   * The highest vector the processor would take, or -1. Two loads when there is nothing new.
+   * On the way into the guest: messages and event flags reach the SIM and SIEF pages, requests of other threads the APIC, a ping
+   * is answered. The highest vector the processor would take (NMI_VECTOR for an NMI), or -1, as also while the VP is suspended.
+   * Three loads when there is nothing new.
    */
   deliver(): number {
+    takeInterrupts(this.#partitionPage, this.#block, this.#apic)
     this.#synic.deliver()
     this.pingPending()
     this.#wakeRootForSpace()
-    return this.#apic.highest()
+    return this.#intercept.settle() ? this.#apic.highest() : -1
   }
 
   /** True when `deliver` would find something new or an interrupt is waiting to be taken. */
   get hasWork(): boolean {
     return (
       this.#synic.hasWork ||
+      hasInterrupts(this.#partitionPage, this.#block) ||
       Atomics.load(this.#page, PING) !== this.#pong ||
-      this.#apic.highest() >= 0
+      (this.#apic.highest() >= 0 && !this.#intercept.isOpen)
     )
   }
 
@@ -188,14 +226,25 @@ export class VirtualProcessor {
 
   /** EOI of the highest vector in service, as by the APIC's own register. Messages that waited are tried again. */
   endOfInterrupt(): void {
-    this.#apic.endOfInterrupt()
+    const vector = this.#apic.endOfInterrupt()
+    if (vector >= 0 && this.#apic.isLevel(vector)) this.#announceEnded(vector)
     this.#synic.scanMessages()
     this.#wakeRootForSpace()
   }
 
+  /** The guest returned from the handler of an NMI. */
+  returnFromNmi(): void {
+    this.#apic.returnFromNmi()
+  }
+
+  /** True while no guest code may run: for an intercept that is not answered, or because the root suspended the VP. */
+  get isSuspended(): boolean {
+    return Atomics.load(this.#page, SUSPEND) !== 0 || !this.#intercept.settle()
+  }
+
   /** The logical processor on which this VP may run guest code now, or -1: then it must not. HOT. */
   grantedLp(): number {
-    return Atomics.load(this.#page, GRANT) - 1
+    return Atomics.load(this.#page, SUSPEND) === 0 ? Atomics.load(this.#page, GRANT) - 1 : -1
   }
 
   /** Answers the host's ping, if there is one. `deliver` does; a guest that stays away from `deliver` may. */
@@ -242,6 +291,14 @@ export class VirtualProcessor {
       referenceTime: () => Math.max(0, options.clock.now100ns - this.#handles.createdAt100ns),
       endOfInterrupt: () => this.endOfInterrupt(),
     }
+  }
+
+  /** A line may still be asserted: the root looks. */
+  #announceEnded(vector: number): void {
+    const bit = 1 << (vector & 31)
+    // ORDER: vector, then summary; the root takes them the other way round.
+    Atomics.or(this.#page, ENDED_VECTORS + (vector >>> 5), bit)
+    if (announce(this.#page, OUTBOX_ENDED)) this.#wakeRoot.ring()
   }
 
   #wakeRootForSpace(): void {

@@ -4,8 +4,13 @@
 // has for the root (event flags by connection slot, bits for message queues) is the outbox.
 //
 //   byte      0  control words                       byte  1024  inbox queue tails, heads
-//           256  inbox: flag summary of each SINT           4096  inbox: flags, 16 x 2048 bits
+//           256  inbox: flag summary of each SINT           1280  intercept: the message
+//           384  outbox: vectors ended                      4096  inbox: flags, 16 x 2048 bits
 //           512  outbox: event flags, 2048 bits             8192  inbox: messages, 16 queues x 16 x 256 bytes
+//           768  intercept: the answer
+//
+// Interrupts that are requested of the VP are not here but in its block of the partition page, which siblings reach too.
+// Words 4 to 8 (root) and 19 to 23 (VP) are the dispatcher's: dispatch-state.ts.
 //
 // Every word is an i32 and is only touched through Atomics; message slots are plain and made visible by their
 // queue's tail. The VP's thread may be hostile: the root takes each word it reads as a number of unknown value.
@@ -18,6 +23,9 @@ export const MESSAGE_WORDS = 64
 export const EVENT_SLOTS_MAX = 2048
 /** Words of 2048 flags. */
 export const FLAG_WORDS = 64
+
+/** Words of a bit for each vector. */
+export const VECTOR_WORDS = 8
 
 const SINTS = 16
 
@@ -40,17 +48,36 @@ export const PING = 1
 export const SPACE_WANTED = 2
 /** 0: the VP may not run guest code. lp + 1: it may, on logical processor lp. */
 export const GRANT = 3
-/** bits 15:0 groups of 128 event slots, 23:16 message queues, 24: an inbox queue has room again. */
+/** Number of the latest intercept that the root has answered. */
+export const INTERCEPT_DONE = 9
+/** Bit 0: the register ExplicitSuspend. Not 0: the VP may not run guest code. */
+export const SUSPEND = 10
+/**
+ * bits 15:0 groups of 128 event slots, 23:16 message queues, 24: an inbox queue has room again, 25: an intercept,
+ * 26: level interrupts ended, 27: the guest reports a crash, 28: it asks for a reset. 29 and up: the dispatcher's.
+ */
 export const OUTBOX_SUMMARY = 16
 /** Number of the latest ping that the VP has seen. */
 export const PONG = 17
 /** As INBOX_SUMMARY, but what the SynIC's registers let through: SINT unmasked, page and controller on. */
 export const DELIVERABLE = 18
+/** Number of the latest intercept that the VP has raised: it is suspended while INTERCEPT_DONE is another. */
+export const INTERCEPT_RAISED = 24
 /** One word a SINT: bit g says that flags 64 g to 64 g + 63 may be set. */
 export const INBOX_FLAG_SUMMARY = 64
+/** 256 vectors: level interrupts that the guest has ended. */
+export const ENDED_VECTORS = 96
 export const OUTBOX_FLAGS = 128
+/** The answer to an intercept: registers as two words each, see intercepts/intercept-slot.ts. */
+export const INTERCEPT_ANSWER = 192
+export const INTERCEPT_ANSWER_WORDS = 32
 export const INBOX_TAIL = 256
 export const INBOX_HEAD = 272
+/** An HV_MESSAGE: what the VP is suspended for. */
+export const INTERCEPT_MESSAGE = 320
+/** The registers of the guest that go with it. */
+export const INTERCEPT_REGISTERS = 384
+const INTERCEPT_REGISTERS_WORDS = 16
 /** 16 x 64 words. */
 export const INBOX_FLAGS = 1024
 /** 16 queues x 16 slots x 64 words. */
@@ -65,6 +92,14 @@ export const OUTBOX_QUEUE_SHIFT = 16
 export const MESSAGE_QUEUES_MAX = 8
 /** OUTBOX_SUMMARY: an inbox queue that was full has room. */
 export const OUTBOX_SPACE = 0x100_0000
+/** OUTBOX_SUMMARY: INTERCEPT_MESSAGE holds a new message. */
+export const OUTBOX_INTERCEPT = 0x200_0000
+/** OUTBOX_SUMMARY: ENDED_VECTORS is not empty. */
+export const OUTBOX_ENDED = 0x400_0000
+/** OUTBOX_SUMMARY: the crash registers of the partition page hold a report. */
+export const OUTBOX_CRASH = 0x800_0000
+/** OUTBOX_SUMMARY: the partition is to be reset. */
+export const OUTBOX_RESET = 0x1000_0000
 /** A bit of OUTBOX_SUMMARY covers this many event slots, as a shift, and this many words of flags. */
 export const OUTBOX_GROUP_SHIFT = 7
 export const OUTBOX_GROUP_WORDS = 4
@@ -93,6 +128,41 @@ export const VP_PAGE: readonly OwnershipRow[] = [
     'root: or, and; VP: and',
     'both',
     'set before the head is read again',
+  ),
+  row('INTERCEPT_DONE', INTERCEPT_DONE, 1, 'root', 'VP', 'stored after the answer'),
+  row('SUSPEND', SUSPEND, 1, 'root', 'VP', 'looked at on every way into the guest'),
+  row('INTERCEPT_RAISED', INTERCEPT_RAISED, 1, 'VP', 'root', 'stored after the message'),
+  row(
+    'ENDED_VECTORS',
+    ENDED_VECTORS,
+    VECTOR_WORDS,
+    'VP: or; root: exchange',
+    'both',
+    'set before OUTBOX_SUMMARY; taken after it',
+  ),
+  row(
+    'INTERCEPT_ANSWER',
+    INTERCEPT_ANSWER,
+    INTERCEPT_ANSWER_WORDS,
+    'root',
+    'VP',
+    'plain; visible by INTERCEPT_DONE',
+  ),
+  row(
+    'INTERCEPT_MESSAGE',
+    INTERCEPT_MESSAGE,
+    MESSAGE_WORDS,
+    'VP',
+    'root',
+    'plain; visible by INTERCEPT_RAISED',
+  ),
+  row(
+    'INTERCEPT_REGISTERS',
+    INTERCEPT_REGISTERS,
+    INTERCEPT_REGISTERS_WORDS,
+    'VP',
+    'root',
+    'plain; visible by INTERCEPT_RAISED',
   ),
   row('OUTBOX_SUMMARY', OUTBOX_SUMMARY, 1, 'VP: or; root: exchange', 'both', 'as INBOX_SUMMARY'),
   row('PONG', PONG, 1, 'VP', 'root', 'equals PING once the VP has been here'),

@@ -4,14 +4,17 @@ import {
   CONNECTION_TABLE,
   MESSAGE_BUFFERS,
   PARTITION_PAGE,
-  PARTITION_PAGE_BYTES,
   QUEUE_TAIL,
   SLOT_SEQUENCE,
+  VP_BLOCK,
   messageBuffer,
+  partitionPageBytes,
   slotSequence,
+  vpBlock,
 } from '../src/partition-page.ts'
 import {
   DELIVERABLE,
+  ENDED_VECTORS,
   GRANT,
   INBOX_FLAGS,
   INBOX_FLAG_SUMMARY,
@@ -19,11 +22,16 @@ import {
   INBOX_MESSAGES,
   INBOX_SUMMARY,
   INBOX_TAIL,
+  INTERCEPT_ANSWER,
+  INTERCEPT_DONE,
+  INTERCEPT_MESSAGE,
+  INTERCEPT_RAISED,
   OUTBOX_FLAGS,
   OUTBOX_SUMMARY,
   PING,
   PONG,
   SPACE_WANTED,
+  SUSPEND,
   VP_PAGE,
   VP_PAGE_BYTES,
   inboxSlot,
@@ -31,7 +39,8 @@ import {
 
 describe.each([
   ['VP page', VP_PAGE, VP_PAGE_BYTES],
-  ['partition page', PARTITION_PAGE, PARTITION_PAGE_BYTES],
+  ['partition page', PARTITION_PAGE, partitionPageBytes(0)],
+  ['VP block', VP_BLOCK, partitionPageBytes(1) - partitionPageBytes(0)],
 ])('%s', (_, page, bytes) => {
   test('no two rows share a word, and none lies outside the page', () => {
     const owner = new Map<number, string>()
@@ -56,8 +65,19 @@ test('the VP page has the byte layout its drawing shows', () => {
   expect([INBOX_FLAG_SUMMARY, OUTBOX_FLAGS, INBOX_TAIL, INBOX_HEAD].map(at)).toEqual([
     256, 512, 1024, 1088,
   ])
+  expect([ENDED_VECTORS, INTERCEPT_ANSWER, INTERCEPT_MESSAGE].map(at)).toEqual([384, 768, 1280])
+  expect([INTERCEPT_DONE, SUSPEND, INTERCEPT_RAISED].map(at)).toEqual([36, 40, 96])
   expect([INBOX_FLAGS, INBOX_MESSAGES].map(at)).toEqual([4096, 8192])
   expect(VP_PAGE_BYTES).toBe(8192 + 16 * 16 * 256)
+})
+
+test('words 4 to 8 and 19 to 23 of the VP page are left to the dispatcher', () => {
+  const free = [4, 5, 6, 7, 8, 19, 20, 21, 22, 23]
+  for (const row of VP_PAGE) {
+    for (const word of free) {
+      expect(word < row.word || word >= row.word + row.count, row.name).toBe(true)
+    }
+  }
 })
 
 test('what the root writes to and what the VP writes to lie on different cache lines', () => {
@@ -71,7 +91,9 @@ test('the partition page has the byte layout its drawing shows', () => {
   expect(
     [QUEUE_TAIL, SLOT_SEQUENCE, CONNECTION_TABLE, MESSAGE_BUFFERS].map((word) => word * 4),
   ).toEqual([256, 512, 1024, 36864])
-  expect(PARTITION_PAGE_BYTES).toBe(36864 + 8 * 16 * 256)
+  expect(partitionPageBytes(0)).toBe(36864 + 8 * 16 * 256 + 65536 / 4)
+  expect([vpBlock(0), vpBlock(3)].map((word) => word * 4)).toEqual([86016, 86016 + 3 * 512])
+  expect(partitionPageBytes(64)).toBe(86016 + 64 * 512)
 })
 
 test('positions and tickets use sixteen slots in turn', () => {

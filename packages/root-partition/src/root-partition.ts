@@ -94,6 +94,7 @@ export class RootPartition {
       memory,
       vpCount: spec.vpCount,
       wakeVp: doorbells.map((pair) => pair.vp),
+      vpDoorbells: doorbells.map((pair) => pair.vpBuffer),
       listener: { queueSpace: () => void bus?.poll(0) },
     })
     if (!created.ok) {
