@@ -48,7 +48,7 @@ export const INTERCEPTED_PORTS: number =
   MESSAGE_BUFFERS + MESSAGE_QUEUES_MAX * PORT_MESSAGE_BUFFERS * MESSAGE_WORDS
 const PORT_WORDS = 4096
 /** One block a VP, in the order of their indices. */
-export const VP_BLOCKS: number = INTERCEPTED_PORTS + PORT_WORDS
+const VP_BLOCKS: number = INTERCEPTED_PORTS + PORT_WORDS
 const VP_BLOCK_WORDS = 128
 
 /** Within a VP block. Vectors requested, those of them that are level-triggered, those that end by themselves. */

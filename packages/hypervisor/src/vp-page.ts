@@ -54,7 +54,7 @@ export const INTERCEPT_DONE = 9
 export const SUSPEND = 10
 /**
  * bits 15:0 groups of 128 event slots, 23:16 message queues, 24: an inbox queue has room again, 25: an intercept,
- * 26: level interrupts ended, 27: the guest reports a crash, 28: it asks for a reset. 29 and up: the dispatcher's.
+ * 26: level interrupts ended. 29 and up: the dispatcher's.
  */
 export const OUTBOX_SUMMARY = 16
 /** Number of the latest ping that the VP has seen. */
@@ -96,10 +96,6 @@ export const OUTBOX_SPACE = 0x100_0000
 export const OUTBOX_INTERCEPT = 0x200_0000
 /** OUTBOX_SUMMARY: ENDED_VECTORS is not empty. */
 export const OUTBOX_ENDED = 0x400_0000
-/** OUTBOX_SUMMARY: the crash registers of the partition page hold a report. */
-export const OUTBOX_CRASH = 0x800_0000
-/** OUTBOX_SUMMARY: the partition is to be reset. */
-export const OUTBOX_RESET = 0x1000_0000
 /** A bit of OUTBOX_SUMMARY covers this many event slots, as a shift, and this many words of flags. */
 export const OUTBOX_GROUP_SHIFT = 7
 export const OUTBOX_GROUP_WORDS = 4
