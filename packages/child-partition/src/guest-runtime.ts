@@ -1,45 +1,24 @@
-// One script guest on its thread: kernel, drivers, engine and program, and what the control port asks of them.
+// One script guest: kernel, drivers and program, and what is asked of them over its control. What runs it is handed in.
 
-import process from 'node:process'
-import {
-  DoorbellSet,
-  MonotonicClock,
-  ThreadEngine,
-  type Machine,
-  type WaitStrategy,
-} from '@guestyard/engine'
-import { createPortLogger, type PortLogger } from '@guestyard/engine/node'
-import { GuestMemory } from '@guestyard/guestmem'
 import { VirtualProcessor } from '@guestyard/hypervisor'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
-import { Doorbell } from '@guestyard/ring'
 import type { VmbusClientEvent } from '@guestyard/vmbus/client'
 
 import type { ExposedFunctions, Guest, GuestProgram } from './api/guest.ts'
 import { InputDrivers } from './drivers/input.ts'
 import { LoadChannels } from './drivers/load-channels.ts'
-import type { LoadWaiter } from './drivers/load-runs.ts'
 import { Offers } from './drivers/offers.ts'
 import { RelayStreams } from './drivers/streams.ts'
-import { TickingMachine } from './drivers/ticking-machine.ts'
+import type { GuestEngine, GuestPlatform, GuestSetup } from './guest-platform.ts'
 import { Kernel } from './kernel/kernel.ts'
-import type {
-  BootReport,
-  GuestControl,
-  GuestInspection,
-  GuestWorkerData,
-} from './worker-protocol.ts'
+import type { BootReport, GuestControl, GuestInspection } from './worker-protocol.ts'
 
-const TICK_MS = 1_000
-
-/** VP's thread only; one for each. */
+/** VP's thread only; one for each VP. */
 export class GuestRuntime implements GuestControl {
-  readonly #data: GuestWorkerData
-  readonly #log: PortLogger
-  readonly #clock: MonotonicClock
-  readonly #doorbell: Doorbell
+  readonly #setup: GuestSetup
+  readonly #platform: GuestPlatform
   readonly #kernel: Kernel
-  readonly #engine: ThreadEngine
+  readonly #engine: GuestEngine
   readonly #offers: Offers
   readonly #input: InputDrivers
   readonly #load: LoadChannels
@@ -54,32 +33,27 @@ export class GuestRuntime implements GuestControl {
   #loading: boolean
   #vendor: string
 
-  constructor(data: GuestWorkerData) {
-    this.#data = data
-    this.#log = createPortLogger(data.logPort, data.logLevel, {
-      component: 'guest',
-      vm: data.name,
-      partitionId: data.partitionId,
-    })
-    this.#clock = new MonotonicClock({ originMs: data.clockOriginMs })
-    this.#doorbell = new Doorbell(data.doorbell)
-    const memory = GuestMemory.attach(data.memory)
+  /** Boots at once. */
+  constructor(setup: GuestSetup, platform: GuestPlatform) {
+    const { memory } = setup
+    this.#setup = setup
+    this.#platform = platform
     this.#kernel = new Kernel({
-      vp: new VirtualProcessor(data.handles, {
+      vp: new VirtualProcessor(setup.handles, {
         memory,
-        wakeRoot: new Doorbell(data.rootDoorbell),
-        clock: this.#clock,
+        wakeRoot: platform.wakeRoot,
+        clock: platform.clock,
       }),
       memory,
-      placement: data.placement,
-      clock: this.#clock,
+      placement: setup.placement,
+      clock: platform.clock,
       onBusEvent: (event) => this.#onBusEvent(event),
       wake: () => this.#engine.wake(),
     })
-    this.#engine = this.#newEngine(this.#kernel, 'event-loop', data.spinMicroseconds)
+    this.#engine = platform.createEngine(this.#kernel)
     this.#offers = new Offers()
     this.#input = new InputDrivers(this.#kernel.bus, (device, reason) =>
-      this.#log.warn({ device, reason }, 'input device failed'),
+      platform.log.warn({ device, reason }, 'input device failed'),
     )
     this.#load = new LoadChannels(this.#kernel.bus, this.#offers, () => this.#engine.wake())
     this.#abort = new AbortController()
@@ -111,7 +85,7 @@ export class GuestRuntime implements GuestControl {
     try {
       // Loaded by the first run: its histograms are a third of what a guest's modules weigh.
       const { runLoad } = await import('./drivers/load-runs.ts')
-      return await runLoad(this.#load, this.#waiter(), spec)
+      return await runLoad(this.#load, this.#engine, this.#platform.meters, spec)
     } finally {
       this.#loading = false
     }
@@ -120,7 +94,7 @@ export class GuestRuntime implements GuestControl {
   async call(name: string, data: unknown): Promise<unknown> {
     const called = Object.hasOwn(this.#functions, name) ? this.#functions[name] : undefined
     if (called === undefined) {
-      throw new Error(`the program of "${this.#data.name}" exposes no "${name}"`)
+      throw new Error(`the program of "${this.#setup.name}" exposes no "${name}"`)
     }
     return called(data)
   }
@@ -131,14 +105,15 @@ export class GuestRuntime implements GuestControl {
 
   inspect(): GuestInspection {
     const { bus, pages, vp } = this.#kernel
+    const cpu = this.#platform.meters.cpu()
     return {
       vp: vp.inspect(),
       vmbus: bus.inspect(),
-      engine: { ...this.#engine.stats },
+      engine: this.#engine.inspect(),
       pagesFree: pages.freePages,
       strayInterrupts: this.#kernel.strayInterrupts,
       droppedEvents: this.#input.keys.dropped + this.#input.pointer.dropped,
-      cpuMicroseconds: cpuMicroseconds(),
+      cpuMicroseconds: cpu === null ? 0 : cpu.user + cpu.system,
     }
   }
 
@@ -151,23 +126,22 @@ export class GuestRuntime implements GuestControl {
   }
 
   async #boot(): Promise<BootReport> {
-    const { program } = this.#data
-    // A machine that throws is a bug of ours: the rejection ends this worker, and its worker process says so.
-    void this.#engine.run()
+    const { program } = this.#setup
+    this.#engine.start()
     const found = this.#kernel.start()
     if (!found.ok) throw new Error(`no hypervisor: ${found.reason}`)
     this.#vendor = found.vendor
     this.#engine.wake()
-    if (program !== null) this.#program = await loadProgram(program)
+    if (program !== null) this.#program = await this.#platform.loadProgram(program)
     await this.#up.promise
-    const bootMs = sinceStart(this.#data)
+    const bootMs = this.#platform.meters.sinceStartMs()
     await this.#load.ready()
     return {
       vendor: this.#vendor,
       vmbusVersion: this.#kernel.bus.version,
       offers: this.#offers.size,
       bootMs,
-      firstChannelMs: sinceStart(this.#data),
+      firstChannelMs: this.#platform.meters.sinceStartMs(),
     }
   }
 
@@ -193,10 +167,10 @@ export class GuestRuntime implements GuestControl {
 
   #guest(): Guest {
     return {
-      name: this.#data.name,
-      partitionId: this.#data.partitionId,
-      args: this.#data.args,
-      log: this.#log,
+      name: this.#setup.name,
+      partitionId: this.#setup.partitionId,
+      args: this.#setup.args,
+      log: this.#platform.log,
       signal: this.#abort.signal,
       vmbus: this.#kernel.bus,
       streams: new RelayStreams(this.#load, () => this.#engine.wake()),
@@ -232,65 +206,8 @@ export class GuestRuntime implements GuestControl {
       case 'connected':
       case 'version-refused':
       case 'post-failed':
-        this.#log.debug(event, 'bus')
+        this.#platform.log.debug(event, 'bus')
         break
     }
   }
-
-  #waiter(): LoadWaiter {
-    return {
-      until: async (spec, run) => {
-        if (spec.waiting === 'event-loop') {
-          const done = Promise.withResolvers<void>()
-          run.changed = () => {
-            if (run.isDone()) done.resolve()
-          }
-          const timer = setInterval(() => run.tick(), TICK_MS)
-          this.#engine.wake()
-          if (!run.isDone()) await done.promise
-          clearInterval(timer)
-          return
-        }
-        // The thread's own engine rests meanwhile: nothing else runs until this one stops.
-        const machine = new TickingMachine(this.#kernel, this.#clock, () => run.tick())
-        const engine = this.#newEngine(machine, spec.waiting, spec.spinMicroseconds)
-        run.changed = () => {
-          if (run.isDone()) engine.stop()
-        }
-        if (!run.isDone()) engine.runBlocking()
-        this.#engine.wake()
-      },
-    }
-  }
-
-  #newEngine(machine: Machine, strategy: WaitStrategy, spinMicroseconds: number): ThreadEngine {
-    const doorbells = new DoorbellSet()
-    doorbells.add(this.#doorbell)
-    return new ThreadEngine({
-      machine,
-      doorbells,
-      clock: this.#clock,
-      strategy,
-      spinMicroseconds,
-    })
-  }
-}
-
-/** Milliseconds since this guest's thread was asked for: loading its modules is part of booting. */
-function sinceStart(data: GuestWorkerData): number {
-  return performance.timeOrigin + performance.now() - data.startedMs
-}
-
-async function loadProgram(url: string): Promise<GuestProgram> {
-  const module: unknown = await import(url)
-  const main: unknown = Reflect.get(Object(module), 'main')
-  if (typeof main !== 'function') throw new Error(`${url} exports no function "main"`)
-  return module as GuestProgram
-}
-
-/** CPU time of this thread. 0 where the runtime can't tell (before Node 23.9). */
-function cpuMicroseconds(): number {
-  if (typeof process.threadCpuUsage !== 'function') return 0
-  const { user, system } = process.threadCpuUsage()
-  return user + system
 }

@@ -10,3 +10,12 @@ export type {
 export { Kernel, type KernelOptions } from './kernel/kernel.ts'
 export { enlighten, KernelPage, type Enlightenment } from './kernel/boot.ts'
 export type { Placement } from './kernel/page-allocator.ts'
+export { GuestRuntime } from './guest-runtime.ts'
+export { programOf } from './guest-program.ts'
+export type {
+  GuestEngine,
+  GuestMeters,
+  GuestPlatform,
+  GuestSetup,
+  WaitedRun,
+} from './guest-platform.ts'

@@ -1,7 +1,6 @@
 // A load run in this guest: channels opened with the rings asked for, one runner each, driven by an engine that waits as the spec
 // says, closed again; and the sums.
 
-import process from 'node:process'
 import { PAGE_SIZE } from '@guestyard/hvdef'
 import {
   checkLoadSpec,
@@ -12,23 +11,10 @@ import {
 } from '@guestyard/load-device/protocol'
 import { LoadRunner } from '@guestyard/load-device/vsc'
 
+import type { GuestEngine, GuestMeters, WaitedRun } from '../guest-platform.ts'
 import { LatencyRecorder } from './latency.ts'
 import type { LoadChannels } from './load-channels.ts'
 import type { OpenedChannel } from './open-channel.ts'
-
-/** Waits for the runs to end in the way that the spec names; made by whoever owns the thread's engine. */
-export interface LoadWaiter {
-  /** Resolves when `run.isDone()` holds. Calls `run.tick()` about once a second meanwhile. */
-  until(spec: LoadSpec, run: WaitedRun): Promise<void>
-}
-
-/** A run as its waiter sees it. */
-export interface WaitedRun {
-  isDone(): boolean
-  tick(): void
-  /** Called by the run, from within a poll or a tick, when `isDone` may have changed. */
-  changed: () => void
-}
 
 /** A root that moves nothing for this long has lost the channel, to a fault that it need not tell the guest of. */
 const SILENCE_MS = 10_000
@@ -40,7 +26,8 @@ type Outcome =
 /** Runs one load. VP's thread; one at a time. Rejects with the field for a bad spec, and with the channel's reason. */
 export async function runLoad(
   channels: LoadChannels,
-  waiter: LoadWaiter,
+  engine: Pick<GuestEngine, 'until'>,
+  meters: GuestMeters,
   spec: LoadSpec,
 ): Promise<LoadResult> {
   const problem = checkLoadSpec(spec)
@@ -52,7 +39,7 @@ export async function runLoad(
     spec.receiveRingBytes - PAGE_SIZE,
   )
   try {
-    return await drive(opened, waiter, spec)
+    return await drive(opened, engine, meters, spec)
   } finally {
     await channels.close(opened)
   }
@@ -60,7 +47,8 @@ export async function runLoad(
 
 async function drive(
   opened: readonly OpenedChannel[],
-  waiter: LoadWaiter,
+  engine: Pick<GuestEngine, 'until'>,
+  meters: GuestMeters,
   spec: LoadSpec,
 ): Promise<LoadResult> {
   const latency = new LatencyRecorder()
@@ -69,19 +57,19 @@ async function drive(
   const run: WaitedRun = {
     isDone: () => outcomes.length >= opened.length || outcomes.some((outcome) => !outcome.ok),
     tick: () => {
-      if (!silence.isTooLong(performance.now())) return
+      if (!silence.isTooLong(meters.nowNs() / 1e6)) return
       outcomes.push({ ok: false, reason: `nothing moved for ${SILENCE_MS / 1000} s` })
       run.changed()
     },
     changed: () => {},
   }
-  const cpuBefore = threadCpu()
-  const heapBefore = process.memoryUsage().heapUsed
+  const cpuBefore = meters.cpu()
+  const heapBefore = meters.heapUsed()
   for (const { channel } of opened) {
     channel.run(
       new LoadRunner(channel, {
         spec,
-        nowNs,
+        nowNs: () => meters.nowNs(),
         latency,
         onDone: (outcome) => {
           outcomes.push(outcome)
@@ -96,9 +84,9 @@ async function drive(
       run.changed()
     })
   }
-  await waiter.until(spec, run)
-  const heapAfter = process.memoryUsage().heapUsed
-  const cpuAfter = threadCpu()
+  await engine.until(spec, run)
+  const heapAfter = meters.heapUsed()
+  const cpuAfter = meters.cpu()
   const failed = outcomes.find((outcome) => !outcome.ok)
   if (failed !== undefined && !failed.ok) throw new Error(failed.reason)
   const results = outcomes.flatMap((outcome) => (outcome.ok ? [outcome.result] : []))
@@ -114,7 +102,10 @@ async function drive(
             userMicroseconds: cpuAfter.user - cpuBefore.user,
             systemMicroseconds: cpuAfter.system - cpuBefore.system,
           },
-    heapBytesPerPacket: sums.packets > 0 ? (heapAfter - heapBefore) / sums.packets : null,
+    heapBytesPerPacket:
+      heapBefore === null || heapAfter === null || sums.packets === 0
+        ? null
+        : (heapAfter - heapBefore) / sums.packets,
   }
 }
 
@@ -141,13 +132,4 @@ class Silence {
     }
     return nowMs - this.#sinceMs >= SILENCE_MS
   }
-}
-
-/** Nanoseconds on this thread's clock, with the fractions that a double holds. */
-function nowNs(): number {
-  return performance.now() * 1e6
-}
-
-function threadCpu(): { user: number; system: number } | null {
-  return typeof process.threadCpuUsage === 'function' ? process.threadCpuUsage() : null
 }

@@ -1,0 +1,65 @@
+// What a script guest needs of whoever runs it: its processor's engine, its clocks, its meters. The threads engine and the virtual
+// one each have one of these; the guest's runtime, its drivers and its programs are the same in both.
+
+import type { Clock, Machine } from '@guestyard/engine'
+import type { PortLogger } from '@guestyard/engine/node'
+import type { GuestMemory } from '@guestyard/guestmem'
+import type { VpHandles, Wake } from '@guestyard/hypervisor'
+import type { LoadSpec } from '@guestyard/load-device/protocol'
+
+import type { GuestProgram } from './api/guest.ts'
+
+/** What one guest is made of. */
+export interface GuestSetup {
+  readonly name: string
+  readonly partitionId: number
+  readonly memory: GuestMemory
+  readonly handles: VpHandles
+  /** URL of the program's module, or null. */
+  readonly program: string | null
+  readonly args: unknown
+  readonly placement: 'contiguous' | 'scattered'
+}
+
+/** Time and costs as the guest's meters show them. */
+export interface GuestMeters {
+  /** Nanoseconds that never go back, from any origin. */
+  nowNs(): number
+  /** Milliseconds since the guest was asked for. */
+  sinceStartMs(): number
+  /** Processor time that the guest used; null where it can't be told. */
+  cpu(): { readonly user: number; readonly system: number } | null
+  /** Bytes of heap in use; null where it means nothing. */
+  heapUsed(): number | null
+}
+
+/** A load run as whoever waits for it sees it. */
+export interface WaitedRun {
+  isDone(): boolean
+  tick(): void
+  /** Called by the run, from within a poll or a tick, when `isDone` may have changed. */
+  changed: () => void
+}
+
+/** Drives the guest's kernel. */
+export interface GuestEngine {
+  /** Begins to poll. */
+  start(): void
+  /** There is work that no doorbell announces. */
+  wake(): void
+  /** Resolves when `run.isDone()` holds, having waited as the spec says. Calls `run.tick()` about once a second meanwhile. */
+  until(spec: LoadSpec, run: WaitedRun): Promise<void>
+  /** Plain data for `inspect`. */
+  inspect(): unknown
+}
+
+export interface GuestPlatform {
+  readonly log: PortLogger
+  /** Counts from the root's start. */
+  readonly clock: Clock
+  readonly wakeRoot: Wake
+  readonly meters: GuestMeters
+  /** Called once, by the runtime's constructor. */
+  createEngine(kernel: Machine): GuestEngine
+  loadProgram(url: string): Promise<GuestProgram>
+}
