@@ -5,7 +5,7 @@
 import { describe, expect, test } from 'vitest'
 import { Kernel } from '@guestyard/child-partition'
 import { ManualClock, SingleThread } from '@guestyard/engine'
-import { GuestMemory } from '@guestyard/guestmem'
+import { GuestMemory, Iommu } from '@guestyard/guestmem'
 import { Hypervisor, VirtualProcessor } from '@guestyard/hypervisor'
 import { InterruptRouter, PortIds } from '@guestyard/root-partition'
 import type { ChannelProgram } from '@guestyard/vmbus'
@@ -86,7 +86,7 @@ function scene(): Scene {
   const hostEvents: VmbusServerEvent[] = []
   const server = new VmbusServer({
     transport: {
-      memory,
+      iommu: new Iommu(memory, partition.slat),
       vpCount: 1,
       postMessage: (vp, payload, length) => router.post(vp, payload, length),
       signalChannel: (vp, relid) => router.raise(vp, relid),

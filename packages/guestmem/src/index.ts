@@ -1,15 +1,17 @@
 export { GUEST_MEMORY_MAX_BYTES, GuestMemory, type GuestMemoryOptions } from './guest-memory.ts'
 export { PageList } from './page-list.ts'
+export { PageRangeWalker, copyFromRanges, copyToRanges } from './gpa-range.ts'
 export {
   PageRangeStatus,
   PageRangeTable,
-  PageRangeWalker,
-  copyFromRanges,
-  copyToRanges,
   encodePageRange,
   encodedRangeBytes,
   parsePageRanges,
-} from './gpa-range.ts'
+} from './page-range-table.ts'
+export { DmaDomain, type DmaDomainInspection, type Revoked } from './dma-domain.ts'
+export { DMA_FAULTS_KEPT, type DmaFault, type DmaFaultReason } from './dma-faults.ts'
+export { DmaPages } from './dma-pages.ts'
+export { Iommu, type IommuInspection } from './iommu.ts'
 export {
   type CopyKernel,
   createCopyKernel,

@@ -93,6 +93,13 @@ export class Slat {
     Atomics.store(this.#words, SLAT_CHUNKS, chunks)
   }
 
+  /** The SLAT of a partition that finds all its RAM at its own place, with every right. */
+  static identity(ramPages: number, ramPagesMax: number = ramPages): Slat {
+    const slat = new Slat({ ramPages, ramPagesMax })
+    slat.mapRam(0, 0, ramPages, SLAT_RIGHTS_ALL)
+    return slat
+  }
+
   /** Pages of RAM that may be mapped: what the partition has been given. */
   get ramPages(): number {
     return this.#ramPages

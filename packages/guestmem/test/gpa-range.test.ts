@@ -1,8 +1,12 @@
 import {
+  type DmaDomain,
   GuestMemory,
+  Iommu,
   PageRangeStatus,
   PageRangeTable,
   PageRangeWalker,
+  Slat,
+  SlatRight,
   copyFromRanges,
   copyToRanges,
   createCopyKernel,
@@ -16,6 +20,18 @@ import { describe, expect, test } from 'vitest'
 
 const PAGE = 4096
 const MAX = { maxRanges: 8, maxPages: 64 }
+
+const ANY = SlatRight.READ | SlatRight.WRITE
+
+/** A domain in which every page of the memory is mapped. */
+function domainOf(memory: GuestMemory): DmaDomain {
+  const domain = new Iommu(memory, Slat.identity(memory.pageCount)).domain('disk')
+  domain.map(
+    Array.from({ length: memory.pageCount }, (_, page) => page),
+    ANY,
+  )
+  return domain
+}
 
 function words(...values: number[]): DataView<ArrayBuffer> {
   return new DataView(Uint32Array.from(values).buffer)
@@ -78,11 +94,11 @@ describe('parsing page ranges', () => {
   })
 
   test('a frame number beyond 32 bits is no RAM at all', () => {
-    const memory = GuestMemory.create({ sizeBytes: 65536 })
+    const domain = domainOf(GuestMemory.create({ sizeBytes: 65536 }))
     const table = new PageRangeTable(MAX)
     expect(parse(words(8, 0, 1, 1), 1, table)).toBe(PageRangeStatus.OK)
     const walker = new PageRangeWalker(table)
-    expect(walker.begin(memory, 0, 1, 0, 8)).toBe(true)
+    expect(walker.begin(domain, ANY, 0, 1, 0, 8)).toBe(true)
     expect(walker.next()).toBe(false)
     expect(walker.outside).toBe(true)
   })
@@ -110,6 +126,7 @@ const range = fc.record({
 describe('walking page ranges', () => {
   test('what is encoded parses, and a walk meets each of its bytes once and in order', () => {
     const memory = GuestMemory.create({ sizeBytes: RAM_PAGES * PAGE })
+    const domain = domainOf(memory)
     for (let index = 0; index < memory.u8.length; index += 1) {
       memory.u8[index] = (index >> 12) * 31 + index
     }
@@ -141,14 +158,14 @@ describe('walking page ranges', () => {
           const skip = a % (expected.length + 1)
           const length = b % (expected.length - skip + 1)
           const walker = new PageRangeWalker(table)
-          expect(walker.begin(memory, 0, ranges.length, skip, length)).toBe(true)
+          expect(walker.begin(domain, ANY, 0, ranges.length, skip, length)).toBe(true)
           expect(copyFromRanges(walker, kernel, 100)).toBe(length)
           expect(walker.outside).toBe(false)
           const wanted = Uint8Array.from(expected.slice(skip, skip + length))
           expect(Buffer.compare(bytes.subarray(100, 100 + length), wanted)).toBe(0)
-          expect(walker.begin(memory, 0, ranges.length, skip, expected.length - skip + 1)).toBe(
-            false,
-          )
+          expect(
+            walker.begin(domain, ANY, 0, ranges.length, skip, expected.length - skip + 1),
+          ).toBe(false)
           expect(walker.next()).toBe(false)
         },
       ),
@@ -157,12 +174,13 @@ describe('walking page ranges', () => {
 
   test('pages that follow each other are one run', () => {
     const memory = GuestMemory.create({ sizeBytes: RAM_PAGES * PAGE })
+    const domain = domainOf(memory)
     const table = new PageRangeTable(MAX)
     const view = new DataView(new ArrayBuffer(64))
     const length = encodePageRange(view, 0, 16, 3 * PAGE, [4, 5, 9, 10])
     expect(parsePageRanges(view, 0, length, 1, table)).toBe(PageRangeStatus.OK)
     const walker = new PageRangeWalker(table)
-    walker.begin(memory, 0, 1, 0, 3 * PAGE)
+    walker.begin(domain, ANY, 0, 1, 0, 3 * PAGE)
     const runs: number[][] = []
     while (walker.next()) runs.push([walker.address, walker.lengthBytes])
     expect(runs).toEqual([
@@ -173,6 +191,7 @@ describe('walking page ranges', () => {
 
   test('a walk ends before the first page that is not RAM', () => {
     const memory = GuestMemory.create({ sizeBytes: RAM_PAGES * PAGE })
+    const domain = domainOf(memory)
     const table = new PageRangeTable(MAX)
     const view = new DataView(new ArrayBuffer(64))
     const length = encodePageRange(view, 0, 0, 3 * PAGE, [30, 31, 32])
@@ -180,7 +199,7 @@ describe('walking page ranges', () => {
     const local = new wasm.Memory({ initial: 1, maximum: 1 })
     new Uint8Array(local.buffer).fill(7)
     const walker = new PageRangeWalker(table)
-    walker.begin(memory, 0, 1, 0, 3 * PAGE)
+    walker.begin(domain, ANY, 0, 1, 0, 3 * PAGE)
     expect(copyToRanges(walker, createCopyKernel(local, memory.memory), 0)).toBe(2 * PAGE)
     expect(walker.outside).toBe(true)
     expect(memory.u8.subarray(30 * PAGE).every((byte) => byte === 7)).toBe(true)

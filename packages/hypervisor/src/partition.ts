@@ -2,7 +2,7 @@
 // A child partition, as the root keeps it: its pages, its connections and the way from its VPs' outboxes to the handlers
 // of ports. Root's thread only. `drain` is the receiving end of every post and signal.
 
-import { SLAT_RIGHTS_ALL, Slat } from '@guestyard/guestmem'
+import { Slat } from '@guestyard/guestmem'
 import type { GuestMemory } from '@guestyard/guestmem'
 import { HvStatus } from '@guestyard/hvdef'
 import type { ConnectionId, PartitionId, PrivilegeMask } from '@guestyard/hvdef'
@@ -95,11 +95,7 @@ export class Partition {
   ) {
     this.id = id
     this.memory = options.memory
-    this.slat = new Slat({
-      ramPages: options.memory.pageCount,
-      ramPagesMax: options.memory.maximumPages,
-    })
-    this.slat.mapRam(0, 0, options.memory.pageCount, SLAT_RIGHTS_ALL)
+    this.slat = Slat.identity(options.memory.pageCount, options.memory.maximumPages)
     this.privileges = privileges
     this.#listener = options.listener ?? null
     this.#createdAt100ns = createdAt100ns

@@ -21,7 +21,7 @@ const ring = openRingLink(link, 'b')
 const stopWord = new Int32Array(stop)
 
 /** As much of a server's channel as this device uses; there is no bus, and nobody sleeps. */
-const channel: Omit<ServerChannel, 'memory'> = {
+const channel: Omit<ServerChannel, 'domain'> = {
   relid: 1,
   incoming: ring.incoming,
   outgoing: ring.outgoing,

@@ -22,12 +22,12 @@ const guest = openRingLink(link, 'a')
 const host = openRingLink(link, 'b')
 const common = { relid: 1, targetVp: 0, userDefined: new Uint8Array(120), signal: () => {} }
 /** As much of the two channels as this device uses; there is no bus, and nobody sleeps. */
-const guestChannel: Omit<Channel, 'memory'> = {
+const guestChannel: Channel = {
   ...common,
   incoming: guest.incoming,
   outgoing: guest.outgoing,
 }
-const hostChannel: Omit<ServerChannel, 'memory'> = {
+const hostChannel: Omit<ServerChannel, 'domain'> = {
   ...common,
   incoming: host.incoming,
   outgoing: host.outgoing,
@@ -51,7 +51,7 @@ program.disarm()
 
 function run(direction: LoadDirection, payloadBytes: number, batch: number, packets: number) {
   let outcome: LoadOutcome | undefined
-  const runner = new LoadRunner(guestChannel as Channel, {
+  const runner = new LoadRunner(guestChannel, {
     spec: {
       direction,
       payloadBytes,

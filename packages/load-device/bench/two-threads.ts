@@ -26,7 +26,7 @@ const worker = new Worker(new URL('./host-end.ts', import.meta.url), {
   workerData,
   transferList: [port2],
 })
-const channel: Omit<Channel, 'memory'> = {
+const channel: Channel = {
   relid: 1,
   incoming: ring.incoming,
   outgoing: ring.outgoing,
@@ -37,7 +37,7 @@ const channel: Omit<Channel, 'memory'> = {
 
 function run(spec: ChannelLoadSpec, latencies: number[] | null): LoadOutcome | undefined {
   let outcome: LoadOutcome | undefined
-  const runner = new LoadRunner(channel as Channel, {
+  const runner = new LoadRunner(channel, {
     spec,
     nowNs: () => performance.now() * 1e6,
     latency: latencies && { recordValue: (value) => latencies.push(value) },

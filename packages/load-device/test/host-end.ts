@@ -31,7 +31,7 @@ export class HostEnd {
     const host = openRingLink(link, 'b')
     const memory = link.shared as { readonly buffer: SharedArrayBuffer }
     this.controlWords = new Int32Array(memory.buffer, 0, 1024)
-    const channel: Omit<ServerChannel, 'memory'> = {
+    const channel: Omit<ServerChannel, 'domain'> = {
       relid: 1,
       incoming: host.incoming,
       outgoing: host.outgoing,

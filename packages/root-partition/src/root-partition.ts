@@ -1,7 +1,7 @@
 // The root partition as one polled machine: the hypervisor's authority, and for every partition its routes, its bus and its
 // devices. It never waits; the worker's engine does.
 
-import { GuestMemory } from '@guestyard/guestmem'
+import { GuestMemory, Iommu } from '@guestyard/guestmem'
 import { HvStatus, hvStatusName, partitionId } from '@guestyard/hvdef'
 import { Hypervisor, type Clock, type Partition, type Wake } from '@guestyard/hypervisor'
 import { RelayHub, type MayJoin } from '@guestyard/load-device/vsp'
@@ -193,7 +193,7 @@ export class RootPartition {
     })
     const bus = new VmbusServer({
       transport: {
-        memory,
+        iommu: new Iommu(memory, partition.slat),
         vpCount: spec.vpCount,
         postMessage: (vp, payload, length) => router.post(vp, payload, length),
         signalChannel: (vp, relid) => router.raise(vp, relid),

@@ -1,7 +1,6 @@
 // What both ends of a channel share: the rings, the peer to signal, and the program that runs on them.
 // A device sees a channel only through these interfaces, whichever family it belongs to.
 
-import type { GuestMemory } from '@guestyard/guestmem'
 import type { IncomingRing, OutgoingRing } from '@guestyard/ring'
 
 /** What an engine drives. Never waits, never reads a clock, never throws for a peer's fault. */
@@ -22,8 +21,6 @@ export interface Channel {
   readonly incoming: IncomingRing
   /** Packets to the peer. */
   readonly outgoing: OutgoingRing
-  /** The guest's memory: rings, GPADLs and GPA-direct ranges lie in it. */
-  readonly memory: GuestMemory
   /** VP of the guest that takes this channel's interrupts, or HV_VP_INDEX_ANY for none. */
   readonly targetVp: number
   /** The 120 bytes that the guest sent with its open request, as a private copy. */

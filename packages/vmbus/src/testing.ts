@@ -3,7 +3,7 @@
 // over a hypervisor: bounded queues, a connection id for each channel, flags that coalesce.
 
 import { HvStatus, PAGE_SIZE, VMBUS_CHANNELS_MAX } from '@guestyard/hvdef'
-import { GuestMemory } from '@guestyard/guestmem'
+import { GuestMemory, Iommu, Slat } from '@guestyard/guestmem'
 import { VmbusClient } from './client/index.ts'
 import type { ClientTransport, VmbusClientEvent } from './client/index.ts'
 import { VmbusServer } from './server/index.ts'
@@ -54,6 +54,8 @@ export interface LoopbackSwitches {
 
 export class Loopback {
   readonly memory: GuestMemory
+  /** The partition's memory as devices reach it. */
+  readonly iommu: Iommu
   readonly server: VmbusServer
   readonly client: VmbusClient
   readonly switches: LoopbackSwitches = {
@@ -82,6 +84,7 @@ export class Loopback {
     this.#options = options
     const sizeBytes = options.memoryBytes ?? DEFAULT_MEMORY_BYTES
     this.memory = GuestMemory.create({ sizeBytes })
+    this.iommu = new Iommu(this.memory, Slat.identity(this.memory.pageCount))
     this.#freePfns = freePages(sizeBytes / PAGE_SIZE, options.scatter ?? false)
     this.server = new VmbusServer({
       transport: this.#serverTransport(),
@@ -195,7 +198,7 @@ export class Loopback {
 
   #serverTransport(): ServerTransport {
     return {
-      memory: this.memory,
+      iommu: this.iommu,
       vpCount: this.#options.vpCount ?? 1,
       postMessage: (vp, payload, length) =>
         this.#post(

@@ -36,7 +36,7 @@ function seenByDevice(guest: RawGuest, device: FakeDevice, gpadlId: number): unk
   return mapped?.ranges.map(({ offsetBytes, lengthBytes, pages }) => ({
     offsetBytes,
     lengthBytes,
-    pfns: [...pages.pfns],
+    pfns: [...pages.gpaPages],
   }))
 }
 

@@ -376,6 +376,10 @@ export class ChannelMachine implements OpenChannelOwner {
     record.state = 'client-released'
     this.#unassign(record)
     this.table.delete(record)
+    const { domain } = record.offered
+    if (this.table.usesDomain(domain)) return
+    const gone = this.#bus.transport.iommu.remove(domain)
+    assert(gone, 'A device without channels has nothing mapped.')
   }
 
   #unassign(record: HostChannel): void {

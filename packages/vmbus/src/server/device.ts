@@ -1,7 +1,7 @@
 // What a device gives the server, and what it gets: the host family's side of a channel.
 
 import type { Guid } from '@guestyard/hvdef'
-import type { PageList } from '@guestyard/guestmem'
+import type { DmaDomain, DmaPages } from '@guestyard/guestmem'
 import type { RingPairOptions } from '@guestyard/ring'
 import type { Channel, ChannelProgram } from '../channel.ts'
 
@@ -31,6 +31,11 @@ export interface ServerChannel extends Channel {
   readonly subChannelCount: number
   readonly classId: Guid
   readonly instanceId: Guid
+  /**
+   * The device's way to guest memory, shared by all channels of the device. GPA-direct ranges are mapped in it for as long as
+   * their request runs; everything else is a fault.
+   */
+  readonly domain: DmaDomain
   /** Protocol version that the guest's bus speaks, such as `VmbusVersion.IRON`. */
   readonly busVersion: number
   /** Puts the program on the list of those that are polled: the host has work for it. HOT. */
@@ -65,11 +70,14 @@ export interface MappedGpadl {
   release(): void
 }
 
-/** One range: `lengthBytes` bytes from `offsetBytes` into the first of its pages. */
+/**
+ * One range: `lengthBytes` bytes from `offsetBytes` into the first of its pages. Once the use has ended, or the guest has lost
+ * one of the pages, a touch is a fault and reaches nothing.
+ */
 export interface GpadlRange {
   readonly offsetBytes: number
   readonly lengthBytes: number
-  readonly pages: PageList
+  readonly pages: DmaPages
 }
 
 export interface OfferOptions {

@@ -5,9 +5,10 @@
 //                          │ bad ranges, revoke       CREATED                     TORNDOWN
 //                          └────▶ (none), CREATED with a failure
 //
-// The pages are mapped on this thread within the last message, so that "offered to the device" is no state
-// one could see. A GPADL in use is torn down when its last use ends: TORNDOWN promises that the host touches
-// the pages no more.
+// The pages are mapped into the domain of the channel's device within the last message, so that "offered to the
+// device" is no state one could see. A GPADL in use is torn down when its last use ends: it is unmapped, and then
+// TORNDOWN promises that the host touches the pages no more. When the partition loses one of the pages, the GPADL is
+// unmapped at once and can be used no more; the guest still has to tear it down.
 
 import {
   GpadlBodyMessage,
@@ -16,8 +17,8 @@ import {
   VMBUS_STATUS_SUCCESS,
   assert,
 } from '@guestyard/hvdef'
-import { PageList, PageRangeStatus, PageRangeTable, parsePageRanges } from '@guestyard/guestmem'
-import type { GuestMemory } from '@guestyard/guestmem'
+import { PageRangeStatus, PageRangeTable, SlatRight, parsePageRanges } from '@guestyard/guestmem'
+import type { DmaDomain } from '@guestyard/guestmem'
 import type { GpadlRange } from './device.ts'
 import type { GuestError } from './events.ts'
 import { GPADL_RANGE_BYTES } from './limits.ts'
@@ -29,12 +30,17 @@ const QWORD = 8
 const RANGE_BYTES_MIN = 16
 const U32_RANGE = 0x1_0000_0000
 
+/** What a device may do with the pages of a GPADL. */
+const ACCESS = SlatRight.READ | SlatRight.WRITE
+
 export type GpadlState = 'in-progress' | 'accepted' | 'tearing-down'
 
 /** One GPADL. Written by Gpadls alone. */
 export interface Gpadl {
   readonly relid: number
   readonly id: number
+  /** Of the channel's device. */
+  readonly domain: DmaDomain
   readonly rangeCount: number
   /** Bytes of range data it was announced with. */
   readonly listBytes: number
@@ -47,6 +53,10 @@ export interface Gpadl {
   ranges: readonly GpadlRange[]
   /** Channels and mappings that may touch the pages. */
   uses: number
+  /** The partition has lost a page of it. */
+  lost: boolean
+  /** Whoever has rings in it: told when that happens. */
+  revoked: (() => void) | undefined
 }
 
 export interface GpadlCounts {
@@ -59,7 +69,6 @@ export interface GpadlCounts {
 }
 
 export class Gpadls {
-  readonly #memory: GuestMemory
   readonly #limits: VmbusLimits
   readonly #send: (message: Uint8Array) => void
   readonly #all = new Map<number, Gpadl>()
@@ -67,14 +76,13 @@ export class Gpadls {
   readonly #inProgress = new Map<number, Gpadl>()
   #chargedBytes = 0
 
-  constructor(memory: GuestMemory, limits: VmbusLimits, send: (message: Uint8Array) => void) {
-    this.#memory = memory
+  constructor(limits: VmbusLimits, send: (message: Uint8Array) => void) {
     this.#limits = limits
     this.#send = send
   }
 
-  /** GPADL_HEADER of a channel that the guest knows. A refusal is answered here. */
-  create(view: DataView, lengthBytes: number): GuestError | undefined {
+  /** GPADL_HEADER of a channel that the guest knows, whose device has `domain`. A refusal is answered here. */
+  create(view: DataView, lengthBytes: number, domain: DmaDomain): GuestError | undefined {
     const { channelId, gpadlId, rangeBytes, rangeCount } = GpadlHeaderMessage.decode(view)
     const error = this.#refusal(channelId, gpadlId, rangeBytes, rangeCount)
     if (error !== undefined) {
@@ -84,6 +92,7 @@ export class Gpadls {
     const gpadl: Gpadl = {
       relid: channelId,
       id: gpadlId,
+      domain,
       rangeCount,
       listBytes: rangeBytes,
       chargedBytes: chargeOf(rangeBytes, rangeCount),
@@ -92,6 +101,8 @@ export class Gpadls {
       filledBytes: 0,
       ranges: [],
       uses: 0,
+      lost: false,
+      revoked: undefined,
     }
     this.#all.set(keyOf(channelId, gpadlId), gpadl)
     this.#inProgress.set(gpadlId, gpadl)
@@ -119,7 +130,7 @@ export class Gpadls {
   /** Begins a use of an accepted GPADL; undefined when the channel has none of that id. */
   use(relid: number, gpadlId: number): Gpadl | undefined {
     const gpadl = this.#all.get(keyOf(relid, gpadlId))
-    if (gpadl === undefined || gpadl.state !== 'accepted') return undefined
+    if (gpadl === undefined || gpadl.state !== 'accepted' || gpadl.lost) return undefined
     gpadl.uses += 1
     return gpadl
   }
@@ -198,7 +209,7 @@ export class Gpadls {
   }
 
   #accept(gpadl: Gpadl): GuestError | undefined {
-    const ranges = rangesOf(this.#memory, gpadl)
+    const ranges = mapRanges(gpadl)
     if (ranges === undefined) {
       this.#forget(gpadl)
       this.refuse(gpadl.relid, gpadl.id)
@@ -227,6 +238,7 @@ export class Gpadls {
     this.#all.delete(keyOf(gpadl.relid, gpadl.id))
     if (gpadl.state === 'in-progress') this.#inProgress.delete(gpadl.id)
     this.#chargedBytes -= gpadl.chargedBytes
+    unmapRanges(gpadl.domain, gpadl.ranges)
   }
 }
 
@@ -238,8 +250,8 @@ function keyOf(relid: number, gpadlId: number): number {
   return relid * U32_RANGE + gpadlId
 }
 
-// Undefined when a range is malformed or one of its pages is not RAM.
-function rangesOf(memory: GuestMemory, gpadl: Gpadl): readonly GpadlRange[] | undefined {
+// Undefined when a range is malformed, or one of its pages is nothing that a device may reach.
+function mapRanges(gpadl: Gpadl): readonly GpadlRange[] | undefined {
   const bytes = gpadl.rangeData
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   const table = new PageRangeTable({
@@ -249,11 +261,16 @@ function rangesOf(memory: GuestMemory, gpadl: Gpadl): readonly GpadlRange[] | un
   const status = parsePageRanges(view, 0, bytes.length, gpadl.rangeCount, table)
   if (status !== PageRangeStatus.OK) return undefined
   const ranges: GpadlRange[] = []
+  const revoked = (): void => losePages(gpadl)
   for (let index = 0; index < table.rangeCount; index += 1) {
     const first = table.firstPages[index] ?? 0
-    const end = table.firstPages[index + 1] ?? table.pageCount
-    const pages = PageList.from(memory, table.pfns.subarray(first, end))
-    if (pages === undefined) return undefined
+    const next = index + 1 < table.rangeCount ? table.firstPages[index + 1] : undefined
+    const end = next ?? table.pageCount
+    const pages = gpadl.domain.map(table.pfns.subarray(first, end), ACCESS, revoked)
+    if (pages === undefined) {
+      unmapRanges(gpadl.domain, ranges)
+      return undefined
+    }
     ranges.push({
       offsetBytes: table.byteOffsets[index] ?? 0,
       lengthBytes: table.byteCounts[index] ?? 0,
@@ -261,4 +278,15 @@ function rangesOf(memory: GuestMemory, gpadl: Gpadl): readonly GpadlRange[] | un
     })
   }
   return ranges
+}
+
+function unmapRanges(domain: DmaDomain, ranges: readonly GpadlRange[]): void {
+  for (const { pages } of ranges) domain.unmap(pages)
+}
+
+function losePages(gpadl: Gpadl): void {
+  if (gpadl.lost) return
+  gpadl.lost = true
+  unmapRanges(gpadl.domain, gpadl.ranges)
+  gpadl.revoked?.()
 }

@@ -3,6 +3,7 @@
 // has released it, or is gone, and the device has stopped.
 
 import { VMBUS_CHANNELS_MAX, assert } from '@guestyard/hvdef'
+import type { DmaDomain } from '@guestyard/guestmem'
 import type { Guid } from '@guestyard/hvdef'
 import type { ChannelStateName } from './channel-state.ts'
 import { isKnownToGuest } from './channel-state.ts'
@@ -27,6 +28,8 @@ export interface OfferedDevice {
   readonly mmioMegabytes: number
   readonly userDefined: Uint8Array
   readonly device: VspDevice
+  /** What the device may reach of the guest's memory: one for the device, sub-channels included. */
+  readonly domain: DmaDomain
 }
 
 export class HostChannel {
@@ -86,6 +89,12 @@ export class ChannelTable {
   delete(record: HostChannel): void {
     assert(record.relid === 0, 'A channel that is removed has no id.')
     this.#records.delete(record)
+  }
+
+  /** True while a channel of the device of this domain is left. */
+  usesDomain(domain: DmaDomain): boolean {
+    for (const record of this.#records) if (record.offered.domain === domain) return true
+    return false
   }
 
   /** Every record, in the order in which guests are offered them: class, instance, index. */

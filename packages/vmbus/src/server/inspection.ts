@@ -1,5 +1,6 @@
 // The server as plain data, for the command line, WMI and tests.
 
+import type { IommuInspection } from '@guestyard/guestmem'
 import type { Guid } from '@guestyard/hvdef'
 import type { ChannelStateName } from './channel-state.ts'
 import type { ConnectionState } from './connection-state.ts'
@@ -30,6 +31,8 @@ export interface VmbusServerInspection {
   /** Channels that their devices gave up, over the bus's life: the guest broke a ring or a protocol. */
   readonly channelsFailed: number
   readonly gpadls: GpadlCounts
+  /** Domains of the devices, and what they did outside of them. */
+  readonly iommu: IommuInspection
   readonly queuedMessages: number
   readonly sentMessages: number
   /** Messages that no slot of the guest could ever take. */

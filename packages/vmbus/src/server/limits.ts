@@ -17,10 +17,10 @@ export interface VmbusLimits {
 }
 
 /**
- * What a range takes here besides its list: a range of one page comes as 16 bytes and is kept as objects of some 360. Charged in
+ * What a range takes here besides its list: a range of one page comes as 16 bytes and is kept as objects of some 650. Charged in
  * full, so that many small ranges cost a guest what they cost the host.
  */
-export const GPADL_RANGE_BYTES = 384
+export const GPADL_RANGE_BYTES = 672
 
 export const DEFAULT_LIMITS: VmbusLimits = {
   channels: VMBUS_CHANNELS_MAX,

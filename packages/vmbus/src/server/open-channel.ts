@@ -7,7 +7,7 @@
 
 import { HV_VP_INDEX_ANY, assert } from '@guestyard/hvdef'
 import type { Guid } from '@guestyard/hvdef'
-import type { GuestMemory } from '@guestyard/guestmem'
+import type { DmaDomain } from '@guestyard/guestmem'
 import type { IncomingRing, OutgoingRing, RingPair } from '@guestyard/ring'
 import type { ActiveEntry, ActiveList } from '../active-list.ts'
 import type { ChannelProgram } from '../channel.ts'
@@ -36,6 +36,7 @@ export interface OpenChannelOptions {
   readonly subChannelIndex: number
   readonly classId: Guid
   readonly instanceId: Guid
+  readonly domain: DmaDomain
   readonly busVersion: number
   readonly rings: RingPair
   readonly targetVp: number
@@ -50,7 +51,7 @@ export class OpenChannel implements ServerChannel {
   readonly busVersion: number
   readonly incoming: IncomingRing
   readonly outgoing: OutgoingRing
-  readonly memory: GuestMemory
+  readonly domain: DmaDomain
   readonly userDefined: Uint8Array
   /** Written by MODIFYCHANNEL. */
   targetVp: number
@@ -77,7 +78,7 @@ export class OpenChannel implements ServerChannel {
     this.busVersion = options.busVersion
     this.incoming = options.rings.incoming
     this.outgoing = options.rings.outgoing
-    this.memory = options.transport.memory
+    this.domain = options.domain
     this.userDefined = options.userDefined
     this.targetVp = options.targetVp
     this.life = 'opening'
@@ -90,6 +91,7 @@ export class OpenChannel implements ServerChannel {
     this.#rings = options.rings
     this.#ringGpadl = options.ringGpadl
     this.#mapped = new Map()
+    this.#ringGpadl.revoked = () => this.#ringsRevoked()
   }
 
   signal(): void {
@@ -141,7 +143,14 @@ export class OpenChannel implements ServerChannel {
     this.entry = undefined
     this.#rings.close()
     for (const mapped of this.#mapped.keys()) this.#unmap(mapped)
+    this.#ringGpadl.revoked = undefined
     this.#gpadls.release(this.#ringGpadl)
+  }
+
+  /** The guest has lost pages of the rings: they are touched no more, and the channel has failed. */
+  #ringsRevoked(): void {
+    this.#rings.close()
+    this.fail("its rings are no longer the guest's memory")
   }
 
   #unmap(mapped: MappedGpadl): void {

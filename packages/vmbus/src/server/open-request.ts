@@ -41,6 +41,7 @@ export function makeOpenChannel(
     subChannelIndex: record.subChannelIndex,
     classId: record.offered.classId,
     instanceId: record.offered.instanceId,
+    domain: record.offered.domain,
     busVersion: version,
     rings,
     targetVp,
@@ -58,7 +59,9 @@ function openRingsOf(
   if (range === undefined || others.length > 0) return undefined
   if (range.offsetBytes !== 0 || range.lengthBytes % PAGE_SIZE !== 0) return undefined
   try {
-    const rings = openRings(range.pages, downstreamPageOffset, 'host', options)
+    const pages = range.pages.resolve()
+    if (pages === undefined) return undefined
+    const rings = openRings(pages, downstreamPageOffset, 'host', options)
     return typeof rings === 'string' ? undefined : rings
   } catch (error) {
     // The platform has no room for another private memory: this guest's open fails, nothing else.

@@ -1,11 +1,12 @@
 // What the server needs from the machine it runs in: messages and interrupts towards one partition. The
 // root partition makes one per guest, over the hypervisor and its interrupt routing.
 
-import type { GuestMemory } from '@guestyard/guestmem'
+import type { Iommu } from '@guestyard/guestmem'
 
 /** One guest, as the server reaches it. Called on the server's thread only. */
 export interface ServerTransport {
-  readonly memory: GuestMemory
+  /** The guest's memory, as devices reach it: each through a domain of its own. */
+  readonly iommu: Iommu
   /** VPs of the guest, 1 or more; they are numbered from 0. */
   readonly vpCount: number
   /**

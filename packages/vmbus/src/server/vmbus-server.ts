@@ -27,6 +27,7 @@ import {
   vmbusMessageMinSize,
   vmbusMessageRow,
 } from '@guestyard/hvdef'
+import type { Iommu } from '@guestyard/guestmem'
 import { ActiveList } from '../active-list.ts'
 import type { Machine } from '../channel.ts'
 import { DEFAULT_VERSIONS } from '../versions.ts'
@@ -60,6 +61,7 @@ export interface VmbusServerOptions {
 export class VmbusServer implements Machine {
   readonly #limits: VmbusLimits
   readonly #outgoing: OutgoingMessages
+  readonly #iommu: Iommu
   readonly #gpadls: Gpadls
   readonly #active: ActiveList
   readonly #channels: ChannelMachine
@@ -78,8 +80,9 @@ export class VmbusServer implements Machine {
       onEvent?.(event)
     }
     this.#outgoing = new OutgoingMessages(transport, queuedMessagesBound(this.#limits))
+    this.#iommu = transport.iommu
     const send = (message: Uint8Array): void => this.#connection.send(message)
-    this.#gpadls = new Gpadls(transport.memory, this.#limits, send)
+    this.#gpadls = new Gpadls(this.#limits, send)
     this.#active = new ActiveList()
     this.#connection = new Connection({
       outgoing: this.#outgoing,
@@ -158,7 +161,7 @@ export class VmbusServer implements Machine {
 
   /** Offers a device: at once when the guest has asked for offers, else when it does. */
   offer(options: OfferOptions, device: VspDevice): Offer {
-    const offered = offeredDevice(options, device)
+    const offered = offeredDevice(options, device, this.#iommu)
     const record = this.#channels.add(offered, undefined, 0)
     const { generation } = record
     this.#flush()
@@ -191,6 +194,7 @@ export class VmbusServer implements Machine {
       activeChannels: this.#active.size,
       channelsFailed: this.#channelsFailed,
       gpadls: this.#gpadls.inspect(),
+      iommu: this.#iommu.inspect(),
       queuedMessages: this.#outgoing.length,
       sentMessages: this.#outgoing.counts.sent,
       undeliverableMessages: this.#outgoing.counts.undeliverable,
@@ -273,11 +277,12 @@ export class VmbusServer implements Machine {
 
   #createGpadl(view: DataView, length: number): GuestError | undefined {
     const { channelId, gpadlId } = GpadlHeaderMessage.decode(view)
-    if (this.#channels.table.known(channelId) === undefined) {
+    const record = this.#channels.table.known(channelId)
+    if (record === undefined) {
       this.#gpadls.refuse(channelId, gpadlId)
       return 'unknown-channel'
     }
-    return this.#gpadls.create(view, length)
+    return this.#gpadls.create(view, length, record.offered.domain)
   }
 
   #teardownGpadl(view: DataView): GuestError | undefined {
@@ -312,7 +317,7 @@ export class VmbusServer implements Machine {
   }
 }
 
-function offeredDevice(options: OfferOptions, device: VspDevice): OfferedDevice {
+function offeredDevice(options: OfferOptions, device: VspDevice, iommu: Iommu): OfferedDevice {
   const { pipeMode, userDefined = new Uint8Array(0) } = options
   assert(userDefined.length <= VMBUS_USER_DEFINED_SIZE, 'The user-defined area has 120 bytes.')
   const area = new Uint8Array(VMBUS_USER_DEFINED_SIZE)
@@ -322,9 +327,12 @@ function offeredDevice(options: OfferOptions, device: VspDevice): OfferedDevice 
     flags |= VmbusOfferFlag.NAMED_PIPE_MODE
     new DataView(area.buffer).setUint32(0, pipeMode, true)
   }
+  const classId = parseGuid(options.classId)
+  const instanceId = parseGuid(options.instanceId)
   return {
-    classId: parseGuid(options.classId),
-    instanceId: parseGuid(options.instanceId),
+    classId,
+    instanceId,
+    domain: iommu.domain(`${classId}/${instanceId}`),
     flags,
     mmioMegabytes: options.mmioMegabytes ?? 0,
     userDefined: area,

@@ -14,7 +14,7 @@ import {
   VmbusVersion,
   decodeVmbusMessage,
 } from '@guestyard/hvdef'
-import { GuestMemory, encodePageRange, encodedRangeBytes } from '@guestyard/guestmem'
+import { GuestMemory, Iommu, Slat, encodePageRange, encodedRangeBytes } from '@guestyard/guestmem'
 import { VmbusServer } from '@guestyard/vmbus/server'
 import type { VmbusLimits, VmbusServerEvent } from '@guestyard/vmbus/server'
 
@@ -30,6 +30,8 @@ export interface RawGuestOptions {
 
 export class RawGuest {
   readonly memory: GuestMemory
+  readonly slat: Slat
+  readonly iommu: Iommu
   readonly server: VmbusServer
   readonly events: VmbusServerEvent[] = []
   /** Messages received and not yet taken. */
@@ -43,9 +45,11 @@ export class RawGuest {
 
   constructor(options: RawGuestOptions = {}) {
     this.memory = options.memory ?? GuestMemory.create({ sizeBytes: 1024 * 1024 })
+    this.slat = Slat.identity(this.memory.pageCount)
+    this.iommu = new Iommu(this.memory, this.slat)
     this.server = new VmbusServer({
       transport: {
-        memory: this.memory,
+        iommu: this.iommu,
         vpCount: options.vpCount ?? 2,
         postMessage: (vp, payload, length) => {
           if (this.postStatus !== undefined) return this.postStatus

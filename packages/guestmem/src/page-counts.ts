@@ -1,0 +1,100 @@
+// HOT
+// How often each page of a GPA space is mapped, for reading and for writing: what a DMA domain knows. Chunks of 2 MiB
+// come when a page of theirs is first mapped and go when the last is unmapped.
+
+import { assert } from '@guestyard/hvdef'
+
+import { SLAT_CHUNK_PAGES, SLAT_CHUNK_SHIFT, SlatRight } from './slat-layout.ts'
+
+const COUNT_MAX = 0xffff
+
+class Chunk {
+  /** Counts of page n: 2n for reading, 2n + 1 for writing. */
+  readonly counts: Uint16Array = new Uint16Array(2 * SLAT_CHUNK_PAGES)
+  /** Sum of all counts. */
+  used = 0
+}
+
+/** Root's thread only. `access` is READ, WRITE or both. */
+export class PageCounts {
+  readonly #chunks: Map<number, Chunk> = new Map()
+  // The chunk of the latest page: the next page is mostly of the same.
+  #number = -1
+  #chunk: Chunk | undefined = undefined
+
+  /** Chunks that have mapped pages. */
+  get chunks(): number {
+    return this.#chunks.size
+  }
+
+  /** False, and nothing counted, when the page has been mapped 65,535 times. */
+  add(page: number, access: number): boolean {
+    const number = page >>> SLAT_CHUNK_SHIFT
+    let chunk = this.#find(number)
+    if (chunk === undefined) {
+      chunk = new Chunk()
+      this.#chunks.set(number, chunk)
+      this.#chunk = chunk
+    }
+    const at = (page & (SLAT_CHUNK_PAGES - 1)) << 1
+    const reads = (access & SlatRight.READ) === 0 ? 0 : 1
+    const writes = (access & SlatRight.WRITE) === 0 ? 0 : 1
+    if (chunk.counts[at]! > COUNT_MAX - reads || chunk.counts[at + 1]! > COUNT_MAX - writes) {
+      return false
+    }
+    chunk.counts[at] = chunk.counts[at]! + reads
+    chunk.counts[at + 1] = chunk.counts[at + 1]! + writes
+    chunk.used += reads + writes
+    return true
+  }
+
+  /** Takes back an `add` that answered true. */
+  remove(page: number, access: number): void {
+    const number = page >>> SLAT_CHUNK_SHIFT
+    const chunk = this.#find(number)
+    const at = (page & (SLAT_CHUNK_PAGES - 1)) << 1
+    const reads = (access & SlatRight.READ) === 0 ? 0 : 1
+    const writes = (access & SlatRight.WRITE) === 0 ? 0 : 1
+    assert(
+      chunk !== undefined && chunk.counts[at]! >= reads && chunk.counts[at + 1]! >= writes,
+      'A page that is unmapped was mapped.',
+    )
+    chunk.counts[at] = chunk.counts[at]! - reads
+    chunk.counts[at + 1] = chunk.counts[at + 1]! - writes
+    chunk.used -= reads + writes
+    if (chunk.used > 0) return
+    this.#chunks.delete(number)
+    this.#chunk = undefined
+  }
+
+  /** True when the page is mapped for all of `access`. */
+  allows(page: number, access: number): boolean {
+    const chunk = this.#find(page >>> SLAT_CHUNK_SHIFT)
+    if (chunk === undefined) return false
+    const at = (page & (SLAT_CHUNK_PAGES - 1)) << 1
+    if ((access & SlatRight.READ) !== 0 && chunk.counts[at] === 0) return false
+    return (access & SlatRight.WRITE) === 0 || chunk.counts[at + 1] !== 0
+  }
+
+  /** True when any of these pages is mapped. */
+  touches(firstPage: number, pageCount: number): boolean {
+    for (const [number, chunk] of this.#chunks) {
+      const base = number << SLAT_CHUNK_SHIFT
+      const from = Math.max(firstPage, base)
+      const end = Math.min(firstPage + pageCount, base + SLAT_CHUNK_PAGES)
+      for (let page = from; page < end; page++) {
+        const at = (page - base) << 1
+        if (chunk.counts[at] !== 0 || chunk.counts[at + 1] !== 0) return true
+      }
+    }
+    return false
+  }
+
+  #find(number: number): Chunk | undefined {
+    if (number !== this.#number) {
+      this.#number = number
+      this.#chunk = this.#chunks.get(number)
+    }
+    return this.#chunk
+  }
+}
