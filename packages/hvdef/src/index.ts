@@ -306,3 +306,20 @@ export {
   MsrIntercept,
   SegmentRegister,
 } from './intercepts.ts'
+export {
+  ASSERT_LEVEL_TRIGGERED,
+  ASSERT_LOGICAL_DESTINATION,
+  CPU_FRACTION_ONE,
+  CPU_WEIGHT_DEFAULT,
+  CPU_WEIGHT_MAX,
+  HvInterruptType,
+  HvPartitionProperty,
+  HvRegister,
+  HvTranslateResult,
+  PENDING_EVENT_HAS_ERROR_CODE,
+  PENDING_EVENT_PENDING,
+  PENDING_EVENT_VECTOR_SHIFT,
+  TRANSLATE_VALIDATE_READ,
+  TRANSLATE_VALIDATE_WRITE,
+  UNMAP_LARGE_PAGE,
+} from './registers.ts'

@@ -1,225 +1,194 @@
 // HOT
-// The hypervisor, as the root partition uses it: partitions, ports, connections, and the pass over all VPs that hands
-// their messages and signals on. One object, on the root's thread. What VPs meet is `VirtualProcessor`.
+// The hypervisor, as the root partition has it: what stands behind the root's calls, and the pass over all VPs that hands their
+// messages and signals on. One object, on the root's thread. What VPs meet is `VirtualProcessor`.
+//
+// What a hypercall can say is said by `root.hypercall`. Beside it are the things that a machine has and no call carries: what
+// memory stands behind a partition's pages (`back`), what runs when a port of the root's is signalled (`bindMessages`,
+// `bindSignals`), and what a VP's thread is handed (`handlesFor`).
 
-import {
-  EVENT_FLAGS_PER_SINT,
-  HvPrivilege,
-  HvStatus,
-  SINT_COUNT,
-  hasPrivilege,
-  partitionId,
-  privilegeMask,
-} from '@guestyard/hvdef'
+import { HvStatus } from '@guestyard/hvdef'
 import type { ConnectionId, PartitionId, PortId, PrivilegeMask } from '@guestyard/hvdef'
 
-import { Partition } from './partition.ts'
-import type { PartitionInspection, PartitionOptions } from './partition.ts'
-import { isSintTarget, portKey } from './port.ts'
+import type { Wake } from './caller.ts'
+import { HOST_PAGES_DEFAULT, HostMemoryPool } from './host-memory.ts'
+import type { HostMemoryInspection } from './host-memory.ts'
+import type { HypercallInspection } from './hypercall-counters.ts'
+import { Launch } from './launch.ts'
+import { PartitionTable, ROOT_PARTITION_ID } from './partition-table.ts'
+import { VPS_MAX } from './partition.ts'
 import type {
-  EventPort,
-  EventPortOptions,
-  MessageHandler,
-  MessagePort,
-  MessagePortOptions,
-  Port,
-  SignalHandler,
-  SintFlagTarget,
-  SintTarget,
-} from './port.ts'
-import type { RootVp } from './root-vp.ts'
+  Partition,
+  PartitionBacking,
+  PartitionInspection,
+  PartitionListener,
+} from './partition.ts'
+import { PortTable } from './port-table.ts'
+import type { EventPortOptions, MessageHandler, MessagePortOptions, SignalHandler } from './port.ts'
+import { NO_DEVICES } from './root-calls/device-calls.ts'
+import type { DeviceInterrupts } from './root-calls/device-calls.ts'
+import { InterruptCalls } from './root-calls/interrupt-calls.ts'
+import { MemoryCalls } from './root-calls/memory-calls.ts'
+import { PartitionCalls } from './root-calls/partition-calls.ts'
+import { ProcessorCalls } from './root-calls/processor-calls.ts'
+import { RegisterCalls } from './root-calls/register-calls.ts'
+import { RootCaller, RootProcessor } from './root-processor.ts'
 import type { Clock, VpHandles } from './virtual-processor.ts'
 
-/** VPs of one partition, at most. */
-export const VPS_MAX = 64
 /** Child partitions, when the options name no number. */
 export const PARTITIONS_MAX_DEFAULT = 1024
-/** The root partition's id. Children get the numbers after it, each once. */
-export const ROOT_PARTITION_ID: PartitionId = partitionId(1)
-
-/** What a guest on the bus needs, and no more. */
-export const DEFAULT_CHILD_PRIVILEGES: PrivilegeMask = privilegeMask([
-  HvPrivilege.ACCESS_PARTITION_REFERENCE_COUNTER,
-  HvPrivilege.ACCESS_SYNIC_REGS,
-  HvPrivilege.ACCESS_INTR_CTRL_REGS,
-  HvPrivilege.ACCESS_HYPERCALL_MSRS,
-  HvPrivilege.ACCESS_VP_INDEX,
-  HvPrivilege.ACCESS_PARTITION_ID,
-  HvPrivilege.POST_MESSAGES,
-  HvPrivilege.SIGNAL_EVENTS,
-])
 
 export interface HypervisorOptions {
   readonly clock: Clock
   /** Child partitions at one time, at least 1. */
   readonly maxPartitions?: number
+  /** Memory of the machine, in pages of 4 KiB; 16 GiB when left out. */
+  readonly hostPages?: number
+  /** The root's table of device interrupts. Without it no device is known. */
+  readonly devices?: DeviceInterrupts
 }
 
-/** A new partition, or the status that a hypercall would answer. */
+/** A partition in one step: see `Hypervisor.createPartition`. */
+export interface PartitionOptions {
+  /** RAM of the partition. */
+  readonly memory: PartitionBacking['memory']
+  /** 1 to VPS_MAX. */
+  readonly vpCount: number
+  /** DEFAULT_CHILD_PRIVILEGES when left out. */
+  readonly privileges?: PrivilegeMask
+  /** One doorbell for each VP: rung when its inbox has news. */
+  readonly wakeVp: readonly Wake[]
+  /** The same doorbells as buffers, for the VPs' threads: siblings ring each other. */
+  readonly vpDoorbells?: readonly SharedArrayBuffer[]
+  readonly listener?: PartitionListener
+}
+
+/** A new partition, or the status that a hypercall answered. */
 export type CreatePartitionResult =
   | { readonly ok: true; readonly partition: Partition }
   | { readonly ok: false; readonly status: HvStatus }
 
-/** A VP among all VPs, for the pass. */
-interface PolledVp {
-  readonly partition: Partition
-  readonly vp: RootVp
-}
-
 export class Hypervisor {
-  readonly #clock: Clock
-  readonly #maxPartitions: number
-  readonly #partitions: Map<PartitionId, Partition> = new Map()
-  readonly #ports: Map<string, Port> = new Map()
-  /** All VPs. Replaced, never changed, so that a pass may delete partitions. */
-  #polled: readonly PolledVp[] = []
+  /** The root's VP: every call of the root's goes through it. */
+  readonly root: RootProcessor
+  /** The machine's memory, whose pages the root gives away. */
+  readonly hostMemory: HostMemoryPool
+  readonly partitions: PartitionTable
+  readonly #ports: PortTable
+  readonly #launch: Launch
   #cursor = 0
-  #lastId: number = ROOT_PARTITION_ID
   #passes = 0
 
   constructor(options: HypervisorOptions) {
-    this.#clock = options.clock
-    this.#maxPartitions = options.maxPartitions ?? PARTITIONS_MAX_DEFAULT
+    this.hostMemory = new HostMemoryPool(options.hostPages ?? HOST_PAGES_DEFAULT)
+    this.partitions = new PartitionTable(
+      options.clock,
+      options.maxPartitions ?? PARTITIONS_MAX_DEFAULT,
+    )
+    this.#ports = new PortTable(this.partitions)
+    const caller = new RootCaller(this.#ports)
+    this.root = new RootProcessor({
+      postMessage: (...call) => caller.postMessage(...call),
+      signalEvent: (connection, flag) => caller.signalEvent(connection, flag),
+      notifyLongSpinWait: (count) => caller.notifyLongSpinWait(count),
+      partitions: new PartitionCalls(this.partitions, this.#ports, this.hostMemory),
+      memory: new MemoryCalls(this.partitions, this.hostMemory),
+      processors: new ProcessorCalls(this.partitions, this.hostMemory),
+      registers: new RegisterCalls(this.partitions),
+      ports: this.#ports,
+      interrupts: new InterruptCalls(this.partitions),
+      devices: options.devices ?? NO_DEVICES,
+    })
+    this.#launch = new Launch(this)
   }
 
   /**
-   * A partition with its VPs, ready for ports. INVALID_PARAMETER (VP count, doorbells, or the privileges of a root partition),
-   * INSUFFICIENT_MEMORY (as many as there may be).
+   * A partition with its RAM mapped and its VPs running, by the root's calls in their order. INVALID_PARAMETER (VP count or
+   * doorbells), PROPERTY_VALUE_OUT_OF_RANGE (the privileges of a root partition), INSUFFICIENT_MEMORY (it does not fit the
+   * machine), NO_RESOURCES (as many as there may be).
    */
   createPartition(options: PartitionOptions): CreatePartitionResult {
-    const privileges = options.privileges ?? DEFAULT_CHILD_PRIVILEGES
-    const { vpCount } = options
+    const { vpCount, wakeVp, vpDoorbells, listener, memory } = options
     if (
       !Number.isInteger(vpCount) ||
       vpCount < 1 ||
       vpCount > VPS_MAX ||
-      options.wakeVp.length !== vpCount
+      wakeVp.length !== vpCount
     ) {
       return { ok: false, status: HvStatus.INVALID_PARAMETER }
     }
-    // With both, Linux takes itself for the root partition.
-    if (
-      hasPrivilege(privileges, HvPrivilege.CREATE_PARTITIONS) &&
-      hasPrivilege(privileges, HvPrivilege.CPU_MANAGEMENT)
-    ) {
-      return { ok: false, status: HvStatus.INVALID_PARAMETER }
+    const backing: PartitionBacking = {
+      memory,
+      openDoorbell: (vp) => ({ wake: wakeVp[vp]!, buffer: vpDoorbells?.[vp] ?? null }),
+      ...(listener === undefined ? {} : { listener }),
     }
-    if (this.#partitions.size >= this.#maxPartitions) {
-      return { ok: false, status: HvStatus.INSUFFICIENT_MEMORY }
-    }
-    this.#lastId += 1
-    const partition = new Partition(
-      partitionId(this.#lastId),
-      options,
-      privileges,
-      this.#clock.now100ns,
-    )
-    this.#partitions.set(partition.id, partition)
-    this.#polled = [...this.#polled, ...partition.vps.map((vp) => ({ partition, vp }))]
-    return { ok: true, partition }
+    const started = this.#launch.start(vpCount, backing, options.privileges)
+    return typeof started === 'number'
+      ? { ok: false, status: started }
+      : { ok: true, partition: started }
   }
 
-  /** The partition with its ports and connections. Its id is never given again. INVALID_PARTITION_ID. */
+  /** Finalizes the partition, withdraws its memory and deletes it. Its id is never given again. INVALID_PARTITION_ID. */
   deletePartition(id: PartitionId): HvStatus {
-    const partition = this.#partitions.get(id)
-    if (partition === undefined) return HvStatus.INVALID_PARTITION_ID
-    partition.alive = false
-    partition.disconnectAll()
-    for (const port of this.#ports.values()) {
-      if (port.identity.owner === id || port.identity.connectionPartition === id) {
-        this.deletePort(port.identity.owner, port.identity.portId)
-      }
-    }
-    this.#partitions.delete(id)
-    this.#polled = this.#polled.filter((polled) => polled.partition !== partition)
-    return HvStatus.SUCCESS
+    return this.#launch.end(id)
   }
 
   partition(id: PartitionId): Partition | undefined {
-    return this.#partitions.get(id)
+    return this.partitions.get(id)
   }
 
   /**
-   * INVALID_PARTITION_ID, INVALID_PORT_ID (in use), INVALID_PARAMETER (the target's VP or SINT), INSUFFICIENT_MEMORY (the
-   * connecting partition has as many message ports as it may).
+   * What stands behind a partition: its RAM takes as many pages of the machine. Once. INVALID_PARTITION_ID, INVALID_PARTITION_STATE
+   * (it is backed, or finalized), INSUFFICIENT_MEMORY (the machine has not as many).
    */
-  createMessagePort(options: MessagePortOptions): HvStatus {
-    const refused = this.#refusePort(
-      options.owner,
-      options.portId,
-      options.connectionPartition,
-      options.target,
-    )
-    if (refused !== HvStatus.SUCCESS) return refused
-    const connecting = this.#partitions.get(options.connectionPartition)!
-    const queue = connecting.buffers.findFree()
-    if (queue < 0) return HvStatus.INSUFFICIENT_MEMORY
-    const { target } = options
-    const handler = isSintTarget(target)
-      ? this.#sintMessages(options.owner, options.portId, target)
-      : target
-    const port: MessagePort = { kind: 'message', identity: options, handler, queue }
-    connecting.buffers.attach(port)
-    this.#ports.set(portKey(options.owner, options.portId), port)
-    return HvStatus.SUCCESS
-  }
-
-  /** As createMessagePort; INVALID_PARAMETER also for the flag count, or flags past the SINT's 2048. */
-  createEventPort(options: EventPortOptions): HvStatus {
-    const refused = this.#refusePort(
-      options.owner,
-      options.portId,
-      options.connectionPartition,
-      options.target,
-    )
-    if (refused !== HvStatus.SUCCESS) return refused
-    const { target, flagCount } = options
-    const baseFlag = isSintTarget(target) ? target.baseFlag : 0
-    if (
-      !Number.isInteger(flagCount) ||
-      flagCount < 1 ||
-      baseFlag < 0 ||
-      flagCount > EVENT_FLAGS_PER_SINT - baseFlag
-    ) {
-      return HvStatus.INVALID_PARAMETER
+  back(id: number, backing: PartitionBacking): HvStatus {
+    const partition = this.partitions.get(id)
+    if (partition === undefined) return HvStatus.INVALID_PARTITION_ID
+    if (partition.isBacked || partition.state === 'finalized') {
+      return HvStatus.INVALID_PARTITION_STATE
     }
-    const handler = isSintTarget(target) ? this.#sintSignals(options.owner, target) : target
-    const port: EventPort = { kind: 'event', identity: options, handler, flagCount }
-    this.#ports.set(portKey(options.owner, options.portId), port)
-    return HvStatus.SUCCESS
+    const given = this.hostMemory.allocateRam(id, 0, backing.memory.pageCount)
+    if (given === HvStatus.SUCCESS) partition.back(backing)
+    return given
   }
 
-  /** Its connections stay and answer INVALID_PORT_ID. INVALID_PORT_ID when there is none. */
+  /** Has `handler` receive what arrives at a message port of the root's. INVALID_PORT_ID. */
+  bindMessages(portId: PortId, handler: MessageHandler): HvStatus {
+    return this.#ports.bindMessages(portId, handler)
+  }
+
+  /** Has `handler` receive the signals of an event port of the root's. INVALID_PORT_ID. */
+  bindSignals(portId: PortId, handler: SignalHandler): HvStatus {
+    return this.#ports.bindSignals(portId, handler)
+  }
+
+  /** HvCallCreatePort, with what it leads to. See PortTable. */
+  createMessagePort(options: MessagePortOptions): HvStatus {
+    return this.#ports.createMessagePort(options)
+  }
+
+  /** HvCallCreatePort, with what it leads to. See PortTable. */
+  createEventPort(options: EventPortOptions): HvStatus {
+    return this.#ports.createEventPort(options)
+  }
+
+  /** HvCallDeletePort. */
   deletePort(owner: PartitionId, portId: PortId): HvStatus {
-    const port = this.#ports.get(portKey(owner, portId))
-    if (port === undefined) return HvStatus.INVALID_PORT_ID
-    this.#ports.delete(portKey(owner, portId))
-    this.#partitions.get(port.identity.connectionPartition)?.portDeleted(port)
-    return HvStatus.SUCCESS
+    return this.#ports.deletePort(owner, portId)
   }
 
-  /**
-   * Gives `child` a handle of a port that was created for it. INVALID_PARTITION_ID, INVALID_PORT_ID (none, or not for this
-   * partition), INVALID_CONNECTION_ID (in use), INSUFFICIENT_MEMORY (no event slots or table rows left).
-   */
+  /** HvCallConnectPort. */
   connectPort(
     child: PartitionId,
     connection: ConnectionId,
     portId: PortId,
     owner: PartitionId = ROOT_PARTITION_ID,
   ): HvStatus {
-    const partition = this.#partitions.get(child)
-    if (partition === undefined) return HvStatus.INVALID_PARTITION_ID
-    const port = this.#ports.get(portKey(owner, portId))
-    if (port === undefined || port.identity.connectionPartition !== child) {
-      return HvStatus.INVALID_PORT_ID
-    }
-    return partition.connect(connection, port)
+    return this.#ports.connect(child, connection, owner, portId)
   }
 
-  /** INVALID_PARTITION_ID, INVALID_CONNECTION_ID. */
+  /** HvCallDisconnectPort. */
   disconnectPort(child: PartitionId, connection: ConnectionId): HvStatus {
-    return this.#partitions.get(child)?.disconnect(connection) ?? HvStatus.INVALID_PARTITION_ID
+    return this.#ports.disconnect(child, connection)
   }
 
   /** Partition.postMessageToVp by id, sent in the root's name. INVALID_PARTITION_ID. */
@@ -231,26 +200,24 @@ export class Hypervisor {
     payload: Uint8Array,
     length: number,
   ): HvStatus {
-    const partition = this.#partitions.get(id)
+    const partition = this.partitions.get(id)
     if (partition === undefined) return HvStatus.INVALID_PARTITION_ID
     return partition.postMessageToVp(vp, sint, type, payload, length, ROOT_PARTITION_ID)
   }
 
   /** Partition.signalEventToVp by id. INVALID_PARTITION_ID. */
   signalEventToVp(id: PartitionId, vp: number, sint: number, flag: number): HvStatus {
-    return (
-      this.#partitions.get(id)?.signalEventToVp(vp, sint, flag) ?? HvStatus.INVALID_PARTITION_ID
-    )
+    return this.partitions.get(id)?.signalEventToVp(vp, sint, flag) ?? HvStatus.INVALID_PARTITION_ID
   }
 
   /** What the thread of a VP gets. Undefined for a partition or VP that is not there. */
   handlesFor(id: PartitionId, vp: number): VpHandles | undefined {
-    return this.#partitions.get(id)?.handlesFor(vp)
+    return this.partitions.get(id)?.handlesFor(vp)
   }
 
   /** Asks a VP for a sign of life: its next `deliver` answers. INVALID_PARTITION_ID, INVALID_VP_INDEX. */
   ping(id: PartitionId, vp: number): HvStatus {
-    const partition = this.#partitions.get(id)
+    const partition = this.partitions.get(id)
     if (partition === undefined) return HvStatus.INVALID_PARTITION_ID
     const target = partition.vps[vp]
     if (target === undefined) return HvStatus.INVALID_VP_INDEX
@@ -260,12 +227,12 @@ export class Hypervisor {
 
   /** True when the VP answered the latest ping, or was never asked. False for one that is not there. */
   answered(id: PartitionId, vp: number): boolean {
-    return this.#partitions.get(id)?.vps[vp]?.answered ?? false
+    return this.partitions.get(id)?.vps[vp]?.answered ?? false
   }
 
   /** Dispatches a VP on logical processor `lp`, 0 or more. The scheduler's. INVALID_PARTITION_ID, INVALID_VP_INDEX. */
   grant(id: PartitionId, vp: number, lp: number): HvStatus {
-    const partition = this.#partitions.get(id)
+    const partition = this.partitions.get(id)
     if (partition === undefined) return HvStatus.INVALID_PARTITION_ID
     const target = partition.vps[vp]
     if (target === undefined) return HvStatus.INVALID_VP_INDEX
@@ -275,7 +242,7 @@ export class Hypervisor {
 
   /** Takes the grant back. INVALID_PARTITION_ID, INVALID_VP_INDEX. */
   revokeGrant(id: PartitionId, vp: number): HvStatus {
-    const partition = this.#partitions.get(id)
+    const partition = this.partitions.get(id)
     if (partition === undefined) return HvStatus.INVALID_PARTITION_ID
     const target = partition.vps[vp]
     if (target === undefined) return HvStatus.INVALID_VP_INDEX
@@ -288,7 +255,7 @@ export class Hypervisor {
    * handed on: about `budget`, more by at most one VP's outbox. Where it stopped the next call goes on.
    */
   poll(budget: number): number {
-    const polled = this.#polled
+    const { polled } = this.partitions
     this.#passes++
     let done = 0
     for (let looked = 0; looked < polled.length && done < budget; looked++) {
@@ -303,7 +270,7 @@ export class Hypervisor {
 
   /** Before the root sleeps: true when there is something to take after all. */
   arm(): boolean {
-    return this.#polled.some(
+    return this.partitions.polled.some(
       ({ partition, vp }) => vp.hasOutbox || (vp.index === 0 && partition.buffers.canResume),
     )
   }
@@ -320,53 +287,17 @@ export class Hypervisor {
   inspect(): {
     readonly passes: number
     readonly ports: number
+    readonly rootConnections: readonly number[]
+    readonly hypercalls: HypercallInspection
+    readonly memory: HostMemoryInspection
     readonly partitions: readonly PartitionInspection[]
   } {
     return {
       passes: this.#passes,
-      ports: this.#ports.size,
-      partitions: [...this.#partitions.values()].map((partition) => partition.inspect()),
-    }
-  }
-
-  #refusePort(
-    owner: PartitionId,
-    portId: PortId,
-    connecting: PartitionId,
-    target: object,
-  ): HvStatus {
-    if (!this.#partitions.has(connecting)) return HvStatus.INVALID_PARTITION_ID
-    const owning = this.#partitions.get(owner)
-    if (owner !== ROOT_PARTITION_ID && owning === undefined) return HvStatus.INVALID_PARTITION_ID
-    if (this.#ports.has(portKey(owner, portId))) return HvStatus.INVALID_PORT_ID
-    if (!isSintTarget(target)) return HvStatus.SUCCESS
-    // The root has no VP of its own here: what it owns arrives at handlers.
-    if (owning === undefined || owning.vps[target.vp] === undefined) {
-      return HvStatus.INVALID_PARAMETER
-    }
-    return target.sint >= 0 && target.sint < SINT_COUNT
-      ? HvStatus.SUCCESS
-      : HvStatus.INVALID_PARAMETER
-  }
-
-  /** A message port of a child: what arrives goes on to a SINT of one of its VPs. */
-  #sintMessages(owner: PartitionId, portId: PortId, target: SintTarget): MessageHandler {
-    const vp = this.#partitions.get(owner)!.vps[target.vp]!
-    return {
-      canReceive: () => vp.hasRoom(target.sint),
-      receiveMessage(type, payload, length) {
-        // A SINT that is masked meanwhile loses the message, as the TLFS has it.
-        vp.postMessage(target.sint, type, payload, length, portId)
-      },
-    }
-  }
-
-  #sintSignals(owner: PartitionId, target: SintFlagTarget): SignalHandler {
-    const vp = this.#partitions.get(owner)!.vps[target.vp]!
-    return {
-      receiveSignal(flag) {
-        vp.signalEvent(target.sint, target.baseFlag + flag)
-      },
+      ...this.#ports.inspect(),
+      hypercalls: this.root.inspect(),
+      memory: this.hostMemory.inspect(),
+      partitions: [...this.partitions.values()].map((partition) => partition.inspect()),
     }
   }
 }

@@ -5,20 +5,26 @@ export {
   type MemoryBalance,
   type RamExtent,
 } from './host-memory.ts'
-export {
-  DEFAULT_CHILD_PRIVILEGES,
-  Hypervisor,
-  PARTITIONS_MAX_DEFAULT,
-  ROOT_PARTITION_ID,
-  VPS_MAX,
-} from './hypervisor.ts'
-export type { CreatePartitionResult, HypervisorOptions } from './hypervisor.ts'
+export { Hypervisor, PARTITIONS_MAX_DEFAULT } from './hypervisor.ts'
+export type { CreatePartitionResult, HypervisorOptions, PartitionOptions } from './hypervisor.ts'
+export { ROOT_PARTITION_ID } from './partition-table.ts'
+export { DEFAULT_CHILD_PRIVILEGES, VPS_MAX } from './partition.ts'
 export type {
   Partition,
+  PartitionBacking,
   PartitionInspection,
   PartitionListener,
-  PartitionOptions,
+  PartitionState,
+  VpDoorbell,
 } from './partition.ts'
+export type { PropertyValue } from './partition-properties.ts'
+export { ROOT_PRIVILEGES } from './root-processor.ts'
+export type { RootProcessor } from './root-processor.ts'
+export type {
+  DeviceInterrupts,
+  InterruptDestination,
+  InterruptMessage,
+} from './root-calls/device-calls.ts'
 export type {
   EventPortOptions,
   MessageHandler,

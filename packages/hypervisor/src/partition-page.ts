@@ -34,6 +34,8 @@ export const INTERCEPTED_ACCESSES = 33
 export const INTERCEPTED_LEAF_COUNT = 34
 export const INTERCEPTED_LEAVES = 40
 export const INTERCEPTED_LEAVES_MAX = 16
+/** As an index of i64: what the parent did to the partition's time. See partition-time.ts. */
+export const TIME_CONTROL = 28
 /** One word a queue: tickets taken by posters. */
 export const QUEUE_TAIL = 64
 /** 8 x 16 words: slot s is free for ticket t when it holds t, and full when it holds t + 1. */
@@ -135,6 +137,7 @@ export const PARTITION_PAGE: readonly OwnershipRow[] = [
     'VPs',
     'before their count',
   ),
+  row('TIME_CONTROL', TIME_CONTROL * 2, 2, 'root', 'VPs', 'an i64, a whole value'),
   row(
     'INTERCEPTED_PORTS',
     INTERCEPTED_PORTS,

@@ -4,7 +4,7 @@
 
 import { Slat } from '@guestyard/guestmem'
 import type { GuestMemory } from '@guestyard/guestmem'
-import { HvStatus } from '@guestyard/hvdef'
+import { HvPrivilege, HvStatus, assert, privilegeMask } from '@guestyard/hvdef'
 import type { ConnectionId, PartitionId, PrivilegeMask } from '@guestyard/hvdef'
 
 import type { Wake } from './caller.ts'
@@ -15,11 +15,14 @@ import {
   messageDescriptor,
 } from './connection-table.ts'
 import { InterceptMasks } from './intercepts/intercept-masks.ts'
-import { partitionPageBytes } from './partition-page.ts'
+import { REGISTER_GUEST_OS_ID, REGISTER_HYPERCALL, partitionPageBytes } from './partition-page.ts'
+import { PartitionProperties } from './partition-properties.ts'
+import type { PropertySubject, PropertyValue } from './partition-properties.ts'
+import { PartitionTime } from './partition-time.ts'
 import { PortBuffers } from './port-buffers.ts'
 import type { Connection, Port } from './port.ts'
 import { RootVp } from './root-vp.ts'
-import type { VpHandles } from './virtual-processor.ts'
+import type { Clock, VpHandles } from './virtual-processor.ts'
 import {
   EVENT_SLOTS_MAX,
   MESSAGE_QUEUES_MAX,
@@ -43,75 +46,202 @@ export interface PartitionListener {
   intercept?(vp: number, message: Uint8Array): void
   /** The guest has ended a level-triggered interrupt. It was requested again if its line is still asserted. */
   interruptEnded?(vp: number, vector: number): void
+  /** A property (HvPartitionProperty) was set. */
+  propertyChanged?(code: number): void
+  /** A VP was explicitly suspended, or may run. */
+  suspensionChanged?(vp: number): void
 }
 
-export interface PartitionOptions {
-  /** RAM of the partition. */
+/** The wire that leads to a VP, made by whoever knows how threads wait. */
+export interface VpDoorbell {
+  /** Rung when the VP's inbox has news. */
+  readonly wake: Wake
+  /** The same as a buffer, for the VPs' threads: siblings ring each other. Null where nobody made one. */
+  readonly buffer: SharedArrayBuffer | null
+}
+
+/** What of this process stands behind a partition. Given once, before it is mapped memory and has VPs. */
+export interface PartitionBacking {
+  /** The RAM that the machine's pages are, of which the partition may be given some. */
   readonly memory: GuestMemory
-  /** 1 to VPS_MAX. */
-  readonly vpCount: number
-  /** DEFAULT_CHILD_PRIVILEGES when left out. */
-  readonly privileges?: PrivilegeMask
-  /** One doorbell for each VP: rung when its inbox has news. */
-  readonly wakeVp: readonly Wake[]
-  /** The same doorbells as buffers, for the VPs' threads: siblings ring each other. */
-  readonly vpDoorbells?: readonly SharedArrayBuffer[]
+  /** Makes the doorbell of a VP that is created. */
+  readonly openDoorbell: (vp: number) => VpDoorbell
+  /** The VP was deleted. */
+  readonly closeDoorbell?: (vp: number) => void
   readonly listener?: PartitionListener
 }
 
+/** The life of a partition (TLFS, "Partition Management"). */
+export type PartitionState = 'created' | 'active' | 'finalized'
+
+/** VPs of one partition, at most. */
+export const VPS_MAX = 64
+
+/** What a guest on the bus needs, and no more. */
+export const DEFAULT_CHILD_PRIVILEGES: PrivilegeMask = privilegeMask([
+  HvPrivilege.ACCESS_PARTITION_REFERENCE_COUNTER,
+  HvPrivilege.ACCESS_SYNIC_REGS,
+  HvPrivilege.ACCESS_INTR_CTRL_REGS,
+  HvPrivilege.ACCESS_HYPERCALL_MSRS,
+  HvPrivilege.ACCESS_VP_INDEX,
+  HvPrivilege.ACCESS_PARTITION_ID,
+  HvPrivilege.POST_MESSAGES,
+  HvPrivilege.SIGNAL_EVENTS,
+])
+
 const QUEUE_BITS = (1 << MESSAGE_QUEUES_MAX) - 1
 
-export class Partition {
+export class Partition implements PropertySubject {
   readonly id: PartitionId
-  readonly memory: GuestMemory
-  /** What is at each page of the partition's GPA space: at first its RAM, at its own place with every right. */
-  readonly slat: Slat
-  readonly privileges: PrivilegeMask
-  readonly vps: readonly RootVp[]
-  /** False once it was deleted: nothing is taken from its VPs any more. */
+  /** By index; a VP that was deleted leaves a hole. */
+  readonly vps: (RootVp | undefined)[] = []
+  readonly properties: PartitionProperties
+  state: PartitionState = 'created'
+  /** False once it was finalized: nothing is taken from its VPs any more. */
   alive = true
+  readonly #clock: Clock
   readonly #createdAt100ns: number
-  readonly #buffer: SharedArrayBuffer
-  readonly #page: Int32Array
-  readonly #doorbells: readonly SharedArrayBuffer[]
-  readonly #listener: PartitionListener | null
-  readonly #table: ConnectionTable
+  readonly #buffer: SharedArrayBuffer = new SharedArrayBuffer(partitionPageBytes(VPS_MAX))
+  readonly #page: Int32Array = new Int32Array(this.#buffer)
+  readonly #registers: BigInt64Array = new BigInt64Array(this.#buffer)
+  readonly #time: PartitionTime
+  readonly #doorbells: (SharedArrayBuffer | null)[] = []
+  readonly #table: ConnectionTable = new ConnectionTable(this.#page)
   readonly #connections: Map<ConnectionId, Connection> = new Map()
   /** Event connection by slot. */
   readonly #events: (Connection | null)[] = Array.from({ length: EVENT_SLOTS_MAX }, () => null)
-  readonly #masks: InterceptMasks
+  readonly #masks: InterceptMasks = new InterceptMasks(this.#page)
   /** The buffers of the message ports that this partition is connected to. */
-  readonly buffers: PortBuffers
+  readonly buffers: PortBuffers = new PortBuffers(this.#page, this.vps)
+  #backing: PartitionBacking | null = null
+  #slat: Slat | null = null
   signalsReceived = 0
   /** Flags set for slots without a connection. */
   strayFlags = 0
   intercepts = 0
 
-  constructor(
-    id: PartitionId,
-    options: PartitionOptions,
-    privileges: PrivilegeMask,
-    createdAt100ns: number,
-  ) {
+  constructor(id: PartitionId, clock: Clock) {
     this.id = id
-    this.memory = options.memory
-    this.slat = Slat.identity(options.memory.pageCount, options.memory.maximumPages)
-    this.privileges = privileges
-    this.#listener = options.listener ?? null
-    this.#createdAt100ns = createdAt100ns
-    this.#buffer = new SharedArrayBuffer(partitionPageBytes(options.wakeVp.length))
-    this.#page = new Int32Array(this.#buffer)
-    this.#table = new ConnectionTable(this.#page)
-    this.#masks = new InterceptMasks(this.#page)
-    this.#doorbells = options.vpDoorbells ?? []
-    this.vps = options.wakeVp.map((wake, index) => new RootVp(index, wake, this.#page))
-    this.buffers = new PortBuffers(this.#page, this.vps.length)
+    this.#clock = clock
+    this.#createdAt100ns = clock.now100ns
+    this.#time = new PartitionTime(this.#buffer, clock.now100ns)
+    this.properties = new PartitionProperties(this, DEFAULT_CHILD_PRIVILEGES)
+  }
+
+  get privileges(): PrivilegeMask {
+    return this.properties.privileges
+  }
+
+  /** False until `back` was called. */
+  get isBacked(): boolean {
+    return this.#backing !== null
+  }
+
+  get memory(): GuestMemory {
+    assert(this.#backing !== null, 'RAM is asked for when there is some.')
+    return this.#backing.memory
+  }
+
+  /** What is at each page of the partition's GPA space: what HvCallMapGpaPages put there. */
+  get slat(): Slat {
+    assert(this.#slat !== null, 'A SLAT is asked for when there is RAM.')
+    return this.#slat
+  }
+
+  /** Reference time now, in 100 ns. */
+  get referenceTime(): number {
+    return this.#time.at(this.#clock.now100ns)
+  }
+
+  /** MSRs of partition scope, as the guest wrote them. */
+  get guestOsId(): PropertyValue {
+    return this.#register(REGISTER_GUEST_OS_ID)
+  }
+
+  get hypercallMsr(): PropertyValue {
+    return this.#register(REGISTER_HYPERCALL)
+  }
+
+  /** What stands behind the partition. Once. */
+  back(backing: PartitionBacking): void {
+    assert(this.#backing === null, 'A partition is backed once.')
+    this.#backing = backing
+    this.#slat = new Slat({
+      ramPages: backing.memory.pageCount,
+      ramPagesMax: backing.memory.maximumPages,
+    })
+  }
+
+  /** A new VP, explicitly suspended. The index is free and below VPS_MAX, and the partition is backed. */
+  createVp(index: number): RootVp {
+    assert(this.#backing !== null && this.vps[index] === undefined, 'A VP is created once.')
+    const doorbell = this.#backing.openDoorbell(index)
+    const vp = new RootVp(index, doorbell.wake, this.#page)
+    vp.setExplicitSuspend(true)
+    vp.setPartitionSuspend(this.properties.suspended)
+    while (this.vps.length < index) this.vps.push(undefined)
+    this.vps[index] = vp
+    this.#doorbells[index] = doorbell.buffer
+    return vp
+  }
+
+  /** The VP is gone: its thread, if there is one, is nobody's any more. */
+  deleteVp(index: number): void {
+    this.vps[index]?.revokeGrant()
+    this.vps[index] = undefined
+    while (this.vps.length > 0 && this.vps[this.vps.length - 1] === undefined) this.vps.pop()
+    this.#backing?.closeDoorbell?.(index)
+  }
+
+  /** Everything that runs or arrives ends. The ports are the port table's. */
+  finalize(): void {
+    this.state = 'finalized'
+    this.alive = false
+    this.disconnectAll()
+    for (let vp = this.vps.length - 1; vp >= 0; vp--) {
+      if (this.vps[vp] !== undefined) this.deleteVp(vp)
+    }
+    if (this.#slat !== null) this.#slat.unmap(0, this.#slat.gpaPages)
+  }
+
+  get isInitialized(): boolean {
+    return this.state !== 'created'
+  }
+
+  /** The property Suspend. */
+  setSuspended(suspended: boolean): void {
+    for (const vp of this.vps) vp?.setPartitionSuspend(suspended)
+  }
+
+  /** The property TimeFreeze. */
+  setTimeFrozen(frozen: boolean): void {
+    this.#time.setFrozen(frozen, this.#clock.now100ns)
+  }
+
+  /** The property ReferenceTime, while time is frozen. */
+  setReferenceTime(time100ns: number): void {
+    this.#time.set(time100ns)
+  }
+
+  /** A property was set by call. */
+  propertyChanged(code: number): void {
+    this.#backing?.listener?.propertyChanged?.(code)
+  }
+
+  /** The register ExplicitSuspend of a VP was set by call. */
+  suspensionChanged(vp: number): void {
+    this.#backing?.listener?.suspensionChanged?.(vp)
+  }
+
+  #register(index: number): PropertyValue {
+    const value = Atomics.load(this.#registers, index)
+    return { low: Number(value & 0xffff_ffffn), high: Number((value >> 32n) & 0xffff_ffffn) }
   }
 
   /** What the thread of a VP gets: plain data, for `postMessage`. Undefined for a VP that is not there. */
   handlesFor(vp: number): VpHandles | undefined {
     const target = this.vps[vp]
-    if (target === undefined) return undefined
+    if (target === undefined || this.#slat === null) return undefined
     return {
       partitionId: this.id,
       vpIndex: vp,
@@ -120,8 +250,8 @@ export class Partition {
       createdAt100ns: this.#createdAt100ns,
       partitionPage: this.#buffer,
       vpPage: target.buffer,
-      slat: this.slat.buffer,
-      vpDoorbells: this.#doorbells,
+      slat: this.#slat.buffer,
+      vpDoorbells: this.#doorbells.every((buffer) => buffer !== null) ? [...this.#doorbells] : [],
     }
   }
 
@@ -165,16 +295,16 @@ export class Partition {
     return target.completeIntercept() ? HvStatus.SUCCESS : HvStatus.INVALID_VP_STATE
   }
 
-  /** INVALID_CONNECTION_ID when the id is in use, INSUFFICIENT_MEMORY when the table or the event slots are full. */
+  /** INVALID_CONNECTION_ID when the id is in use, NO_RESOURCES when the table or the event slots are full. */
   connect(id: ConnectionId, port: Port): HvStatus {
     if (this.#connections.has(id)) return HvStatus.INVALID_CONNECTION_ID
     const slotCount = port.kind === 'event' ? port.flagCount : 0
     const firstSlot = this.#findSlots(slotCount)
-    if (firstSlot < 0) return HvStatus.INSUFFICIENT_MEMORY
+    if (firstSlot < 0) return HvStatus.NO_RESOURCES
     const descriptor =
       port.kind === 'event' ? eventDescriptor(firstSlot, slotCount) : messageDescriptor(port.queue)
     const row = this.#table.insert(id, descriptor)
-    if (row < 0) return HvStatus.INSUFFICIENT_MEMORY
+    if (row < 0) return HvStatus.NO_RESOURCES
     const connection: Connection = { id, port, row, firstSlot, slotCount }
     this.#connections.set(id, connection)
     for (let slot = firstSlot; slot < firstSlot + slotCount; slot++) this.#events[slot] = connection
@@ -224,12 +354,13 @@ export class Partition {
       groups &= ~(1 << group)
       done += this.#drainFlags(vp, group)
     }
-    if ((summary & OUTBOX_SPACE) !== 0 && this.alive && this.#listener !== null) {
-      this.#listener.queueSpace(vp.index)
+    const listener = this.#backing?.listener
+    if ((summary & OUTBOX_SPACE) !== 0 && this.alive && listener !== undefined) {
+      listener.queueSpace(vp.index)
       done++
     }
     if ((summary & OUTBOX_ENDED) !== 0 && this.alive) {
-      done += vp.takeEnded((vector) => this.#listener?.interruptEnded?.(vp.index, vector))
+      done += vp.takeEnded((vector) => listener?.interruptEnded?.(vp.index, vector))
     }
     if ((summary & OUTBOX_INTERCEPT) !== 0 && this.alive) done += this.#takeIntercept(vp)
     return done
@@ -238,8 +369,9 @@ export class Partition {
   #takeIntercept(vp: RootVp): number {
     if (!vp.intercept.take()) return 0
     this.intercepts++
-    if (this.#listener?.intercept === undefined) vp.completeIntercept()
-    else this.#listener.intercept(vp.index, vp.intercept.message)
+    const listener = this.#backing?.listener
+    if (listener?.intercept === undefined) vp.completeIntercept()
+    else listener.intercept(vp.index, vp.intercept.message)
     return 1
   }
 
@@ -294,14 +426,16 @@ export class Partition {
       malformed: this.buffers.malformed,
       strayFlags: this.strayFlags,
       intercepts: this.intercepts,
-      vps: this.vps.map((vp) => ({
-        index: vp.index,
-        messagesQueued: vp.messagesQueued,
-        eventsSignalled: vp.eventsSignalled,
-        interruptsRequested: vp.interruptsRequested,
-        wakes: vp.wakes,
-        answered: vp.answered,
-      })),
+      vps: this.vps
+        .filter((vp) => vp !== undefined)
+        .map((vp) => ({
+          index: vp.index,
+          messagesQueued: vp.messagesQueued,
+          eventsSignalled: vp.eventsSignalled,
+          interruptsRequested: vp.interruptsRequested,
+          wakes: vp.wakes,
+          answered: vp.answered,
+        })),
     }
   }
 }

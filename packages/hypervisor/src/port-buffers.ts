@@ -25,7 +25,7 @@ interface Queue {
 
 export class PortBuffers {
   readonly #page: Int32Array
-  readonly #vpCount: number
+  readonly #vps: readonly unknown[]
   readonly #queues: Queue[] = Array.from({ length: MESSAGE_QUEUES_MAX }, () => ({
     port: null,
     head: 0,
@@ -38,10 +38,10 @@ export class PortBuffers {
   /** Messages dropped because their buffer held what no hypercall lets through. */
   malformed = 0
 
-  /** Empties all queues of a page that no VP has yet. */
-  constructor(page: Int32Array, vpCount: number) {
+  /** Empties all queues of a page that no VP has yet. `vps`: those of the partition, as they come and go. */
+  constructor(page: Int32Array, vps: readonly unknown[]) {
     this.#page = page
-    this.#vpCount = vpCount
+    this.#vps = vps
     for (let queue = 0; queue < MESSAGE_QUEUES_MAX; queue++) resetQueue(page, queue)
   }
 
@@ -125,7 +125,7 @@ export class PortBuffers {
     const type = this.#page[buffer + BUFFER_TYPE]!
     const size = this.#page[buffer + BUFFER_SIZE]! >>> 0
     const vp = this.#page[buffer + BUFFER_VP]! >>> 0
-    const valid = type > 0 && size <= HV_MESSAGE_MAX_PAYLOAD && vp < this.#vpCount
+    const valid = type > 0 && size <= HV_MESSAGE_MAX_PAYLOAD && vp < this.#vps.length
     const words = valid ? (size + 3) >>> 2 : 0
     for (let word = 0; word < words; word++) {
       this.#payloadWords[word] = this.#page[buffer + BUFFER_PAYLOAD + word]!

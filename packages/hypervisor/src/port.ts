@@ -53,7 +53,7 @@ export interface EventPortOptions extends PortIdentity {
 export interface MessagePort {
   readonly kind: 'message'
   readonly identity: PortIdentity
-  readonly handler: MessageHandler
+  handler: MessageHandler
   /** Queue in the connecting partition's page. */
   readonly queue: number
 }
@@ -61,7 +61,7 @@ export interface MessagePort {
 export interface EventPort {
   readonly kind: 'event'
   readonly identity: PortIdentity
-  readonly handler: SignalHandler
+  handler: SignalHandler
   readonly flagCount: number
 }
 
@@ -80,7 +80,7 @@ export interface Connection {
 }
 
 /** Key of a port among all partitions' ports. */
-export function portKey(owner: PartitionId, portId: PortId): string {
+export function portKey(owner: number, portId: number): string {
   return `${owner}:${portId}`
 }
 

@@ -28,6 +28,9 @@ import {
   VP_PAGE_BYTES,
 } from './vp-page.ts'
 
+/** SUSPEND: the register of the VP, the property of its partition. */
+const SUSPEND_EXPLICIT = 1
+const SUSPEND_PARTITION = 2
 /** Vectors that an interrupt may carry. */
 const VECTOR_MIN = 16
 const VECTOR_MAX = 255
@@ -45,6 +48,7 @@ export class RootVp {
   /** Lines that are asserted, a bit for each vector. */
   readonly #lines: Int32Array = new Int32Array(VECTOR_WORDS)
   #ping = 0
+  #suspend = 0
   messagesQueued = 0
   eventsSignalled = 0
   interruptsRequested = 0
@@ -123,6 +127,13 @@ export class RootVp {
     return HvStatus.SUCCESS
   }
 
+  /** Requests an interrupt by level: its end is told to the partition's listener. INVALID_PARAMETER as requestInterrupt. */
+  requestLevelInterrupt(vector: number): HvStatus {
+    if (!isVector(vector)) return HvStatus.INVALID_PARAMETER
+    this.#request(vector, true, false)
+    return HvStatus.SUCCESS
+  }
+
   requestNmi(): void {
     this.interruptsRequested++
     if (raiseNmi(this.#partitionPage, this.#block)) this.#ring()
@@ -159,7 +170,21 @@ export class RootVp {
 
   /** The register ExplicitSuspend: while it is set the VP runs no guest code. */
   setExplicitSuspend(suspended: boolean): void {
-    Atomics.store(this.page, SUSPEND, suspended ? 1 : 0)
+    this.#setSuspend(SUSPEND_EXPLICIT, suspended)
+  }
+
+  /** The property Suspend of the partition, which holds for each of its VPs. */
+  setPartitionSuspend(suspended: boolean): void {
+    this.#setSuspend(SUSPEND_PARTITION, suspended)
+  }
+
+  get isExplicitlySuspended(): boolean {
+    return (this.#suspend & SUSPEND_EXPLICIT) !== 0
+  }
+
+  #setSuspend(bit: number, suspended: boolean): void {
+    this.#suspend = suspended ? this.#suspend | bit : this.#suspend & ~bit
+    Atomics.store(this.page, SUSPEND, this.#suspend)
     this.#ring()
   }
 

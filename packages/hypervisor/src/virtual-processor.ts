@@ -20,6 +20,7 @@ import { InterceptUnit } from './intercepts/intercept-unit.ts'
 import { hasInterrupts, takeInterrupts } from './interrupt-inbox.ts'
 import { CALL_GENERATION, partitionPageBytes, vpBlock } from './partition-page.ts'
 import { PartitionRegisters } from './partition-registers.ts'
+import { referenceTimeOf } from './partition-time.ts'
 import type { MsrValue } from './partition-registers.ts'
 import { announce } from './synic/event-flags.ts'
 import { Synic } from './synic/synic.ts'
@@ -281,6 +282,7 @@ export class VirtualProcessor {
   }
 
   #registers(options: VirtualProcessorOptions): MsrRegisters {
+    const time = new BigInt64Array(this.#handles.partitionPage)
     return {
       vpIndex: this.#handles.vpIndex,
       partition: this.#partition,
@@ -288,7 +290,8 @@ export class VirtualProcessor {
       apic: this.#apic,
       memory: options.memory,
       vpAssistPage: { low: 0, high: 0 },
-      referenceTime: () => Math.max(0, options.clock.now100ns - this.#handles.createdAt100ns),
+      referenceTime: () =>
+        referenceTimeOf(time, options.clock.now100ns, this.#handles.createdAt100ns),
       endOfInterrupt: () => this.endOfInterrupt(),
     }
   }

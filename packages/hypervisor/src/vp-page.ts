@@ -50,7 +50,7 @@ export const SPACE_WANTED = 2
 export const GRANT = 3
 /** Number of the latest intercept that the root has answered. */
 export const INTERCEPT_DONE = 9
-/** Bit 0: the register ExplicitSuspend. Not 0: the VP may not run guest code. */
+/** Bit 0: the register ExplicitSuspend; bit 1: the partition's property Suspend. Not 0: the VP may not run guest code. */
 export const SUSPEND = 10
 /**
  * bits 15:0 groups of 128 event slots, 23:16 message queues, 24: an inbox queue has room again, 25: an intercept,

@@ -67,6 +67,7 @@ export class Guest {
     })
     assert(created.ok)
     this.partition = created.partition
+    for (const bell of this.vpBells) bell.rings = 0
     this.vps = Array.from({ length: vpCount }, (_, vp) => {
       const handles = structuredCloneable(this.partition.handlesFor(vp))
       return new VirtualProcessor(handles, {

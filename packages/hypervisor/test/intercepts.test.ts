@@ -213,7 +213,7 @@ describe('CPUID', () => {
       guest.partition.installIntercept(HvInterceptType.CPUID, EXECUTE, leaf)
     for (let leaf = 0; leaf < 16; leaf++) expect(install(leaf)).toBe(HvStatus.SUCCESS)
     expect(install(3)).toBe(HvStatus.SUCCESS)
-    expect(install(16)).toBe(HvStatus.INSUFFICIENT_MEMORY)
+    expect(install(16)).toBe(HvStatus.NO_RESOURCES)
   })
 })
 

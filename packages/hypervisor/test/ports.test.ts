@@ -44,13 +44,13 @@ describe('partitions', () => {
     expect(hypervisor.createPartition({ ...partition(1), privileges })).toMatchObject({ ok: false })
   })
 
-  test('one more than the maximum is INSUFFICIENT_MEMORY, and an id is never given twice', () => {
+  test('one more than the maximum is NO_RESOURCES, and an id is never given twice', () => {
     const hypervisor = new Hypervisor({ clock: new TestClock(), maxPartitions: 2 })
     const first = hypervisor.createPartition(partition(1))
     const second = hypervisor.createPartition(partition(1))
     expect(hypervisor.createPartition(partition(1))).toEqual({
       ok: false,
-      status: HvStatus.INSUFFICIENT_MEMORY,
+      status: HvStatus.NO_RESOURCES,
     })
     if (!first.ok || !second.ok) throw new Error('both partitions exist')
     expect(hypervisor.deletePartition(first.partition.id)).toBe(HvStatus.SUCCESS)
@@ -177,7 +177,7 @@ describe('ports', () => {
     expect(signals.flags).toEqual([])
   })
 
-  test('the ninth message port and the 2049th event flag are INSUFFICIENT_MEMORY, and come free again', () => {
+  test('the ninth message port and the 2049th event flag are NO_RESOURCES, and come free again', () => {
     const guest = new Guest()
     for (let i = 1; i <= 8; i++) guest.messagePort(i, new Mailbox())
     const owner = ROOT_PARTITION_ID
@@ -187,7 +187,7 @@ describe('ports', () => {
       connectionPartition: guest.partition.id,
       target: new Mailbox(),
     }
-    expect(guest.hypervisor.createMessagePort(ninth)).toBe(HvStatus.INSUFFICIENT_MEMORY)
+    expect(guest.hypervisor.createMessagePort(ninth)).toBe(HvStatus.NO_RESOURCES)
     guest.hypervisor.deletePort(owner, portId(3))
     expect(guest.hypervisor.createMessagePort(ninth)).toBe(HvStatus.SUCCESS)
 
@@ -201,7 +201,7 @@ describe('ports', () => {
     }
     expect(guest.hypervisor.createEventPort(more)).toBe(HvStatus.SUCCESS)
     expect(guest.hypervisor.connectPort(guest.partition.id, connectionId(101), portId(101))).toBe(
-      HvStatus.INSUFFICIENT_MEMORY,
+      HvStatus.NO_RESOURCES,
     )
     guest.hypervisor.disconnectPort(guest.partition.id, connectionId(100))
     expect(guest.hypervisor.connectPort(guest.partition.id, connectionId(101), portId(101))).toBe(

@@ -29,7 +29,7 @@ export class InterceptMasks {
   /**
    * Intercepts from now on exactly the accesses in `accessMask` of what `type` and `parameter` name; 0 takes an intercept away.
    * SUCCESS; INVALID_PARAMETER for a type that no VP here meets, a port above 65535, or access bits that the type does not
-   * have; INSUFFICIENT_MEMORY for more CPUID leaves than the page holds.
+   * have; NO_RESOURCES for more CPUID leaves than the page holds.
    */
   install(type: number, accessMask: number, parameter: number): HvStatus {
     switch (type) {
@@ -65,7 +65,7 @@ export class InterceptMasks {
     if (accessMask === 0) {
       if (index >= 0) this.#leaves.splice(index, 1)
     } else if (index < 0) {
-      if (this.#leaves.length === INTERCEPTED_LEAVES_MAX) return HvStatus.INSUFFICIENT_MEMORY
+      if (this.#leaves.length === INTERCEPTED_LEAVES_MAX) return HvStatus.NO_RESOURCES
       this.#leaves.push(leaf >>> 0)
     }
     // A VP that looks between these stores may meet a leaf twice or once less: the parent's call has not returned yet.
