@@ -29,6 +29,8 @@ export interface OutgoingRingOptions {
 
 const STAGING_BYTES = 65536
 const BATCH_BYTES = 65536
+/** Of the batch area, for packets of one size: more would not stay in the nearest cache. */
+const TOGETHER_BYTES = 16896
 const DESCRIPTOR_BYTES = 16
 /** Areas begin at a cache line. */
 const ALIGNMENT = 64
@@ -104,6 +106,8 @@ export class OutgoingRing extends RingEnd {
     const maxTotal = Math.min(this.sizeBytes - 16, PACKET_LENGTH_MAX + PACKET_TRAILER_SIZE)
     this.maxBodyBytes = maxTotal - DESCRIPTOR_BYTES - PACKET_TRAILER_SIZE
     this.setWord(layout.MAX_TOTAL, maxTotal)
+    this.setWord(layout.AREA_AT, batchAt)
+    this.setWord(layout.AREA_BYTES, Math.min(batchBytes, TOGETHER_BYTES))
     const shared = kernel.sharedI32
     // ORDER: this end is the only writer of these words; the receiver reads the feature bits only
     // after it saw a packet.
@@ -238,7 +242,8 @@ export class OutgoingRing extends RingEnd {
   /**
    * Writes `count` packets of one size, type and transaction id: the payload of packet `i` is
    * `length` bytes at `at + i * strideBytes` of `staging`. Returns how many were written: fewer
-   * when the ring is full or this end is dead. Not visible before `commit`.
+   * when the ring is full or this end is dead. Not visible before `commit`. Uses the batch area:
+   * nothing may wait there.
    */
   writeEach(
     at: number,
@@ -251,6 +256,7 @@ export class OutgoingRing extends RingEnd {
     tidHigh: number,
   ): number {
     if (count === 0) return 0
+    assert(this.appended === 0, 'No packet is written between appended ones.')
     const from = this.#address(at, (count - 1) * strideBytes + length)
     const kind = type | (flags << 16)
     return this.calls.writeEach(this.s, from, strideBytes, count, length, kind, tidLow, tidHigh)

@@ -23,6 +23,16 @@
       (local.tee $d (i32.sub (local.get $to) (local.get $from)))
       (i32.and (local.get $size) (i32.shr_s (local.get $d) (i32.const 31)))))
 
+  (func $least (param $a i32) (param $b i32) (result i32)
+    (select (local.get $a) (local.get $b) (i32.lt_u (local.get $a) (local.get $b))))
+
+  ;; A ring offset that may have gone past the end, once.
+  (func $wrapped (param $s i32) (param $offset i32) (result i32)
+    (local $size i32)
+    (local.set $size (i32.load $private offset=@SIZE (local.get $s)))
+    (i32.sub (local.get $offset)
+      (select (local.get $size) (i32.const 0) (i32.ge_u (local.get $offset) (local.get $size)))))
+
   ;; Remembers the run of pages that holds $offset.
   (func $find_run (param $s i32) (param $offset i32)
     (i64.store $private offset=@RUN_DELTA (local.get $s)
@@ -30,9 +40,6 @@
         (i32.add
           (i32.load $private offset=@PAGES_AT (local.get $s))
           (i32.shl (i32.shr_u (local.get $offset) (i32.const 12)) (i32.const 3))))))
-
-  (func $fault (param $s i32) (param $code i32)
-    (i32.store $private offset=@FAULT (local.get $s) (local.get $code)))
 
   (func $count (param $s i32) (param $amount i32)
     (i64.store $private (local.get $s)
@@ -64,7 +71,7 @@
           (i32.ge_u (local.get $out) (local.get $size))
           (i32.and (local.get $out) (i32.const 7)))
       (then
-        (call $fault (local.get $s) (i32.const @BAD_READ_INDEX))
+        (i32.store $private offset=@FAULT (local.get $s) (i32.const @BAD_READ_INDEX))
         (return (i32.const 0))))
     (local.set $published (i32.load $private offset=@PUBLISHED (local.get $s)))
     (if (i32.gt_u
@@ -73,7 +80,7 @@
             (i32.load $private offset=@PEER (local.get $s)) (local.get $published)
             (local.get $size)))
       (then
-        (call $fault (local.get $s) (i32.const @READ_INDEX_REWOUND))
+        (i32.store $private offset=@FAULT (local.get $s) (i32.const @READ_INDEX_REWOUND))
         (return (i32.const 0))))
     (i32.store $private offset=@PEER (local.get $s) (local.get $out))
     (i32.const 1))
@@ -125,107 +132,100 @@
       (i64.extend_i32_u (local.get $low))
       (i64.shl (i64.extend_i32_u (local.get $high)) (i64.const 32))))
 
-  ;; Copies $length private bytes to ring offset $offset on, across pages and the wrap. Returns the
-  ;; offset after them.
+  ;; Copies $length private bytes, a multiple of 8, to ring offset $offset on, across pages and the
+  ;; wrap. Returns the offset after them.
   (func $copy_in (param $s i32) (param $offset i32) (param $from i32) (param $length i32)
     (result i32)
-    (local $piece i32)
+    (local $piece i32) (local $to i32)
     (loop $again
       (if (local.get $length)
         (then
           (call $find_run (local.get $s) (local.get $offset))
           (local.set $piece
-            (i32.sub (i32.load $private offset=@RUN_END (local.get $s)) (local.get $offset)))
-          (if (i32.gt_u (local.get $piece) (local.get $length))
-            (then (local.set $piece (local.get $length))))
-          (memory.copy $shared $private
-            (i32.add (local.get $offset) (i32.load $private offset=@RUN_DELTA (local.get $s)))
-            (local.get $from)
-            (local.get $piece))
-          (local.set $offset (i32.add (local.get $offset) (local.get $piece)))
-          (if (i32.eq (local.get $offset) (i32.load $private offset=@SIZE (local.get $s)))
-            (then (local.set $offset (i32.const 0))))
-          (local.set $from (i32.add (local.get $from) (local.get $piece)))
+            (call $least (local.get $length)
+              (i32.sub (i32.load $private offset=@RUN_END (local.get $s)) (local.get $offset))))
+          (local.set $to
+            (i32.add (local.get $offset) (i32.load $private offset=@RUN_DELTA (local.get $s))))
+          (local.set $offset
+            (call $wrapped (local.get $s) (i32.add (local.get $offset) (local.get $piece))))
           (local.set $length (i32.sub (local.get $length) (local.get $piece)))
+          (call $copy_body (local.get $to) (local.get $from) (local.get $piece))
+          (local.set $from (i32.add (local.get $from) (local.get $piece)))
           (br $again))))
     (local.get $offset))
 
-  ;; Puts a descriptor and a transaction id, or zero padding and a trailer, into scratch. Returns
-  ;; its address.
-  (func $scratch (param $s i32) (param $first i64) (param $second i64) (result i32)
-    (local $scratch i32)
-    (i64.store $private
-      (local.tee $scratch (i32.add (local.get $s) (i32.const @SCRATCH))) (local.get $first))
-    (i64.store $private offset=8 (local.get $scratch) (local.get $second))
-    (local.get $scratch))
+  ;; Puts 8 bytes at ring offset $offset, a multiple of 8. Returns the offset after them.
+  (func $store8 (param $s i32) (param $offset i32) (param $value i64) (result i32)
+    (call $find_run (local.get $s) (local.get $offset))
+    (i64.store $shared
+      (i32.add (local.get $offset) (i32.load $private offset=@RUN_DELTA (local.get $s)))
+      (local.get $value))
+    (call $wrapped (local.get $s) (i32.add (local.get $offset) (i32.const 8))))
+
+  ;; The last $rest bytes of a body, 0..7, with their padding: zero whatever lies behind them.
+  (func $padded (param $from i32) (param $rest i32) (result i64)
+    (i64.and
+      (i64.load $private (local.get $from))
+      (i64.sub
+        (i64.shl (i64.const 1) (i64.extend_i32_u (i32.shl (local.get $rest) (i32.const 3))))
+        (i64.const 1))))
 
   ;; Writes a packet that crosses a run's end, and moves NEXT.
   (func $put_split (param $s i32) (param $from i32) (param $body i32) (param $descriptor i64)
     (param $tid i64)
-    (local $start i32) (local $offset i32) (local $scratch i32) (local $whole i32)
+    (local $start i32) (local $offset i32) (local $whole i32)
     (local.set $start (i32.load $private offset=@NEXT (local.get $s)))
     (local.set $offset
-      (call $copy_in
-        (local.get $s) (local.get $start)
-        (call $scratch (local.get $s) (local.get $descriptor) (local.get $tid))
-        (i32.const 16)))
+      (call $store8 (local.get $s)
+        (call $store8 (local.get $s) (local.get $start) (local.get $descriptor))
+        (local.get $tid)))
     (local.set $whole (i32.and (local.get $body) (i32.const -8)))
     (local.set $offset
       (call $copy_in (local.get $s) (local.get $offset) (local.get $from) (local.get $whole)))
-    (local.set $scratch
-      (call $scratch (local.get $s) (i64.const 0)
-        (i64.shl (i64.extend_i32_u (local.get $start)) (i64.const 32))))
-    (local.set $body (i32.and (local.get $body) (i32.const 7)))
-    (memory.copy $private $private
-      (local.get $scratch) (i32.add (local.get $from) (local.get $whole)) (local.get $body))
-    ;; Without a rest of the body there is no padding: the trailer alone.
-    (if (i32.eqz (local.get $body))
-      (then (local.set $scratch (i32.add (local.get $scratch) (i32.const 8)))))
+    (if (local.tee $body (i32.and (local.get $body) (i32.const 7)))
+      (then
+        (local.set $offset
+          (call $store8 (local.get $s) (local.get $offset)
+            (call $padded
+              (i32.add (local.get $from) (local.get $whole)) (local.get $body))))))
     (call $move_next (local.get $s)
-      (call $copy_in
-        (local.get $s) (local.get $offset) (local.get $scratch)
-        (select (i32.const 16) (i32.const 8) (local.get $body)))))
+      (call $store8 (local.get $s) (local.get $offset) (i64.shl (i64.extend_i32_u (local.get $start)) (i64.const 32)))))
 
   (func $move_next (param $s i32) (param $next i32)
     (i32.store $private offset=@NEXT (local.get $s) (local.get $next))
     (call $find_run (local.get $s) (local.get $next)))
 
-  ;; Copies $left private bytes to one run of shared memory, and zeroes up to the next multiple of
+  ;; Copies $length private bytes to one run of shared memory, and zeroes up to the next multiple of
   ;; 8.
-  (func $copy_body (param $to i32) (param $from i32) (param $left i32)
-    (if (i32.gt_u (local.get $left) (i32.const @INLINE_COPY_BYTES))
+  (func $copy_body (param $to i32) (param $from i32) (param $length i32)
+    (local $done i32)
+    (if (i32.gt_u (local.get $length) (i32.const @INLINE_COPY_BYTES))
       (then
         (memory.copy $shared $private
-          (local.get $to) (local.get $from) (i32.and (local.get $left) (i32.const -16)))
-        (local.set $to (i32.add (local.get $to) (i32.and (local.get $left) (i32.const -16))))
-        (local.set $from (i32.add (local.get $from) (i32.and (local.get $left) (i32.const -16))))
-        (local.set $left (i32.and (local.get $left) (i32.const 15))))
+          (local.get $to) (local.get $from)
+          (local.tee $done (i32.and (local.get $length) (i32.const -8)))))
       (else
-        (if (i32.ge_u (local.get $left) (i32.const 16))
+        (if (i32.ge_u (local.get $length) (i32.const 16))
           (then
             (loop $sixteen
-              (v128.store $shared (local.get $to) (v128.load $private (local.get $from)))
-              (local.set $to (i32.add (local.get $to) (i32.const 16)))
-              (local.set $from (i32.add (local.get $from) (i32.const 16)))
+              (v128.store $shared (i32.add (local.get $to) (local.get $done))
+                (v128.load $private (i32.add (local.get $from) (local.get $done))))
               (br_if $sixteen
                 (i32.ge_u
-                  (local.tee $left (i32.sub (local.get $left) (i32.const 16)))
-                  (i32.const 16))))))))
-    (if (i32.and (local.get $left) (i32.const 8))
+                  (i32.sub
+                    (local.get $length)
+                    (local.tee $done (i32.add (local.get $done) (i32.const 16))))
+                  (i32.const 16))))))
+        (if (i32.and (local.get $length) (i32.const 8))
+          (then
+            (i64.store $shared (i32.add (local.get $to) (local.get $done))
+              (i64.load $private (i32.add (local.get $from) (local.get $done))))
+            (local.set $done (i32.add (local.get $done) (i32.const 8)))))))
+    (if (local.tee $length (i32.and (local.get $length) (i32.const 7)))
       (then
-        (i64.store $shared (local.get $to) (i64.load $private (local.get $from)))
-        (local.set $to (i32.add (local.get $to) (i32.const 8)))
-        (local.set $from (i32.add (local.get $from) (i32.const 8)))))
-    (if (local.tee $left (i32.and (local.get $left) (i32.const 7)))
-      (then
-        ;; The last bytes with their padding, which is zero whatever lies behind them in staging.
-        (i64.store $shared (local.get $to)
-          (i64.and
-            (i64.load $private (local.get $from))
-            (i64.sub
-              (i64.shl (i64.const 1)
-                (i64.extend_i32_u (i32.shl (local.get $left) (i32.const 3))))
-              (i64.const 1)))))))
+        (i64.store $shared (i32.add (local.get $to) (local.get $done))
+          (call $padded
+            (i32.add (local.get $from) (local.get $done)) (local.get $length))))))
 
   ;; Writes one packet after NEXT, not yet visible. $body counts header and payload, which follow
   ;; each other at private address $from.
@@ -251,16 +251,15 @@
     (i64.store $shared (local.get $to)
       (call $descriptor (local.get $kind) (local.get $header) (local.get $length)))
     (i64.store $shared offset=8 (local.get $to) (local.get $tid))
-    (i64.store $shared (i32.add (local.get $to) (local.get $length))
-      (i64.shl (i64.extend_i32_u (local.get $next)) (i64.const 32)))
     (call $copy_body
       (i32.add (local.get $to) (i32.const 16)) (local.get $from) (local.get $body))
+    (i64.store $shared (i32.add (local.get $to) (local.get $length))
+      (i64.shl (i64.extend_i32_u (local.get $next)) (i64.const 32)))
     (local.set $next (i32.add (local.get $next) (local.get $total)))
     (if (i32.eq (local.get $next) (local.get $run_end))
       (then
-        (if (i32.eq (local.get $next) (i32.load $private offset=@SIZE (local.get $s)))
-          (then (local.set $next (i32.const 0))))
-        (call $find_run (local.get $s) (local.get $next))))
+        (call $move_next (local.get $s) (call $wrapped (local.get $s) (local.get $next)))
+        (return (i32.const @STATUS_OK))))
     (i32.store $private offset=@NEXT (local.get $s) (local.get $next))
     (i32.const @STATUS_OK))
 
@@ -311,55 +310,97 @@
     (if (local.get $status) (then (return (local.get $status))))
     (call $publish (local.get $s)))
 
+  ;; Puts $count packets of one size together, as they are to lie in the ring, in the private area,
+  ;; and copies them there at once: what a peer's cache holds is written over fastest in long
+  ;; copies. There is room for them in both. Moves NEXT.
+  (func $put_together (param $s i32) (param $from i32) (param $stride i32) (param $count i32)
+    (param $body i32) (param $kind i32) (param $tid i64)
+    (local $at i32) (local $offset i32) (local $done i32) (local $area i32) (local $length i32)
+    (local $descriptor i64)
+    (local.set $length (i32.and (i32.add (local.get $body) (i32.const 23)) (i32.const -8)))
+    (local.set $descriptor
+      (call $descriptor (local.get $kind) (i32.const 0) (local.get $length)))
+    (local.set $at
+      (local.tee $area (i32.load $private offset=@AREA_AT (local.get $s))))
+    (local.set $offset (i32.load $private offset=@NEXT (local.get $s)))
+    (loop $packet
+      (i64.store $private (local.get $at) (local.get $descriptor))
+      (i64.store $private offset=8 (local.get $at) (local.get $tid))
+      (local.set $at (i32.add (local.get $at) (i32.const 16)))
+      (if (i32.gt_u (local.get $body) (i32.const @INLINE_COPY_BYTES))
+        (then
+          (memory.copy $private $private
+            (local.get $at) (local.get $from) (local.get $body)))
+        (else
+          ;; In steps of 16, whose last may go too far: the trailer follows, or the next packet.
+          (local.set $done (i32.const 0))
+          (loop $sixteen
+            (v128.store $private (i32.add (local.get $at) (local.get $done))
+              (v128.load $private (i32.add (local.get $from) (local.get $done))))
+            (br_if $sixteen
+              (i32.lt_u
+                (local.tee $done (i32.add (local.get $done) (i32.const 16)))
+                (local.get $body))))))
+      (local.set $done (i32.and (local.get $body) (i32.const -8)))
+      ;; A body without a rest gets its trailer over this.
+      (i64.store $private (i32.add (local.get $at) (local.get $done))
+        (call $padded
+          (i32.add (local.get $from) (local.get $done))
+          (i32.and (local.get $body) (i32.const 7))))
+      (local.set $at (i32.add (local.get $at) (i32.sub (local.get $length) (i32.const 16))))
+      (i64.store $private (local.get $at) (i64.shl (i64.extend_i32_u (local.get $offset)) (i64.const 32)))
+      (local.set $at (i32.add (local.get $at) (i32.const 8)))
+      (local.set $offset
+        (call $wrapped (local.get $s)
+          (i32.add (local.get $offset) (i32.add (local.get $length) (i32.const 8)))))
+      (local.set $from (i32.add (local.get $from) (local.get $stride)))
+      (br_if $packet
+        (local.tee $count (i32.sub (local.get $count) (i32.const 1)))))
+    (call $move_next (local.get $s)
+      (call $copy_in (local.get $s)
+        (i32.load $private offset=@NEXT (local.get $s)) (local.get $area)
+        (i32.sub (local.get $at) (local.get $area)))))
+
   ;; Writes $count packets of one size, whose bodies lie $stride bytes apart from private $from on,
   ;; while they fit. Returns how many.
   (func (export "writeEach") (param $s i32) (param $from i32) (param $stride i32)
     (param $count i32) (param $body i32) (param $kind i32) (param $tid_low i32)
     (param $tid_high i32) (result i32)
-    (local $written i32) (local $next i32) (local $delta i32) (local $limit i32) (local $free i32)
-    (local $length i32) (local $total i32) (local $to i32) (local $tid i64) (local $descriptor i64)
-    (local.set $length (i32.and (i32.add (local.get $body) (i32.const 23)) (i32.const -8)))
-    (local.set $total (i32.add (local.get $length) (i32.const 8)))
-    (local.set $descriptor
-      (call $descriptor (local.get $kind) (i32.const 0) (local.get $length)))
+    (local $written i32) (local $together i32) (local $some i32)
+    (local $total i32) (local $tid i64)
+    (local.set $total (i32.and (i32.add (local.get $body) (i32.const 31)) (i32.const -8)))
     (local.set $tid
       (call $tid (local.get $tid_low) (local.get $tid_high)))
+    ;; Small ones are put together first, as many as this. A dead end takes none.
+    (if (i32.and
+          (i32.eqz (i32.load $private offset=@FAULT (local.get $s)))
+          (i32.le_u (local.get $total) (i32.const @TOGETHER_MAX_BYTES)))
+      (then
+        (local.set $together
+          (i32.div_u (i32.load $private offset=@AREA_BYTES (local.get $s)) (local.get $total)))))
     (block $stop
-      (loop $refresh
+      (loop $again
         (br_if $stop (i32.eq (local.get $written) (local.get $count)))
-        ;; One packet the careful way: it looks at `out`, and may cross a run's end.
-        (br_if $stop (call $put
-          (local.get $s) (local.get $from) (local.get $body) (i32.const 0) (local.get $kind)
-          (local.get $tid)))
-        (local.set $from (i32.add (local.get $from) (local.get $stride)))
-        (local.set $written (i32.add (local.get $written) (i32.const 1)))
-        ;; Then as many as certainly fit, in this run, by what is known of `out`.
-        (local.set $next (i32.load $private offset=@NEXT (local.get $s)))
-        (local.set $delta (i32.load $private offset=@RUN_DELTA (local.get $s)))
-        (local.set $limit (i32.load $private offset=@RUN_END (local.get $s)))
-        (local.set $free (call $free (local.get $s)))
-        (if (i32.lt_u
-              (local.get $free) (i32.sub (local.get $limit) (local.get $next)))
-          (then (local.set $limit (i32.add (local.get $next) (local.get $free)))))
-        (block $slow
-          (loop $again
-            (br_if $slow (i32.eq (local.get $written) (local.get $count)))
-            ;; The packet that ends at the run's end takes the careful way too.
-            (br_if $slow (i32.ge_u
-              (i32.add (local.get $next) (local.get $total)) (local.get $limit)))
-            (local.set $to (i32.add (local.get $next) (local.get $delta)))
-            (i64.store $shared (local.get $to) (local.get $descriptor))
-            (i64.store $shared offset=8 (local.get $to) (local.get $tid))
-            (i64.store $shared (i32.add (local.get $to) (local.get $length))
-              (i64.shl (i64.extend_i32_u (local.get $next)) (i64.const 32)))
-            (call $copy_body
-              (i32.add (local.get $to) (i32.const 16)) (local.get $from) (local.get $body))
-            (local.set $next (i32.add (local.get $next) (local.get $total)))
-            (local.set $from (i32.add (local.get $from) (local.get $stride)))
-            (local.set $written (i32.add (local.get $written) (i32.const 1)))
-            (br $again)))
-        (i32.store $private offset=@NEXT (local.get $s) (local.get $next))
-        (br $refresh)))
+        (if (local.tee $some
+              (call $least
+                (call $least
+                  (i32.sub (local.get $count) (local.get $written))
+                  (local.get $together))
+                (i32.div_u (call $free (local.get $s)) (local.get $total))))
+          (then
+            (call $put_together
+              (local.get $s) (local.get $from) (local.get $stride) (local.get $some)
+              (local.get $body) (local.get $kind) (local.get $tid)))
+          (else
+            ;; One packet the careful way, which looks at `out`.
+            (br_if $stop (call $put
+              (local.get $s) (local.get $from) (local.get $body) (i32.const 0) (local.get $kind)
+              (local.get $tid)))
+            (local.set $some (i32.const 1))))
+        (local.set $from
+          (i32.add (local.get $from) (i32.mul (local.get $some) (local.get $stride))))
+        (local.set $written (i32.add (local.get $written) (local.get $some)))
+        (br $again)))
     (call $count_moved (local.get $s) (local.get $written)
       (i32.mul (local.get $written) (local.get $total)))
     (local.get $written))
@@ -416,22 +457,17 @@
     ;; The last 8 bytes are zeroed with the trailer, so that what the caller leaves of them is
     ;; padding. The descriptor comes second: of a packet without a body it takes that place.
     (local.set $last
-      (i32.add (local.get $next) (i32.sub (local.get $length) (i32.const 8))))
-    (if (i32.ge_u (local.get $last) (i32.load $private offset=@SIZE (local.get $s)))
-      (then
-        (local.set $last
-          (i32.sub (local.get $last) (i32.load $private offset=@SIZE (local.get $s))))))
+      (call $wrapped (local.get $s)
+        (i32.add (local.get $next) (i32.sub (local.get $length) (i32.const 8)))))
     (local.set $last
-      (call $copy_in (local.get $s) (local.get $last)
-        (call $scratch (local.get $s) (i64.const 0)
-          (i64.shl (i64.extend_i32_u (local.get $next)) (i64.const 32)))
-        (i32.const 16)))
+      (call $store8 (local.get $s)
+        (call $store8 (local.get $s) (local.get $last) (i64.const 0))
+        (i64.shl (i64.extend_i32_u (local.get $next)) (i64.const 32))))
     (drop
-      (call $copy_in (local.get $s) (local.get $next)
-        (call $scratch (local.get $s)
-          (call $descriptor (local.get $kind) (local.get $header) (local.get $length))
-          (call $tid (local.get $tid_low) (local.get $tid_high)))
-        (i32.const 16)))
+      (call $store8 (local.get $s)
+        (call $store8 (local.get $s) (local.get $next)
+          (call $descriptor (local.get $kind) (local.get $header) (local.get $length)))
+        (call $tid (local.get $tid_low) (local.get $tid_high))))
     (call $move_next (local.get $s) (local.get $last))
     (call $count_moved (local.get $s) (i32.const 1)
       (i32.add (local.get $length) (i32.const 8)))
@@ -478,7 +514,7 @@
           (i32.ge_u (local.get $in) (local.get $size))
           (i32.and (local.get $in) (i32.const 7)))
       (then
-        (call $fault (local.get $s) (i32.const @BAD_WRITE_INDEX))
+        (i32.store $private offset=@FAULT (local.get $s) (i32.const @BAD_WRITE_INDEX))
         (return (i32.const 0))))
     (local.set $published (i32.load $private offset=@PUBLISHED (local.get $s)))
     (if (i32.lt_u
@@ -487,25 +523,28 @@
             (local.get $published) (i32.load $private offset=@PEER (local.get $s))
             (local.get $size)))
       (then
-        (call $fault (local.get $s) (i32.const @WRITE_INDEX_REWOUND))
+        (i32.store $private offset=@FAULT (local.get $s) (i32.const @WRITE_INDEX_REWOUND))
         (return (i32.const 0))))
     (i32.store $private offset=@PEER (local.get $s) (local.get $in))
     (i32.const 1))
 
+  ;; Bytes that the sender has announced and this end has not taken, by what is known of `in`.
+  (func $announced (param $s i32) (result i32)
+    (call $distance
+      (i32.load $private offset=@NEXT (local.get $s))
+      (i32.load $private offset=@PEER (local.get $s))
+      (i32.load $private offset=@SIZE (local.get $s))))
+
   ;; Copies $length bytes, a multiple of 8, from ring offset $offset on, across pages and the wrap,
   ;; to private $to.
   (func $copy_out (param $s i32) (param $offset i32) (param $to i32) (param $length i32)
-    (local $piece i32) (local $from i32)
+    (local $piece i32) (local $from i32) (local $done i32)
     (loop $again
-      (if (i32.ge_u (local.get $offset) (i32.load $private offset=@SIZE (local.get $s)))
-        (then
-          (local.set $offset
-            (i32.sub (local.get $offset) (i32.load $private offset=@SIZE (local.get $s))))))
+      (local.set $offset (call $wrapped (local.get $s) (local.get $offset)))
       (call $find_run (local.get $s) (local.get $offset))
       (local.set $piece
-        (i32.sub (i32.load $private offset=@RUN_END (local.get $s)) (local.get $offset)))
-      (if (i32.gt_u (local.get $piece) (local.get $length))
-        (then (local.set $piece (local.get $length))))
+        (call $least (local.get $length)
+          (i32.sub (i32.load $private offset=@RUN_END (local.get $s)) (local.get $offset))))
       (local.set $from
         (i32.add (local.get $offset) (i32.load $private offset=@RUN_DELTA (local.get $s))))
       (local.set $offset (i32.add (local.get $offset) (local.get $piece)))
@@ -513,23 +552,25 @@
       (if (i32.gt_u (local.get $piece) (i32.const @INLINE_COPY_BYTES))
         (then
           (memory.copy $private $shared
-            (local.get $to) (local.get $from) (local.get $piece))
-          (local.set $to (i32.add (local.get $to) (local.get $piece))))
+            (local.get $to) (local.get $from) (local.get $piece)))
         (else
+          (local.set $done (i32.const 0))
           (if (i32.ge_u (local.get $piece) (i32.const 16))
             (then
               (loop $sixteen
-                (v128.store $private (local.get $to) (v128.load $shared (local.get $from)))
-                (local.set $to (i32.add (local.get $to) (i32.const 16)))
-                (local.set $from (i32.add (local.get $from) (i32.const 16)))
+                (v128.store $private (i32.add (local.get $to) (local.get $done))
+                  (v128.load $shared (i32.add (local.get $from) (local.get $done))))
                 (br_if $sixteen
                   (i32.ge_u
-                    (local.tee $piece (i32.sub (local.get $piece) (i32.const 16)))
+                    (i32.sub
+                      (local.get $piece)
+                      (local.tee $done (i32.add (local.get $done) (i32.const 16))))
                     (i32.const 16))))))
-          (if (local.get $piece)
+          (if (i32.and (local.get $piece) (i32.const 8))
             (then
-              (i64.store $private (local.get $to) (i64.load $shared (local.get $from)))
-              (local.set $to (i32.add (local.get $to) (i32.const 8)))))))
+              (i64.store $private (i32.add (local.get $to) (local.get $done))
+                (i64.load $shared (i32.add (local.get $from) (local.get $done))))))))
+      (local.set $to (i32.add (local.get $to) (local.get $piece)))
       (br_if $again (local.get $length))))
 
   ;; Which check the descriptor at private $at fails, 0 when it fails none.
@@ -619,12 +660,12 @@
     (local.set $amount (i32.sub (local.get $available) (local.get $have)))
     (if (i32.lt_u (local.get $wanted) (i32.const @FETCH_MIN_BYTES))
       (then (local.set $wanted (i32.const @FETCH_MIN_BYTES))))
-    (if (i32.gt_u (local.get $wanted) (i32.const @FETCH_MAX_BYTES))
-      (then (local.set $wanted (i32.const @FETCH_MAX_BYTES))))
-    (if (i32.gt_u (local.get $amount) (local.get $wanted))
-      (then (local.set $amount (local.get $wanted))))
-    (if (i32.gt_u (i32.add (local.get $have) (local.get $amount)) (local.get $room))
-      (then (local.set $amount (i32.sub (local.get $room) (local.get $have)))))
+    (local.set $amount
+      (call $least
+        (call $least
+          (local.get $amount)
+          (call $least (local.get $wanted) (i32.const @FETCH_MAX_BYTES)))
+        (i32.sub (local.get $room) (local.get $have))))
     (if (i32.lt_u (i32.add (local.get $have) (local.get $amount)) (local.get $need))
       (then (local.set $amount (i32.sub (local.get $need) (local.get $have)))))
     (call $copy_out
@@ -639,18 +680,15 @@
   (func (export "receive") (param $s i32) (param $max i32) (result i32)
     (local $next i32) (local $announced i32) (local $at i32) (local $begin i32) (local $end i32)
     (local $fetched i32) (local $left i32) (local $taken i32) (local $index i32)
-    (local $first_index i32) (local $size i32) (local $accept i32) (local $type i32)
-    (local $high i32) (local $offset i32) (local $total i32) (local $max_total i32)
+    (local $first_index i32) (local $accept i32) (local $type i32)
+    (local $offset i32) (local $total i32) (local $max_total i32)
     (local $area i32) (local $code i32) (local $typical i32)
     (if (i32.load $private offset=@FAULT (local.get $s)) (then (return (i32.const 0))))
     (if (i32.eqz (call $read_in (local.get $s))) (then (return (i32.const 0))))
     (local.set $typical (i32.load $private offset=@TYPICAL (local.get $s)))
-    (local.set $size (i32.load $private offset=@SIZE (local.get $s)))
     (local.set $next (i32.load $private offset=@NEXT (local.get $s)))
-    (local.set $announced
-      (call $distance
-        (local.get $next) (i32.load $private offset=@PEER (local.get $s)) (local.get $size)))
-    (if (i32.eqz (local.get $announced)) (then (return (i32.const 0))))
+    (if (i32.eqz (local.tee $announced (call $announced (local.get $s))))
+      (then (return (i32.const 0))))
     (local.set $area (i32.load $private offset=@AREA_AT (local.get $s)))
     (local.set $at (i32.load $private offset=@WINDOW_AT (local.get $s)))
     (local.set $end (i32.load $private offset=@WINDOW_END (local.get $s)))
@@ -662,10 +700,11 @@
     (local.set $max_total (i32.load $private offset=@MAX_TOTAL (local.get $s)))
     (local.set $index
       (local.tee $first_index (i32.load $private offset=@TABLE_AT (local.get $s))))
-    (if (i32.gt_u (local.get $max) (i32.load $private offset=@TABLE_COUNT (local.get $s)))
-      (then (local.set $max (i32.load $private offset=@TABLE_COUNT (local.get $s)))))
     (local.set $max
-      (i32.add (local.get $index) (i32.mul (local.get $max) (i32.const @INDEX_ENTRY_BYTES))))
+      (i32.add (local.get $index)
+        (i32.mul
+          (call $least (local.get $max) (i32.load $private offset=@TABLE_COUNT (local.get $s)))
+          (i32.const @INDEX_ENTRY_BYTES))))
     (block $stop
       (loop $window
         (block $ranged
@@ -685,7 +724,6 @@
                 (local.set $offset
                   (i32.shl (i32.load16_u $private offset=2 (local.get $at)) (i32.const 3)))
                 (local.set $type (i32.load16_u $private (local.get $at)))
-                (local.set $high (i32.load16_u $private offset=6 (local.get $at)))
                 (br_if $bad
                   (i32.or
                     (i32.or
@@ -694,7 +732,8 @@
                     (i32.or
                       (i32.or
                         (i32.gt_u (local.get $total) (local.get $max_total))
-                        (i32.gt_u (local.get $high) (i32.const 1)))
+                        (i32.gt_u
+                          (i32.load16_u $private offset=6 (local.get $at)) (i32.const 1)))
                       (i32.or
                         (i32.gt_u (local.get $type) (i32.const 31))
                         (i32.eqz (i32.and
@@ -766,7 +805,7 @@
         (br_if $window (i32.lt_u (local.get $index) (local.get $max)))))
     (if (i32.eq (local.get $index) (local.get $first_index))
       (then
-        (call $fault (local.get $s) (local.get $code))
+        (i32.store $private offset=@FAULT (local.get $s) (local.get $code))
         (return (i32.const 0))))
     (i32.store $private offset=@WINDOW_AT (local.get $s) (local.get $at))
     (i32.store $private offset=@WINDOW_END (local.get $s) (local.get $end))
@@ -776,10 +815,8 @@
         (i32.add (local.get $area)
           (i32.load $private (i32.sub (local.get $index) (i32.const 8))))))
     (local.set $taken (i32.sub (local.get $at) (local.get $begin)))
-    (local.set $next (i32.add (local.get $next) (local.get $taken)))
-    (if (i32.ge_u (local.get $next) (local.get $size))
-      (then (local.set $next (i32.sub (local.get $next) (local.get $size)))))
-    (i32.store $private offset=@NEXT (local.get $s) (local.get $next))
+    (i32.store $private offset=@NEXT (local.get $s)
+      (call $wrapped (local.get $s) (i32.add (local.get $next) (local.get $taken))))
     (local.set $index
       (i32.shr_u (i32.sub (local.get $index) (local.get $first_index)) (i32.const 3)))
     (call $count_moved (local.get $s) (local.get $index) (local.get $taken))
@@ -794,12 +831,8 @@
     (if (i32.load $private offset=@FAULT (local.get $s)) (then (return (i32.const 0))))
     (if (i32.eqz (call $read_in (local.get $s))) (then (return (i32.const 0))))
     (local.set $next (i32.load $private offset=@NEXT (local.get $s)))
-    (local.set $available
-      (call $distance
-        (local.get $next)
-        (i32.load $private offset=@PEER (local.get $s))
-        (i32.load $private offset=@SIZE (local.get $s))))
-    (if (i32.eqz (local.get $available)) (then (return (i32.const 0))))
+    (if (i32.eqz (local.tee $available (call $announced (local.get $s))))
+      (then (return (i32.const 0))))
     (local.set $area (i32.load $private offset=@AREA_AT (local.get $s)))
     (i32.store $private offset=@WINDOW_AT (local.get $s) (local.get $area))
     (i32.store $private offset=@WINDOW_END (local.get $s) (local.get $area))
@@ -834,21 +867,17 @@
           (i32.add (i32.load16_u $private offset=4 (local.get $area)) (i32.const 1))
           (i32.const 3)))
       (return (i32.const 1)))
-    (call $fault (local.get $s) (local.get $code))
+    (i32.store $private offset=@FAULT (local.get $s) (local.get $code))
     (i32.const 0))
 
   ;; Takes the packet that `peek` showed, and forgets it.
   (func (export "consume") (param $s i32)
-    (local $next i32) (local $total i32)
+    (local $total i32)
     (local.set $total (i32.load $private offset=@PEEKED (local.get $s)))
-    (local.set $next
-      (i32.add (i32.load $private offset=@NEXT (local.get $s)) (local.get $total)))
-    (if (i32.ge_u (local.get $next) (i32.load $private offset=@SIZE (local.get $s)))
-      (then
-        (local.set $next
-          (i32.sub (local.get $next) (i32.load $private offset=@SIZE (local.get $s))))))
     (i32.store $private offset=@PEEKED (local.get $s) (i32.const 0))
-    (i32.store $private offset=@NEXT (local.get $s) (local.get $next))
+    (i32.store $private offset=@NEXT (local.get $s)
+      (call $wrapped (local.get $s)
+        (i32.add (i32.load $private offset=@NEXT (local.get $s)) (local.get $total))))
     (call $count_moved (local.get $s) (i32.const 1) (local.get $total)))
 
   ;; Gives the sender back what was consumed. 1 when it waits for space and now has it.
@@ -882,9 +911,7 @@
     (local.set $pending
       (i32.sub (i32.sub (local.get $size) (i32.const 8)) (local.get $pending)))
     (if (i32.ge_u (local.get $pending) (local.get $size)) (then (return (i32.const 0))))
-    (local.set $used
-      (call $distance
-        (local.get $next) (i32.load $private offset=@PEER (local.get $s)) (local.get $size)))
+    (local.set $used (call $announced (local.get $s)))
     (local.set $signal
       (i32.and
         (i32.le_u (local.get $used) (local.get $pending))

@@ -31,7 +31,7 @@ export const RUN_END = 36
  * AREA_BYTES.
  */
 export const MAX_TOTAL = 40
-/** Incoming: arena. */
+/** Incoming: arena. Outgoing: batch area, where packets of one size are put together too. */
 export const AREA_AT = 44
 export const AREA_BYTES = 48
 /** Incoming: index of packets received. */
@@ -68,7 +68,7 @@ export const FULLS = 104
 export const WINDOW_AT = 112
 export const WINDOW_END = 116
 
-/** 32 bytes to compose a piece of a split packet. */
+/** The typed kernel's: 32 bytes to compose a piece of a split packet. */
 export const SCRATCH = 128
 
 export const STATE_BYTES = 160
@@ -97,3 +97,10 @@ export const FETCH_MAX_BYTES = 16384
  * Copies longer than this are left to `memory.copy`: below it, its call costs more than the loop.
  */
 export const INLINE_COPY_BYTES = 512
+
+/**
+ * Largest packets of one size, trailer included, that are put together and copied at once. Writing
+ * over what a peer's cache holds is the dear part of sending, and one long copy costs half of many
+ * short ones; above this a packet is long enough by itself.
+ */
+export const TOGETHER_MAX_BYTES = 8192

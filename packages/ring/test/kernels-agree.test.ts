@@ -273,6 +273,39 @@ test.each([128, 129, 140])(
   },
 )
 
+test('packets of one size leave the bytes that writing them one by one leaves', () => {
+  const lengths = fc.oneof(fc.nat({ max: 600 }), fc.nat({ max: 9000 }), fc.constantFrom(8160, 8161))
+  const pages = fc.constantFrom([0, 1, 2, 3, 4, 5, 6, 7], [9, 2, 3, 12, 1, 20, 30, 31, 5, 4])
+  fc.assert(
+    fc.property(
+      fc.constantFrom(...KINDS),
+      pages,
+      fc.nat({ max: 3583 }),
+      lengths,
+      fc.integer({ min: 1, max: 40 }),
+      fc.constantFrom(0, 96, 4096, 65536),
+      (kind, pfns, start, length, count, batchBytes) => {
+        const stride = Math.min(length + 3, Math.floor((65536 - length) / count))
+        const made = ['each', 'one by one'].map((way) => {
+          const outgoing = { batchBytes }
+          const fixture = makeRing({ kind, pfns, startAt: start * 8, outgoing })
+          const end = fixture.outgoing
+          end.staging.set(patternBytes(count, 65536))
+          let written = 0
+          if (way === 'each') written = end.writeEach(0, stride, count, length, 6, 1, 5, 7)
+          else
+            while (written < count && end.write(written * stride, length, 6, 1, 5, 7) === 0)
+              written += 1
+          return { memory: fixture.memory.u8, state: { ...end.inspect(), written } }
+        })
+        expect(made[0]!.state).toEqual(made[1]!.state)
+        expect(Buffer.compare(made[0]!.memory, made[1]!.memory)).toBe(0)
+      },
+    ),
+    { numRuns: 300 },
+  )
+})
+
 test('a dead end stays dead and writes nothing', () => {
   for (const kind of ['wasm', 'typed'] as const) {
     const on = subject(kind, [1, 2], 0)
