@@ -1,7 +1,8 @@
 // HOT
 // The sending half of a load: DATA packets of one size, numbered, written as many at a time as there is room
-// for. Each packet of a batch has a slot in the ring's staging area, of which only the header is written anew:
-// what a payload holds besides is whatever the private area holds.
+// for. Of each packet only the header is written anew: what a payload holds besides is whatever the private area
+// holds. Short packets have slots in the staging area, and the kernel puts them together; long ones are composed where
+// they are copied from, since copying them together would cost as much as sending them.
 
 import { PACKET_TYPE_DATA_INBAND } from '@guestyard/hvdef'
 import { packetBytes } from '@guestyard/ring'
@@ -11,6 +12,8 @@ import { LOAD_KIND_DATA } from './protocol.ts'
 const UNUSED_SHIFT = 16
 /** Packets that one call into the ring writes. */
 const SLOTS_MAX = 256
+/** Payloads from this size on are composed in the batch area. */
+const APPEND_MIN_BYTES = 512
 /** Payload bytes of one batch: a receiver that keeps up would else let a batch of large packets go on for long. */
 const BATCH_BYTES_MAX = 256 * 1024
 
@@ -22,7 +25,9 @@ export class PacketProducer {
   readonly #outgoing: OutgoingRing
   readonly #payloadBytes: number
   readonly #strideBytes: number
+  /** Packets for which there is room in the area that they are composed in. */
   readonly #slots: number
+  readonly #appends: boolean
   readonly #kind: number
   /** Sequence number of the next packet, as a signed word. */
   #next: number
@@ -34,7 +39,10 @@ export class PacketProducer {
     this.#outgoing = outgoing
     this.#payloadBytes = payloadBytes
     this.#strideBytes = (payloadBytes + 7) & ~7
-    this.#slots = Math.min(SLOTS_MAX, Math.floor(outgoing.staging.length / this.#strideBytes))
+    const inBatch = Math.floor(outgoing.batch.length / this.ringBytes)
+    this.#appends = payloadBytes >= APPEND_MIN_BYTES && inBatch > 1
+    const inStaging = Math.floor(outgoing.staging.length / this.#strideBytes)
+    this.#slots = Math.min(SLOTS_MAX, this.#appends ? inBatch : inStaging)
     this.#kind = LOAD_KIND_DATA | ((-payloadBytes & 7) << UNUSED_SHIFT)
     this.#next = 0
   }
@@ -60,29 +68,41 @@ export class PacketProducer {
    * (or dead: its `fault` tells).
    */
   write(count: number): number {
-    const outgoing = this.#outgoing
-    const stride = this.#strideBytes
     let written = 0
     while (written < count) {
       const left = count - written
       const slots = left < this.#slots ? left : this.#slots
-      stamp(outgoing.stagingWords, stride >> 2, slots, this.#next, this.#kind)
-      const payloadBytes = this.#payloadBytes
-      const done = outgoing.writeEach(
-        0,
-        stride,
-        slots,
-        payloadBytes,
-        PACKET_TYPE_DATA_INBAND,
-        0,
-        0,
-        0,
-      )
+      const done = this.#appends ? this.#writeAppended(slots) : this.#writeStaged(slots)
       this.#next = (this.#next + done) | 0
       written += done
       if (done < slots) break
     }
     this.packets += written
+    return written
+  }
+
+  #writeStaged(count: number): number {
+    const outgoing = this.#outgoing
+    const stride = this.#strideBytes
+    const payloadBytes = this.#payloadBytes
+    stamp(outgoing.stagingWords, stride >> 2, count, this.#next, this.#kind)
+    return outgoing.writeEach(0, stride, count, payloadBytes, PACKET_TYPE_DATA_INBAND, 0, 0, 0)
+  }
+
+  #writeAppended(count: number): number {
+    const outgoing = this.#outgoing
+    const words = outgoing.batchWords
+    const payloadBytes = this.#payloadBytes
+    const next = this.#next
+    const kind = this.#kind
+    for (let index = 0; index < count; index += 1) {
+      const word = outgoing.append(payloadBytes, PACKET_TYPE_DATA_INBAND, 0, 0, 0) >> 2
+      words[word] = (next + index) | 0
+      words[word + 1] = kind
+    }
+    const written = outgoing.writeBatch()
+    // What did not fit is composed anew: a control message may come first.
+    if (written < count) outgoing.clearBatch()
     return written
   }
 

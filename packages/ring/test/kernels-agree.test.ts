@@ -292,10 +292,12 @@ test('packets of one size leave the bytes that writing them one by one leaves', 
           const end = fixture.outgoing
           end.staging.set(patternBytes(count, 65536))
           let written = 0
-          if (way === 'each') written = end.writeEach(0, stride, count, length, 6, 1, 5, 7)
-          else
-            while (written < count && end.write(written * stride, length, 6, 1, 5, 7) === 0)
-              written += 1
+          if (way === 'each') {
+            written = end.writeEach(0, stride, count, length, 6, 1, 5, 7)
+          } else {
+            const one = (): boolean => end.write(written * stride, length, 6, 1, 5, 7) === 0
+            while (written < count && one()) written += 1
+          }
           return { memory: fixture.memory.u8, state: { ...end.inspect(), written } }
         })
         expect(made[0]!.state).toEqual(made[1]!.state)

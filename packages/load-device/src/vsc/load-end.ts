@@ -162,6 +162,8 @@ export abstract class LoadEnd implements ChannelProgram {
     let done = 0
     while (done < budget && !this.isOver()) {
       if (this.next === this.drained) {
+        // The host need not wait for the end of a poll of large packets.
+        if (done > 0 && this.incoming.commitLazily()) this.signal()
         if (!this.drain(budget - done)) break
         done += packetByteUnits(this.incoming, 0, this.drained)
       }

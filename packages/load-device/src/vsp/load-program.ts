@@ -224,6 +224,8 @@ export class LoadProgram implements ChannelProgram, RunHost {
     let done = 0
     while (done < budget && !this.#answers.owes) {
       if (this.#next === this.#drained) {
+        // The guest need not wait for the end of a poll of large packets.
+        if (done > 0 && this.incoming.commitLazily()) this.#signal()
         if (!this.#drain(budget - done)) break
         done += packetByteUnits(this.incoming, 0, this.#drained)
       }
