@@ -89,7 +89,7 @@ function scene(): Scene {
       iommu: new Iommu(memory, partition.slat),
       vpCount: 1,
       postMessage: (vp, payload, length) => router.post(vp, payload, length),
-      signalChannel: (vp, relid) => router.raise(vp, relid),
+      openInterrupt: (relid, vp) => router.openInterrupt(relid, vp),
       connectChannel: (relid) => router.connectChannel(relid),
       disconnectChannel: (relid) => router.disconnectChannel(relid),
     },

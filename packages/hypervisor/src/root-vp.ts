@@ -13,7 +13,7 @@ import type { Wake } from './caller.ts'
 import { InterceptInbox } from './intercepts/intercept-slot.ts'
 import { raiseInterrupt, raiseNmi } from './interrupt-inbox.ts'
 import { vpBlock } from './partition-page.ts'
-import { raiseInboxEvent } from './synic/event-flags.ts'
+import { raiseInboxEvent, withdrawInboxEvent } from './synic/event-flags.ts'
 import { MessageQueueTail } from './synic/message-slots.ts'
 import {
   DELIVERABLE,
@@ -103,12 +103,31 @@ export class RootVp {
   }
 
   /**
+   * Takes back an event flag (0 to 2047) that the VP has not taken yet: true when there was one. It belongs to the caller then,
+   * who signals it elsewhere.
+   */
+  withdrawEvent(sint: number, flag: number): boolean {
+    if (!isSint(sint) || !(flag >= 0 && flag < EVENT_FLAGS_PER_SINT)) return false
+    return withdrawInboxEvent(this.page, sint, flag)
+  }
+
+  /**
    * Requests an interrupt by edge, from a device or an MSI. `autoEoi`: it ends as it is taken. INVALID_PARAMETER for a vector
    * that is not 16 to 255.
    */
   requestInterrupt(vector: number, autoEoi: boolean): HvStatus {
     if (!isVector(vector)) return HvStatus.INVALID_PARAMETER
     this.#request(vector, false, autoEoi)
+    return HvStatus.SUCCESS
+  }
+
+  /**
+   * Requests a level-triggered interrupt, once: the VP says when it has ended (`takeEnded`), and whoever has the line looks
+   * whether to request it again. INVALID_PARAMETER as requestInterrupt.
+   */
+  requestLevel(vector: number): HvStatus {
+    if (!isVector(vector)) return HvStatus.INVALID_PARAMETER
+    this.#request(vector, true, false)
     return HvStatus.SUCCESS
   }
 

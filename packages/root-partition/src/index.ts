@@ -1,5 +1,22 @@
 export { RootPartition, type RootPartitionOptions, type VpDoorbells } from './root-partition.ts'
-export { InterruptRouter, PortIds, type BusInbox } from './interrupts/index.ts'
+export {
+  ChannelRoute,
+  type ChannelRouteCounts,
+  DeviceInterrupts,
+  InterruptLine,
+  InterruptRemapping,
+  InterruptRouter,
+  PortIds,
+  type BusInbox,
+  type InterruptInspection,
+  type InterruptRefusal,
+  type InterruptRefusalReason,
+  type InterruptSink,
+  type InterruptTarget,
+  type MapResult,
+  type MsiEntry,
+  type RemappingInspection,
+} from './interrupts/index.ts'
 export {
   RootPolicy,
   Scheduler,

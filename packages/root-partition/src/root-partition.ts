@@ -89,20 +89,22 @@ export class RootPartition {
       return refused(HvStatus.INSUFFICIENT_MEMORY, `${spec.memoryBytes} bytes of RAM`)
     }
     const doorbells = Array.from({ length: spec.vpCount }, () => this.#options.openDoorbells())
-    let bus: VmbusServer | null = null
+    let guest: Guest | null = null
     const created = this.#hypervisor.createPartition({
       memory,
       vpCount: spec.vpCount,
       wakeVp: doorbells.map((pair) => pair.vp),
       vpDoorbells: doorbells.map((pair) => pair.vpBuffer),
-      listener: { queueSpace: () => void bus?.poll(0) },
+      listener: {
+        queueSpace: () => void guest?.bus.poll(0),
+        interruptEnded: (vp, vector) => guest?.router.ended(vp, vector),
+      },
     })
     if (!created.ok) {
       for (const pair of doorbells) this.#options.closeDoorbells(pair)
       return refused(created.status, `partition "${spec.name}"`)
     }
-    const guest = this.#assemble(spec, created.partition, memory, doorbells)
-    bus = guest.bus
+    guest = this.#assemble(spec, created.partition, memory, doorbells)
     this.#guests.set(created.partition.id, guest)
     this.#buses.add(guest.bus)
     this.#schedule(spec, created.partition)
@@ -196,7 +198,7 @@ export class RootPartition {
         iommu: new Iommu(memory, partition.slat),
         vpCount: spec.vpCount,
         postMessage: (vp, payload, length) => router.post(vp, payload, length),
-        signalChannel: (vp, relid) => router.raise(vp, relid),
+        openInterrupt: (relid, vp) => router.openInterrupt(relid, vp),
         connectChannel: (relid) => router.connectChannel(relid),
         disconnectChannel: (relid) => router.disconnectChannel(relid),
       },
@@ -246,7 +248,7 @@ function inspectGuest(guest: Guest): PartitionInspection {
     name: guest.name,
     memoryBytes: guest.memory.sizeBytes,
     vmbus: guest.bus.inspect(),
-    interrupts: { raised: guest.router.raised, refused: guest.router.refused },
+    interrupts: guest.router.inspect(),
     devices: {
       keyboard: guest.devices.keyboard.inspect(),
       mouse: guest.devices.mouse.inspect(),

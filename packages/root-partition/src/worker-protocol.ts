@@ -6,6 +6,8 @@ import type { WasmMemory } from '@guestyard/guestmem'
 import type { VpHandles } from '@guestyard/hypervisor'
 import type { MessagePort } from 'node:worker_threads'
 
+import type { InterruptInspection } from './interrupts/index.ts'
+
 /** How the root waits when nothing is left to do; see `@guestyard/engine`. */
 export type RootWaitStrategy = 'event-loop' | 'busy'
 
@@ -77,7 +79,7 @@ export interface PartitionInspection {
   readonly name: string
   readonly memoryBytes: number
   readonly vmbus: unknown
-  readonly interrupts: { readonly raised: number; readonly refused: number }
+  readonly interrupts: InterruptInspection
   readonly devices: Readonly<Record<string, unknown>>
 }
 

@@ -7,7 +7,12 @@ import { GuestMemory, Iommu, Slat } from '@guestyard/guestmem'
 import { VmbusClient } from './client/index.ts'
 import type { ClientTransport, VmbusClientEvent } from './client/index.ts'
 import { VmbusServer } from './server/index.ts'
-import type { ServerTransport, VmbusLimits, VmbusServerEvent } from './server/index.ts'
+import type {
+  ChannelInterrupt,
+  ServerTransport,
+  VmbusLimits,
+  VmbusServerEvent,
+} from './server/index.ts'
 
 const DEFAULT_MEMORY_BYTES = 16 * 1024 * 1024
 const DEFAULT_MESSAGE_SLOTS = 16
@@ -205,18 +210,34 @@ export class Loopback {
           { to: 'guest', vp, connectionId: 0, payload: payload.slice(0, length) },
           this.#toGuest,
         ),
-      signalChannel: (vp, relid) => {
-        this.signals.toGuest += 1
-        this.signals.lastVp = vp
-        this.#setFlag(this.#guestFlags, relid)
-        return HvStatus.SUCCESS
-      },
+      openInterrupt: (relid, vp) => this.#openInterrupt(relid, vp),
       connectChannel: (relid) => {
         this.#connected.add(relid)
         return CONNECTION_BASE + relid
       },
       disconnectChannel: (relid) => {
         this.#connected.delete(relid)
+      },
+    }
+  }
+
+  #openInterrupt(relid: number, firstVp: number): ChannelInterrupt {
+    let vp = firstVp
+    return {
+      raise: () => {
+        if (vp < 0) return HvStatus.OPERATION_DENIED
+        this.signals.toGuest += 1
+        this.signals.lastVp = vp
+        this.#setFlag(this.#guestFlags, relid)
+        return HvStatus.SUCCESS
+      },
+      retarget: (to) => {
+        if (to >= (this.#options.vpCount ?? 1)) return HvStatus.INVALID_VP_INDEX
+        vp = to
+        return HvStatus.SUCCESS
+      },
+      close: () => {
+        vp = -1
       },
     }
   }

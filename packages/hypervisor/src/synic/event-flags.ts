@@ -56,6 +56,16 @@ export function raiseInboxEvent(page: Int32Array, sint: number, flag: number): b
 }
 
 /**
+ * Takes back event `flag` of `sint`, on the root's thread. True when the VP had not taken it, and now never will: whoever takes
+ * a flag has it, and there are no others than these two. The words above may go on announcing it, which costs the VP a look.
+ */
+export function withdrawInboxEvent(page: Int32Array, sint: number, flag: number): boolean {
+  const bit = 1 << (flag & 31)
+  // ORDER: one read-modify-write against the VP's exchange of the same word: exactly one of the two gets the flag.
+  return (Atomics.and(page, INBOX_FLAGS + sint * FLAG_WORDS + (flag >>> 5), ~bit) & bit) !== 0
+}
+
+/**
  * Moves the flags of `sint` from the inbox into the SIEF page, whose first word for this SINT is `ram[siefWord]`.
  * VP's thread, after the SINT's bit in INBOX_SUMMARY was cleared. True when a flag went from clear to set.
  */

@@ -1,1 +1,13 @@
-export { InterruptRouter, PortIds, type BusInbox } from './route.ts'
+export { ChannelRoute, type ChannelRouteCounts } from './channel-route.ts'
+export { InterruptLine, type InterruptSink } from './interrupt-line.ts'
+export {
+  DeviceInterrupts,
+  InterruptRemapping,
+  type InterruptRefusal,
+  type InterruptRefusalReason,
+  type InterruptTarget,
+  type MapResult,
+  type MsiEntry,
+  type RemappingInspection,
+} from './remapping.ts'
+export { InterruptRouter, PortIds, type BusInbox, type InterruptInspection } from './route.ts'

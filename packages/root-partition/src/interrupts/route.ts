@@ -1,11 +1,12 @@
-// HOT (raise, receiveSignal)
+// HOT (receiveSignal)
 // Interrupt routing, which the root partition owns. Towards the root: each channel of each partition has an event port of
 // the root and a connection that its guest signals; what arrives goes to the channel's bus. Towards a guest: a channel's
 // flag on SINT 2 of the VP that the guest named.
 //
 //   guest ─ HvCallSignalEvent(connection) ─▶ port ─▶ SignalRoute ─▶ BusInbox.receiveSignal(relid)
 //   guest ─ HvCallPostMessage(1 or 4)     ─▶ port ─▶ BusInbox.receiveMessage
-//   VSP   ─ raise(partition, vp, relid)   ─▶ inbox of the VP: flag relid of SINT 2, vector when it was clear
+//   VSP   ─ ChannelRoute.raise            ─▶ inbox of its VP: flag relid of SINT 2, vector when it was clear
+//   device ─ DeviceInterrupts.raise, setLine ─▶ InterruptRemapping ─▶ vectors of VPs
 
 import {
   HV_MESSAGE_TYPE_VMBUS,
@@ -25,6 +26,9 @@ import {
   type Partition,
   type SignalHandler,
 } from '@guestyard/hypervisor'
+
+import { ChannelRoute, type ChannelRouteCounts } from './channel-route.ts'
+import { InterruptRemapping, type RemappingInspection } from './remapping.ts'
 
 /** The bus of one partition, as routes reach it. */
 export interface BusInbox {
@@ -46,9 +50,9 @@ export class InterruptRouter {
   readonly #inbox: BusInbox
   readonly #ports: Map<number, number>
   readonly #messagePorts: number[]
-  /** Interrupts raised for the guest, and those that its SynIC would not take. */
-  raised: number
-  refused: number
+  readonly #counts: ChannelRouteCounts
+  /** What devices that raise vectors may raise. */
+  readonly remapping: InterruptRemapping
 
   constructor(hypervisor: Hypervisor, partition: Partition, portIds: PortIds, inbox: BusInbox) {
     this.#hypervisor = hypervisor
@@ -57,8 +61,14 @@ export class InterruptRouter {
     this.#inbox = inbox
     this.#ports = new Map()
     this.#messagePorts = []
-    this.raised = 0
-    this.refused = 0
+    this.#counts = { raised: 0, refused: 0, stray: 0, moved: 0 }
+    this.remapping = new InterruptRemapping({
+      vpCount: partition.vps.length,
+      requestEdge: (vp, vector) =>
+        partition.vps[vp]?.requestInterrupt(vector, false) ?? HvStatus.INVALID_VP_INDEX,
+      requestLevel: (vp, vector) =>
+        partition.vps[vp]?.requestLevel(vector) ?? HvStatus.INVALID_VP_INDEX,
+    })
     const messages = new MessageRoute(inbox)
     for (const connection of MESSAGE_PORTS) this.#openMessagePort(connection, messages)
   }
@@ -92,12 +102,15 @@ export class InterruptRouter {
     this.#portIds.giveBack(port)
   }
 
-  /** The channel's interrupt, for the VP that takes it. Returns an HvStatus. HOT. */
-  raise(vp: number, relid: number): HvStatus {
-    const status = this.#partition.signalEventToVp(vp, VMBUS_SINT, relid)
-    if (status === HvStatus.SUCCESS) this.raised += 1
-    else this.refused += 1
-    return status
+  /** The channel has opened: its interrupt, and the right to raise it. The VP is one of the guest's. */
+  openInterrupt(relid: number, vp: number): ChannelRoute {
+    assert(this.#partition.vps[vp] !== undefined, 'A channel names a VP that is there.')
+    return new ChannelRoute(this.#partition, relid, vp, this.#counts)
+  }
+
+  /** A VP has ended a level-triggered interrupt. */
+  ended(vp: number, vector: number): void {
+    this.remapping.ended(vp, vector)
   }
 
   /** A control message for SINT 2 of a VP. */
@@ -121,6 +134,10 @@ export class InterruptRouter {
     }
   }
 
+  inspect(): InterruptInspection {
+    return { ...this.#counts, remapping: this.remapping.inspect() }
+  }
+
   #openMessagePort(connection: number, target: MessageHandler): void {
     const port = this.#portIds.take()
     const made = this.#hypervisor.createMessagePort({
@@ -138,6 +155,11 @@ export class InterruptRouter {
     assert(connected === HvStatus.SUCCESS, 'A new partition has no connections.')
     this.#messagePorts.push(port)
   }
+}
+
+/** What `inspect` answers. */
+export interface InterruptInspection extends Readonly<ChannelRouteCounts> {
+  readonly remapping: RemappingInspection
 }
 
 /** Port ids that are free: 24 bits, the lowest first, taken back when a port goes. */

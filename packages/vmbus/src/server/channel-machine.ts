@@ -6,7 +6,6 @@
 // become free, is a rescind sent, or a teardown acknowledged.
 
 import {
-  HV_VP_INDEX_ANY,
   VMBUS_CHANNELS_MAX,
   VMBUS_STATUS_FAILURE,
   VMBUS_STATUS_SUCCESS,
@@ -111,10 +110,7 @@ export class ChannelMachine implements OpenChannelOwner {
     if (record === undefined) return 'unknown-channel'
     if (record.state !== 'open') return 'wrong-state'
     const channel = record.opened
-    if (channel === undefined || channel.targetVp === HV_VP_INDEX_ANY) return 'bad-target'
-    if (targetVp >= this.#bus.transport.vpCount) return 'bad-target'
-    channel.targetVp = targetVp
-    return undefined
+    return channel?.retarget(targetVp) === true ? undefined : 'bad-target'
   }
 
   /** The owner takes a device away. Sub-channels go first. */

@@ -5,7 +5,7 @@
 //   opening ──▶ running ──▶ closing ──▶ over
 //      └──▶ abandoned ───────┘  (the guest went before the device answered)
 
-import { HV_VP_INDEX_ANY, assert } from '@guestyard/hvdef'
+import { HV_VP_INDEX_ANY, HvStatus, assert } from '@guestyard/hvdef'
 import type { Guid } from '@guestyard/hvdef'
 import type { DmaDomain } from '@guestyard/guestmem'
 import type { IncomingRing, OutgoingRing, RingPair } from '@guestyard/ring'
@@ -13,7 +13,7 @@ import type { ActiveEntry, ActiveList } from '../active-list.ts'
 import type { ChannelProgram } from '../channel.ts'
 import type { MappedGpadl, OpenRefused, ServerChannel } from './device.ts'
 import type { Gpadl, Gpadls } from './gpadls.ts'
-import type { ServerTransport } from './transport.ts'
+import type { ChannelInterrupt, ServerTransport } from './transport.ts'
 
 export type OpenChannelLife = 'opening' | 'abandoned' | 'running' | 'closing' | 'over'
 
@@ -53,8 +53,6 @@ export class OpenChannel implements ServerChannel {
   readonly outgoing: OutgoingRing
   readonly domain: DmaDomain
   readonly userDefined: Uint8Array
-  /** Written by MODIFYCHANNEL. */
-  targetVp: number
   /** Written by the channel machine alone, as are the next two. */
   life: OpenChannelLife
   /** Set while running. */
@@ -62,7 +60,9 @@ export class OpenChannel implements ServerChannel {
   /** Why the device gave the channel up before it had answered the open. */
   failure: number | string | undefined
   readonly #owner: OpenChannelOwner
-  readonly #transport: ServerTransport
+  /** Null for a channel that wants no interrupts. */
+  readonly #interrupt: ChannelInterrupt | null
+  #targetVp: number
   readonly #active: ActiveList
   readonly #gpadls: Gpadls
   readonly #rings: RingPair
@@ -80,12 +80,15 @@ export class OpenChannel implements ServerChannel {
     this.outgoing = options.rings.outgoing
     this.domain = options.domain
     this.userDefined = options.userDefined
-    this.targetVp = options.targetVp
     this.life = 'opening'
     this.entry = undefined
     this.failure = undefined
     this.#owner = options.owner
-    this.#transport = options.transport
+    this.#targetVp = options.targetVp
+    this.#interrupt =
+      options.targetVp === HV_VP_INDEX_ANY
+        ? null
+        : options.transport.openInterrupt(options.relid, options.targetVp)
     this.#active = options.active
     this.#gpadls = options.gpadls
     this.#rings = options.rings
@@ -94,9 +97,19 @@ export class OpenChannel implements ServerChannel {
     this.#ringGpadl.revoked = () => this.#ringsRevoked()
   }
 
+  get targetVp(): number {
+    return this.#targetVp
+  }
+
   signal(): void {
-    if (this.targetVp === HV_VP_INDEX_ANY || this.life === 'over') return
-    this.#transport.signalChannel(this.targetVp, this.relid)
+    if (this.#interrupt !== null) this.#interrupt.raise()
+  }
+
+  /** MODIFYCHANNEL: interrupts go to another VP. False when there are none, or no such VP. */
+  retarget(vp: number): boolean {
+    if (this.#interrupt === null || this.#interrupt.retarget(vp) !== HvStatus.SUCCESS) return false
+    this.#targetVp = vp
+    return true
   }
 
   wake(): void {
@@ -141,6 +154,7 @@ export class OpenChannel implements ServerChannel {
     assert(this.life !== 'over', 'A channel ends once.')
     this.life = 'over'
     this.entry = undefined
+    this.#interrupt?.close()
     this.#rings.close()
     for (const mapped of this.#mapped.keys()) this.#unmap(mapped)
     this.#ringGpadl.revoked = undefined

@@ -3,6 +3,16 @@
 
 import type { Iommu } from '@guestyard/guestmem'
 
+/** The interrupt of one open channel. What is raised is delivered once, whatever becomes of the route meanwhile. */
+export interface ChannelInterrupt {
+  /** Returns an HvStatus. HOT: allocates nothing. */
+  raise(): number
+  /** Another VP takes it from now on, and one that the VP before has not taken yet. Returns an HvStatus. */
+  retarget(vp: number): number
+  /** The channel is closed. */
+  close(): void
+}
+
 /** One guest, as the server reaches it. Called on the server's thread only. */
 export interface ServerTransport {
   /** The guest's memory, as devices reach it: each through a domain of its own. */
@@ -14,8 +24,8 @@ export interface ServerTransport {
    * VP's queue is full (the server keeps the message and tries again), any other failure is final.
    */
   postMessage(vp: number, payload: Uint8Array, length: number): number
-  /** Sets event flag `relid` of SINT 2 on a VP. Returns an HvStatus. HOT: allocates nothing. */
-  signalChannel(vp: number, relid: number): number
+  /** The channel has opened: the right to set event flag `relid` of SINT 2, on this VP at first. */
+  openInterrupt(relid: number, vp: number): ChannelInterrupt
   /** Makes the connection that the guest signals for this channel id; returns its connection id. */
   connectChannel(relid: number): number
   /** Ends that connection: the channel id is free. */

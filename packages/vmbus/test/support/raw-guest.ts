@@ -16,7 +16,7 @@ import {
 } from '@guestyard/hvdef'
 import { GuestMemory, Iommu, Slat, encodePageRange, encodedRangeBytes } from '@guestyard/guestmem'
 import { VmbusServer } from '@guestyard/vmbus/server'
-import type { VmbusLimits, VmbusServerEvent } from '@guestyard/vmbus/server'
+import type { ChannelInterrupt, VmbusLimits, VmbusServerEvent } from '@guestyard/vmbus/server'
 
 const CONNECTION_BASE = 0x2000
 
@@ -58,10 +58,7 @@ export class RawGuest {
           this.received.push({ vp, payload: payload.slice(0, length) })
           return HvStatus.SUCCESS
         },
-        signalChannel: (vp, relid) => {
-          this.signals.push({ vp, relid })
-          return HvStatus.SUCCESS
-        },
+        openInterrupt: (relid, vp) => this.#openInterrupt(relid, vp, options.vpCount ?? 2),
         connectChannel: (relid) => {
           this.connected.add(relid)
           return CONNECTION_BASE + relid
@@ -74,6 +71,25 @@ export class RawGuest {
       ...(options.versions && { versions: options.versions }),
       ...(options.limits && { limits: options.limits }),
     })
+  }
+
+  #openInterrupt(relid: number, firstVp: number, vpCount: number): ChannelInterrupt {
+    let vp = firstVp
+    return {
+      raise: () => {
+        if (vp < 0) return HvStatus.OPERATION_DENIED
+        this.signals.push({ vp, relid })
+        return HvStatus.SUCCESS
+      },
+      retarget: (to) => {
+        if (to >= vpCount) return HvStatus.INVALID_VP_INDEX
+        vp = to
+        return HvStatus.SUCCESS
+      },
+      close: () => {
+        vp = -1
+      },
+    }
   }
 
   post(payload: Uint8Array): boolean {
