@@ -12,9 +12,9 @@ import { HvStatus } from '@guestyard/hvdef'
 import { InterruptLine, type InterruptSink } from './interrupt-line.ts'
 
 /** Entries of one partition: what 15 bits of an MSI address hold would be more than any machine has. */
-export const REMAP_ENTRIES_MAX = 2048
+const REMAP_ENTRIES_MAX = 2048
 /** Entries of one device: what MSI-X allows. */
-export const REMAP_ENTRIES_OF_DEVICE_MAX = 2048
+const REMAP_ENTRIES_OF_DEVICE_MAX = 2048
 /** Refusals that are kept; older ones are only counted. */
 const REFUSALS_KEPT = 16
 
