@@ -1,6 +1,7 @@
 // A partition in one step, for a root that has no call library of its own: examples, tests, a hypervisor by itself. Every step is
 // a hypercall of the root's VP, as a host makes them (@guestyard/root-partition has the library and the services that do).
 
+import { SLAT_CHUNK_PAGES } from '@guestyard/guestmem'
 import {
   CreateVpInput,
   HvMapFlags,
@@ -36,6 +37,9 @@ export interface LaunchPad {
 const C = HypercallCode
 const INPUT_GPA = PAGE_SIZE
 const OUTPUT_GPA: number = 2 * PAGE_SIZE
+const MAP_FLAGS: number =
+  HvMapFlags.READ | HvMapFlags.WRITE | HvMapFlags.KERNEL_EXECUTE | HvMapFlags.USER_EXECUTE
+const LARGE_MAP_FLAGS: number = (MAP_FLAGS | HvMapFlags.LARGE_PAGE) >>> 0
 /** Pages of one call's list: 8 bytes each, after a header of at most 24. */
 const LIST_MAX = 500
 
@@ -126,23 +130,24 @@ export class Launch {
 
   #mapRam(id: number): HvStatus {
     for (const extent of this.#pad.hostMemory.ramOf(id)) {
-      for (let done = 0; done < extent.pageCount; done += LIST_MAX) {
-        const count = Math.min(LIST_MAX, extent.pageCount - done)
+      for (let done = 0; done < extent.pageCount;) {
+        const left = extent.pageCount - done
+        // A large page where one fits: an entry of the SLAT for 512 of them, and one element of the call.
+        const isLarge = left >= SLAT_CHUNK_PAGES && (extent.ramPage + done) % SLAT_CHUNK_PAGES === 0
+        const step = isLarge ? SLAT_CHUNK_PAGES : 1
+        const count = Math.min(LIST_MAX, Math.floor(left / step))
         MapGpaPagesInput.encode(this.#view, INPUT_GPA, {
           targetPartitionId: BigInt(id),
           targetGpaBase: BigInt(extent.ramPage + done),
-          mapFlags:
-            HvMapFlags.READ |
-            HvMapFlags.WRITE |
-            HvMapFlags.KERNEL_EXECUTE |
-            HvMapFlags.USER_EXECUTE,
+          mapFlags: isLarge ? LARGE_MAP_FLAGS : MAP_FLAGS,
         })
         this.#putPages(
           MapGpaPagesInput.size,
-          Array.from({ length: count }, (_, page) => extent.hostPage + done + page),
+          Array.from({ length: count }, (_, page) => extent.hostPage + done + page * step),
         )
         const status = this.#call(C.MAP_GPA_PAGES, count)
         if (status !== HvStatus.SUCCESS) return status
+        done += count * step
       }
     }
     return HvStatus.SUCCESS

@@ -122,16 +122,6 @@ export class RootVp {
   }
 
   /**
-   * Requests a level-triggered interrupt, once: the VP says when it has ended (`takeEnded`), and whoever has the line looks
-   * whether to request it again. INVALID_PARAMETER as requestInterrupt.
-   */
-  requestLevel(vector: number): HvStatus {
-    if (!isVector(vector)) return HvStatus.INVALID_PARAMETER
-    this.#request(vector, true, false)
-    return HvStatus.SUCCESS
-  }
-
-  /**
    * Asserts or releases a level-triggered line. While it is asserted the vector is requested, and requested again when the guest
    * ends it. INVALID_PARAMETER as requestInterrupt.
    */

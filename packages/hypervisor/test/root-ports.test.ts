@@ -324,10 +324,16 @@ describe('device interrupts', () => {
       ),
     ).toBe(HvStatus.SUCCESS)
     const message = { address: 0xfee0_0000, data: 0x41 }
-    const all = { vpsLow: 0xffff_ffff, vpsHigh: 0xffff_ffff }
+    const all = { isMulticast: false, vpsLow: 0xffff_ffff, vpsHigh: 0xffff_ffff }
     expect(asked).toEqual([
-      ['map', 2, 7, { vector: 0x55, isLevel: true, vpsLow: 3, vpsHigh: 0 }],
-      ['retarget', 2, 7, message, { vector: 0x56, isLevel: false, vpsLow: 0, vpsHigh: 256 }],
+      ['map', 2, 7, { vector: 0x55, isLevel: true, isMulticast: true, vpsLow: 3, vpsHigh: 0 }],
+      [
+        'retarget',
+        2,
+        7,
+        message,
+        { vector: 0x56, isLevel: false, isMulticast: false, vpsLow: 0, vpsHigh: 256 },
+      ],
       ['retarget', 2, 7, message, { vector: 0x56, isLevel: false, ...all }],
       ['unmap', 2, 7, message],
     ])

@@ -2,7 +2,8 @@ export { RootPartition, type RootPartitionOptions, type VpDoorbells } from './ro
 export {
   ChannelRoute,
   type ChannelRouteCounts,
-  DeviceInterrupts,
+  DeviceInterruptCalls,
+  DeviceVectors,
   InterruptLine,
   InterruptRemapping,
   InterruptRouter,

@@ -8,7 +8,7 @@ import { RelayHub, type MayJoin } from '@guestyard/load-device/vsp'
 import { VmbusServer, type VmbusServerEvent } from '@guestyard/vmbus/server'
 
 import { BusRota } from './bus-rota.ts'
-import { InterruptRouter, PortIds } from './interrupts/index.ts'
+import { DeviceInterruptCalls, InterruptRouter, PortIds } from './interrupts/index.ts'
 import { offerDevices, type PartitionDevices } from './providers.ts'
 import { RootPolicy, Scheduler } from './scheduler/index.ts'
 import type {
@@ -63,6 +63,7 @@ interface Guest {
 export class RootPartition {
   readonly #options: RootPartitionOptions
   readonly #hypervisor: Hypervisor
+  readonly #deviceCalls: DeviceInterruptCalls
   readonly #scheduler: Scheduler
   readonly #hub: RelayHub
   readonly #portIds: PortIds
@@ -71,7 +72,8 @@ export class RootPartition {
 
   constructor(options: RootPartitionOptions) {
     this.#options = options
-    this.#hypervisor = new Hypervisor({ clock: options.clock })
+    this.#deviceCalls = new DeviceInterruptCalls()
+    this.#hypervisor = new Hypervisor({ clock: options.clock, devices: this.#deviceCalls })
     this.#scheduler = new Scheduler(
       new RootPolicy(options.logicalProcessors),
       options.logicalProcessors,
@@ -107,6 +109,7 @@ export class RootPartition {
     guest = this.#assemble(spec, created.partition, memory, doorbells)
     this.#guests.set(created.partition.id, guest)
     this.#buses.add(guest.bus)
+    this.#deviceCalls.add(created.partition.id, guest.router.remapping)
     this.#schedule(spec, created.partition)
     return {
       ok: true,
@@ -128,6 +131,7 @@ export class RootPartition {
     for (let vp = 0; vp < guest.doorbells.length; vp += 1) this.#scheduler.remove(id, vp)
     guest.bus.reset()
     guest.router.dispose()
+    this.#deviceCalls.remove(id)
     this.#hypervisor.deletePartition(guest.partition.id)
     for (const pair of guest.doorbells) this.#options.closeDoorbells(pair)
     this.#options.onDeleted?.(id)

@@ -2,7 +2,8 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { HvStatus } from '@guestyard/hvdef'
 
-import type { DeviceInterrupts, InterruptRemapping, MsiEntry } from '../src/index.ts'
+import { DeviceInterruptCalls } from '../src/index.ts'
+import type { DeviceVectors, InterruptRemapping, MsiEntry } from '../src/index.ts'
 import { InterruptGuest } from './support/interrupt-guest.ts'
 
 function mapped(
@@ -24,7 +25,7 @@ function mapped(
 function subject(vpCount = 3): {
   guest: InterruptGuest
   table: InterruptRemapping
-  device: DeviceInterrupts
+  device: DeviceVectors
 } {
   const guest = new InterruptGuest(vpCount)
   const table = guest.router.remapping
@@ -174,6 +175,44 @@ describe('mapping', () => {
     expect(table.map(7, target, false)).toEqual({ ok: false, status: HvStatus.NO_RESOURCES })
     table.unmap(7, first)
     expect(table.map(7, target, false)).toEqual({ ok: true, entry: first })
+  })
+})
+
+describe('the hypercalls', () => {
+  const everyVp = { isLevel: false, vpsLow: 0xffff_ffff, vpsHigh: 0xffff_ffff }
+
+  test('reach the table of the partition they name, and VPs that are there', () => {
+    const { guest, table, device } = subject()
+    const calls = new DeviceInterruptCalls()
+    calls.add(guest.partition.id, table)
+    const message = { address: 0, data: 0 }
+    const all = { ...everyVp, vector: 0x61, isMulticast: true }
+    expect(calls.map(guest.partition.id, 7, all, message)).toBe(HvStatus.SUCCESS)
+    device.raise(message.address, message.data)
+    expect(guest.takeAll()).toHaveLength(3)
+    const last = { vector: 0x62, isLevel: false, isMulticast: false, vpsLow: 0b110, vpsHigh: 1 }
+    expect(calls.retarget(guest.partition.id, 7, message, last)).toBe(HvStatus.SUCCESS)
+    device.raise(message.address, message.data)
+    expect(guest.takeAll()).toEqual([[1, 0x62]])
+    const absent = { ...last, vpsLow: 0 }
+    expect(calls.retarget(guest.partition.id, 7, message, absent)).toBe(HvStatus.INVALID_PARAMETER)
+    expect(calls.unmap(guest.partition.id, 7, message)).toBe(HvStatus.SUCCESS)
+    expect(device.raise(message.address, message.data)).toBe(HvStatus.ACCESS_DENIED)
+  })
+
+  test('answer INVALID_PARTITION_ID for any other', () => {
+    const { guest, table } = subject()
+    const calls = new DeviceInterruptCalls()
+    calls.add(guest.partition.id, table)
+    calls.remove(guest.partition.id)
+    const message = { address: 0, data: 0 }
+    const all = { ...everyVp, vector: 0x61, isMulticast: true }
+    const { id } = guest.partition
+    expect([
+      calls.map(id, 7, all, message),
+      calls.unmap(id, 7, message),
+      calls.retarget(id, 7, message, all),
+    ]).toEqual(Array.from({ length: 3 }, () => HvStatus.INVALID_PARTITION_ID))
   })
 })
 

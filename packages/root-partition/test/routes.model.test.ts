@@ -4,7 +4,7 @@
 
 import { describe, expect, test } from 'vitest'
 
-import type { ChannelRoute, DeviceInterrupts, MsiEntry } from '../src/index.ts'
+import type { ChannelRoute, DeviceVectors, MsiEntry } from '../src/index.ts'
 import { InterruptGuest, SINT_VECTOR, takeFlag } from './support/interrupt-guest.ts'
 
 const RELID = 33
@@ -235,7 +235,7 @@ test('a line is served for each assertion, and not once more, however its route 
 function deviceOf(
   guest: InterruptGuest,
   level: boolean,
-): { device: DeviceInterrupts; entry: MsiEntry } {
+): { device: DeviceVectors; entry: MsiEntry } {
   const device = guest.router.remapping.attach(7)!
   const target = { vector: VECTOR, vps: [0], multicast: false }
   const mapped = guest.router.remapping.map(7, target, level)

@@ -128,7 +128,7 @@ test('a line is served once for each time it asked, whichever way it is routed',
   const device = router.remapping.attach(7)!
   const mapped = router.remapping.map(7, { vector: 0x61, vps: [0], multicast: false }, true)
   if (!mapped.ok) throw new Error('no entry')
-  const asked = (): number => partition.vps.reduce((sum, vp) => sum + vp.interruptsRequested, 0)
+  const asked = (): number => partition.vps.reduce((sum, vp) => sum + vp!.interruptsRequested, 0)
   device.setLine(mapped.entry, true)
   for (let round = 0; asked() < ROUNDS / 2; round += 1) {
     if (round > POLLS_MAX) throw new Error(`the line asks no more after ${asked()}`)

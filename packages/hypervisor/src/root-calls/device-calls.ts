@@ -17,6 +17,8 @@ export interface InterruptMessage {
 export interface InterruptDestination {
   readonly vector: number
   readonly isLevel: boolean
+  /** Every VP of the mask takes it, not any one. */
+  readonly isMulticast: boolean
   /** VPs of the partition, as a mask of the first 64 in two halves. */
   readonly vpsLow: number
   readonly vpsHigh: number
@@ -140,5 +142,7 @@ function destinationAt(
       vpsHigh = hasFirst ? input[variableWord + 3]! >>> 0 : 0
     }
   } else if (variableQwords !== 0) return null
-  return vpsLow === 0 && vpsHigh === 0 ? null : { vector, isLevel, vpsLow, vpsHigh }
+  if (vpsLow === 0 && vpsHigh === 0) return null
+  const isMulticast = (flags & MULTICAST) !== 0
+  return { vector, isLevel, isMulticast, vpsLow, vpsHigh }
 }

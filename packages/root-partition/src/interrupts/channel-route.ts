@@ -51,7 +51,8 @@ export class ChannelRoute {
     const old = this.#vp
     this.#vp = vp
     if (old < 0 || old === vp) return HvStatus.SUCCESS
-    if (!this.#partition.vps[old]!.withdrawEvent(VMBUS_SINT, this.#relid)) return HvStatus.SUCCESS
+    const taken = this.#partition.vps[old]?.withdrawEvent(VMBUS_SINT, this.#relid) ?? false
+    if (!taken) return HvStatus.SUCCESS
     this.#counts.moved++
     if (this.#signal(vp) || this.#signal(old)) return HvStatus.SUCCESS
     this.#counts.refused++

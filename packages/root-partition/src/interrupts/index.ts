@@ -1,7 +1,8 @@
 export { ChannelRoute, type ChannelRouteCounts } from './channel-route.ts'
+export { DeviceInterruptCalls } from './device-calls.ts'
 export { InterruptLine, type InterruptSink } from './interrupt-line.ts'
 export {
-  DeviceInterrupts,
+  DeviceVectors,
   InterruptRemapping,
   type InterruptRefusal,
   type InterruptRefusalReason,

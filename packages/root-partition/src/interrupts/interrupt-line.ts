@@ -12,7 +12,7 @@ import { HvStatus } from '@guestyard/hvdef'
 
 /** The VPs of one partition, as interrupts reach them. */
 export interface InterruptSink {
-  readonly vpCount: number
+  hasVp(vp: number): boolean
   requestEdge(vp: number, vector: number): HvStatus
   requestLevel(vp: number, vector: number): HvStatus
 }

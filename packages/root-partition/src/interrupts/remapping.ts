@@ -1,4 +1,4 @@
-// HOT (DeviceInterrupts.raise)
+// HOT (DeviceVectors.raise)
 // Interrupt remapping of one partition: a device asks for a vector by an entry of this table, and by nothing else. An entry
 // belongs to the device it was mapped for (HvCallMapDeviceInterrupt), says which vector which VPs take, and can be changed
 // while interrupts are in flight (HvCallRetargetDeviceInterrupt). Whatever a device raises that is no entry of its own is
@@ -65,9 +65,9 @@ export type MapResult =
 
 interface Entry {
   readonly index: number
-  readonly owner: DeviceInterrupts
+  readonly owner: DeviceVectors
   /** Devices besides the owner that may assert the line. */
-  readonly sharers: Set<DeviceInterrupts>
+  readonly sharers: Set<DeviceVectors>
   /** Null: by edge. */
   readonly line: InterruptLine | null
   vector: number
@@ -76,7 +76,7 @@ interface Entry {
 
 export class InterruptRemapping {
   readonly #sink: InterruptSink
-  readonly #devices: Map<number, DeviceInterrupts> = new Map()
+  readonly #devices: Map<number, DeviceVectors> = new Map()
   /** By index. */
   readonly #entries: (Entry | null)[] = []
   readonly #free: number[] = []
@@ -88,16 +88,20 @@ export class InterruptRemapping {
     this.#sink = sink
   }
 
+  hasVp(vp: number): boolean {
+    return this.#sink.hasVp(vp)
+  }
+
   /** A device of the partition: whoever has the answer can raise what is mapped for it. Undefined when the id is in use. */
-  attach(deviceId: number): DeviceInterrupts | undefined {
+  attach(deviceId: number): DeviceVectors | undefined {
     if (this.#devices.has(deviceId)) return undefined
-    const device = new DeviceInterrupts(deviceId, this)
+    const device = new DeviceVectors(deviceId, this)
     this.#devices.set(deviceId, device)
     return device
   }
 
   /** The device is gone, with its entries: what it raises from here on is refused. */
-  detach(device: DeviceInterrupts): void {
+  detach(device: DeviceVectors): void {
     if (this.#devices.get(device.deviceId) !== device) return
     this.#devices.delete(device.deviceId)
     for (const entry of this.#entries) {
@@ -122,7 +126,7 @@ export class InterruptRemapping {
     const index = this.#free.pop() ?? this.#entries.length
     const vps = chosen(target)
     const line = level ? new InterruptLine(this.#sink, vps[0]!, target.vector) : null
-    const sharers = new Set<DeviceInterrupts>()
+    const sharers = new Set<DeviceVectors>()
     this.#entries[index] = { index, owner, sharers, line, vector: target.vector, vps }
     owner.entries++
     if (level) this.#lines++
@@ -130,7 +134,7 @@ export class InterruptRemapping {
   }
 
   /** Lets another device assert a line as well. INVALID_DEVICE_ID; INVALID_PARAMETER when it is no line of `deviceId`. */
-  share(deviceId: number, line: MsiEntry, other: DeviceInterrupts): HvStatus {
+  share(deviceId: number, line: MsiEntry, other: DeviceVectors): HvStatus {
     const entry = this.#find(deviceId, line)
     if (typeof entry === 'number') return entry
     if (entry.line === null) return HvStatus.INVALID_PARAMETER
@@ -173,7 +177,7 @@ export class InterruptRemapping {
   }
 
   /** An MSI of `device`. Returns an HvStatus; ACCESS_DENIED for what it was not given. HOT. */
-  raise(device: DeviceInterrupts, address: number, data: number): HvStatus {
+  raise(device: DeviceVectors, address: number, data: number): HvStatus {
     const entry = this.#entryFor(device, address, data)
     if (entry === null) return HvStatus.ACCESS_DENIED
     if (entry.line !== null) return this.#refuse(device, address, data, 'wrong-trigger')
@@ -187,7 +191,7 @@ export class InterruptRemapping {
   }
 
   /** A line of `device`, asserted or released. Status as `raise`. */
-  setLine(device: DeviceInterrupts, msi: MsiEntry, asserted: boolean): HvStatus {
+  setLine(device: DeviceVectors, msi: MsiEntry, asserted: boolean): HvStatus {
     const entry = this.#entryFor(device, msi.address, msi.data)
     if (entry === null) return HvStatus.ACCESS_DENIED
     if (entry.line === null) return this.#refuse(device, msi.address, msi.data, 'wrong-trigger')
@@ -206,7 +210,7 @@ export class InterruptRemapping {
     }
   }
 
-  #entryFor(device: DeviceInterrupts, address: number, data: number): Entry | null {
+  #entryFor(device: DeviceVectors, address: number, data: number): Entry | null {
     if (this.#devices.get(device.deviceId) !== device) {
       this.#refuse(device, address, data, 'detached')
       return null
@@ -238,7 +242,7 @@ export class InterruptRemapping {
     if (vps.length === 0 || (level && multicast && vps.length > 1)) {
       return HvStatus.INVALID_PARAMETER
     }
-    const known = vps.every((vp) => Number.isInteger(vp) && vp >= 0 && vp < this.#sink.vpCount)
+    const known = vps.every((vp) => this.#sink.hasVp(vp))
     return known ? HvStatus.SUCCESS : HvStatus.INVALID_VP_INDEX
   }
 
@@ -250,7 +254,7 @@ export class InterruptRemapping {
   }
 
   #refuse(
-    device: DeviceInterrupts,
+    device: DeviceVectors,
     address: number,
     data: number,
     reason: InterruptRefusalReason,
@@ -263,7 +267,7 @@ export class InterruptRemapping {
 }
 
 /** What a device may raise. It names entries; vectors and VPs are not its business. */
-export class DeviceInterrupts {
+export class DeviceVectors {
   readonly deviceId: number
   /** Written by the table alone. */
   entries = 0

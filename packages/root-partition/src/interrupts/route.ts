@@ -6,7 +6,7 @@
 //   guest ─ HvCallSignalEvent(connection) ─▶ port ─▶ SignalRoute ─▶ BusInbox.receiveSignal(relid)
 //   guest ─ HvCallPostMessage(1 or 4)     ─▶ port ─▶ BusInbox.receiveMessage
 //   VSP   ─ ChannelRoute.raise            ─▶ inbox of its VP: flag relid of SINT 2, vector when it was clear
-//   device ─ DeviceInterrupts.raise, setLine ─▶ InterruptRemapping ─▶ vectors of VPs
+//   device ─ DeviceVectors.raise, setLine ─▶ InterruptRemapping ─▶ vectors of VPs
 
 import {
   HV_MESSAGE_TYPE_VMBUS,
@@ -63,11 +63,11 @@ export class InterruptRouter {
     this.#messagePorts = []
     this.#counts = { raised: 0, refused: 0, stray: 0, moved: 0 }
     this.remapping = new InterruptRemapping({
-      vpCount: partition.vps.length,
+      hasVp: (vp) => partition.vps[vp] !== undefined,
       requestEdge: (vp, vector) =>
         partition.vps[vp]?.requestInterrupt(vector, false) ?? HvStatus.INVALID_VP_INDEX,
       requestLevel: (vp, vector) =>
-        partition.vps[vp]?.requestLevel(vector) ?? HvStatus.INVALID_VP_INDEX,
+        partition.vps[vp]?.requestLevelInterrupt(vector) ?? HvStatus.INVALID_VP_INDEX,
     })
     const messages = new MessageRoute(inbox)
     for (const connection of MESSAGE_PORTS) this.#openMessagePort(connection, messages)
