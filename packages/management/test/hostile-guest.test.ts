@@ -88,6 +88,24 @@ describe('a hostile guest', () => {
   })
 })
 
+describe('a VM that waits for its turn to boot', () => {
+  test('boots when the one before it is up, and one that is stopped meanwhile is off', async () => {
+    const host = await startHost({ log: { level: 'silent' }, bootsAtOnce: 1 })
+    const [first, second, third] = ['first', 'second', 'third'].map((name) =>
+      host.createVm({ name, memoryBytes: 4 * MIB }),
+    ) as [Vm, Vm, Vm]
+    const starts = [first.start(), third.start()]
+    const calledOff = expect(second.start()).rejects.toThrow('stopped before it booted')
+    await second.stop()
+    await calledOff
+    expect(second.state).toBe('off')
+    await Promise.all(starts)
+    await second.start()
+    expect([first, second, third].map((vm) => vm.state)).toEqual(['running', 'running', 'running'])
+    await host.close()
+  })
+})
+
 describe('a VM that is asked twice', () => {
   test('starts once: the second start is refused while the first is under way', async () => {
     const host = await startHost({ log: { level: 'silent' } })

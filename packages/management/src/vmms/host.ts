@@ -2,6 +2,7 @@
 // owns the root's worker in this one process. Main thread only; nothing here is on a data path.
 
 import { transfer, wrap, type Remote } from 'comlink'
+import { availableParallelism } from 'node:os'
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
 import { Piscina } from 'piscina'
 
@@ -15,6 +16,7 @@ import type {
 
 import { hostEnvironment, vmwpLimits } from '../thread-start.ts'
 import type { VmExit, VmTask } from '../vmwp/protocol.ts'
+import { BootGate } from './boot-gate.ts'
 import { LogService, type LogOptions } from './log-service.ts'
 import { vmSettings, type VmOptions } from './settings.ts'
 import { Vm, type VmState } from './vm.ts'
@@ -23,6 +25,8 @@ export interface HostOptions {
   /** Logical processors that the root's scheduler hands out, 1..64; default 2. */
   readonly logicalProcessors?: number
   readonly log?: LogOptions
+  /** VMs that boot at a time, 1..256; the others wait their turn. Default: twice the processors there are. */
+  readonly bootsAtOnce?: number
   /** How the root waits; `busy` never sleeps and is for measurements. Default `event-loop`. */
   readonly rootStrategy?: RootWaitStrategy
   /** How long the root polls with nothing to do before it sleeps; default 20 µs. */
@@ -34,6 +38,10 @@ export interface HostOptions {
 type PoolTransferList = NonNullable<NonNullable<Parameters<Piscina['run']>[1]>['transferList']>
 
 const VMS_MAX = 256
+/** Enough to keep the processors busy while boots wait for each other's threads. */
+const BOOTS_PER_PROCESSOR = 2
+/** How long a boot may hold up the others: a guest whose program never loads is only its own loss. */
+const BOOT_TURN_MS = 3_000
 /** How often the root is asked for a sign of life, and how long it may take. */
 const ROOT_WATCH_MS = 15_000
 const ROOT_WORKER = new URL(import.meta.resolve('@guestyard/root-partition/worker'))
@@ -51,6 +59,12 @@ export async function startHost(options: HostOptions = {}): Promise<Host> {
       `host.logicalProcessors: ${logicalProcessors} is not a whole number from 1 to 64`,
     )
   }
+  const { bootsAtOnce = 1 } = options
+  if (!Number.isInteger(bootsAtOnce) || bootsAtOnce < 1 || bootsAtOnce > VMS_MAX) {
+    throw new RangeError(
+      `host.bootsAtOnce: ${bootsAtOnce} is not a whole number from 1 to ${VMS_MAX}`,
+    )
+  }
   const host = new Host(options, logicalProcessors)
   await host.ready()
   return host
@@ -60,6 +74,7 @@ export async function startHost(options: HostOptions = {}): Promise<Host> {
 export class Host {
   readonly #options: HostOptions
   readonly #logs: LogService
+  readonly #boots: BootGate
   readonly #pool: Piscina<VmTask, VmExit>
   readonly #rootWorker: Worker
   readonly #rootPort: MessagePort
@@ -75,6 +90,7 @@ export class Host {
     this.#vms = new Map()
     this.#closing = null
     this.#rootLost = new AbortController()
+    this.#boots = new BootGate(options.bootsAtOnce ?? BOOTS_PER_PROCESSOR * availableParallelism())
     this.#logs = new LogService(options.log ?? {})
     this.#pool = new Piscina({
       filename: VMWP_TASK.href,
@@ -179,11 +195,17 @@ export class Host {
     run(task: VmTask, signal: AbortSignal): Promise<VmExit>
     openRootPort(): Promise<MessagePort>
     openLogPort(): MessagePort
+    enterBoot(signal: AbortSignal): Promise<() => void>
     logLevel: VmTask['logLevel']
   } {
     return {
       logLevel: this.#logs.level,
       openLogPort: () => this.#logs.openPort(),
+      enterBoot: async (signal) => {
+        const leave = await this.#boots.enter(signal)
+        setTimeout(leave, BOOT_TURN_MS).unref()
+        return leave
+      },
       openRootPort: async () => {
         const { port1, port2 } = new MessageChannel()
         const gone = this.#rootGone.then((why): never => {

@@ -21,6 +21,8 @@ export interface VmRunner {
   run(task: VmTask, signal: AbortSignal): Promise<VmExit>
   openRootPort(): Promise<MessagePort>
   openLogPort(): MessagePort
+  /** Resolves when this VM may boot, with what tells that it has. */
+  enterBoot(signal: AbortSignal): Promise<() => void>
   readonly logLevel: VmTask['logLevel']
 }
 
@@ -28,6 +30,7 @@ interface Run {
   readonly control: Remote<VmwpControl>
   readonly port: MessagePort
   readonly abort: AbortController
+  readonly leaveBoot: () => void
   readonly exit: Promise<VmExit>
 }
 
@@ -44,6 +47,8 @@ export class Vm {
   #state: VmState
   /** Set from the moment a start is asked for until its run is there. */
   #launching: Promise<Run> | null
+  /** Ends a start that still waits for its turn to boot. */
+  #calledOff: AbortController
   #run: Run | null
   #lastExit: VmExit | null
 
@@ -53,6 +58,7 @@ export class Vm {
     this.#onState = onState
     this.#state = 'off'
     this.#launching = null
+    this.#calledOff = new AbortController()
     this.#run = null
     this.#lastExit = null
   }
@@ -83,7 +89,8 @@ export class Vm {
       throw new Error(`VM "${this.name}" is already ${this.#state}`)
     }
     this.#become('starting')
-    this.#launching = this.#launch()
+    this.#calledOff = new AbortController()
+    this.#launching = this.#launch(this.#calledOff.signal)
     const run = await this.#launched(this.#launching)
     try {
       const report = await Promise.race([run.control.booted(), endedEarly(run)])
@@ -94,6 +101,8 @@ export class Vm {
       throw new Error(`VM "${this.name}" did not start (${exit.reason}): ${exit.detail}`, {
         cause: error,
       })
+    } finally {
+      run.leaveBoot()
     }
   }
 
@@ -155,6 +164,7 @@ export class Vm {
   /** The run there is or is about to be. */
   async #present(): Promise<Run | null> {
     if (this.#launching === null) return this.#run
+    this.#calledOff.abort(new Error(`VM "${this.name}" was stopped before it booted`))
     // A launch that fails is told to whoever asked for it.
     return this.#launching.catch(() => null)
   }
@@ -163,14 +173,24 @@ export class Vm {
     try {
       return await launching
     } catch (error) {
-      this.#become('failed')
+      this.#become(this.#calledOff.signal.aborted ? 'off' : 'failed')
       throw error
     } finally {
       this.#launching = null
     }
   }
 
-  async #launch(): Promise<Run> {
+  async #launch(calledOff: AbortSignal): Promise<Run> {
+    const leaveBoot = await this.#runner.enterBoot(calledOff)
+    try {
+      return await this.#begin(leaveBoot)
+    } catch (error) {
+      leaveBoot()
+      throw error
+    }
+  }
+
+  async #begin(leaveBoot: () => void): Promise<Run> {
     const { port1, port2 } = new MessageChannel()
     const abort = new AbortController()
     const { settings } = this
@@ -185,6 +205,7 @@ export class Vm {
       control: wrap<VmwpControl>(portEndpoint(port1)),
       port: port1,
       abort,
+      leaveBoot,
       exit: this.#runner.run(task, abort.signal).then((exit) => this.#ended(exit, port1)),
     }
     this.#run = run
