@@ -14,6 +14,7 @@ import type { LoadSpec } from '@guestyard/load-device/protocol'
 
 import type { GuestProgram } from './api/guest.ts'
 import { TickingMachine } from './drivers/ticking-machine.ts'
+import { GuestLogPort } from './guest-log-port.ts'
 import type { GuestEngine, GuestMeters, GuestPlatform, WaitedRun } from './guest-platform.ts'
 import { programOf } from './guest-program.ts'
 import type { GuestWorkerData } from './worker-protocol.ts'
@@ -30,7 +31,8 @@ export class GuestThread implements GuestPlatform {
   readonly #spinMicroseconds: number
 
   constructor(data: GuestWorkerData) {
-    this.log = createPortLogger(data.logPort, data.logLevel, {
+    const logPort = new GuestLogPort(data.logPort, () => performance.now())
+    this.log = createPortLogger(logPort, data.logLevel, {
       component: 'guest',
       vm: data.name,
       partitionId: data.partitionId,

@@ -6,6 +6,10 @@ import type { VpHandles } from '@guestyard/hypervisor'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import type { MessagePort } from 'node:worker_threads'
 
+/** Lines that a guest's logger sends in a second, and the longest, in characters. What is above is dropped and counted. */
+export const GUEST_LOG_LINES_PER_SECOND = 100
+export const GUEST_LOG_LINE_MAX = 8_192
+
 /** `workerData` of a script guest's worker: its own RAM and pages, its program, two ports. */
 export interface GuestWorkerData {
   readonly name: string

@@ -1,17 +1,24 @@
+import { GUEST_LOG_LINES_PER_SECOND } from '@guestyard/child-partition/worker-protocol'
 import { createPortLogger } from '@guestyard/engine/node'
 import { describe, expect, test } from 'vitest'
 
-import { GUEST_LINES_PER_SECOND, GuestLog } from '../src/vmwp/guest-log.ts'
+import { FLOOD_JUNK, FLOOD_LINES_PER_SECOND, GuestLog } from '../src/vmwp/guest-log.ts'
 
 function setUp() {
   const lines: Record<string, unknown>[] = []
   const clock = { now: 0 }
+  const floods = { count: 0 }
   const log = createPortLogger(
     { postMessage: (line) => void lines.push(JSON.parse(line) as Record<string, unknown>) },
     'trace',
     { component: 'guest', vm: 'a' },
   )
-  return { lines, clock, guestLog: new GuestLog(log, () => clock.now) }
+  const guestLog = new GuestLog(
+    log,
+    () => clock.now,
+    () => void (floods.count += 1),
+  )
+  return { lines, clock, floods, guestLog }
 }
 
 describe('a guest’s log', () => {
@@ -40,12 +47,31 @@ describe('a guest’s log', () => {
 
   test('lines above the allowance of a second are dropped, and the next second says how many', () => {
     const { lines, clock, guestLog } = setUp()
-    for (let i = 0; i < GUEST_LINES_PER_SECOND + 50; i += 1) {
+    for (let i = 0; i < GUEST_LOG_LINES_PER_SECOND + 50; i += 1) {
       guestLog.accept('{"level":30,"msg":"a"}')
     }
-    expect(lines.length).toBe(GUEST_LINES_PER_SECOND)
+    expect(lines.length).toBe(GUEST_LOG_LINES_PER_SECOND)
     clock.now = 1_000
     guestLog.accept('{"level":30,"msg":"b"}')
     expect(lines.at(-1)).toMatchObject({ msg: 'b', dropped: 50 })
+  })
+
+  test('no number of lines that a logger sends is a flood, and one more in its second is', () => {
+    const { clock, floods, guestLog } = setUp()
+    for (clock.now = 0; clock.now < 3_000; clock.now += 1_000) {
+      for (let i = 0; i < FLOOD_LINES_PER_SECOND; i += 1) guestLog.accept('{"level":30}')
+    }
+    expect(floods.count).toBe(0)
+    clock.now -= 1_000
+    guestLog.accept('{"level":30}')
+    expect(floods.count).toBeGreaterThan(0)
+  })
+
+  test('messages that are no lines are a flood when there are many, however slowly they come', () => {
+    const { clock, floods, guestLog } = setUp()
+    for (let i = 0; i < FLOOD_JUNK; i += 1, clock.now += 1_000) guestLog.accept({ i })
+    expect(floods.count).toBe(0)
+    guestLog.accept(null)
+    expect(floods.count).toBe(1)
   })
 })

@@ -15,7 +15,7 @@ import type {
 } from '@guestyard/root-partition/worker-protocol'
 
 import { hostEnvironment, vmwpLimits } from '../thread-start.ts'
-import type { VmExit, VmTask } from '../vmwp/protocol.ts'
+import type { VmExit, VmOutcome, VmTask } from '../vmwp/protocol.ts'
 import { BootGate } from './boot-gate.ts'
 import { LogService, type LogOptions } from './log-service.ts'
 import { vmSettings, type VmOptions } from './settings.ts'
@@ -75,7 +75,7 @@ export class Host {
   readonly #options: HostOptions
   readonly #logs: LogService
   readonly #boots: BootGate
-  readonly #pool: Piscina<VmTask, VmExit>
+  readonly #pool: Piscina<VmTask, VmOutcome>
   readonly #rootWorker: Worker
   readonly #rootPort: MessagePort
   readonly #root: Remote<RootServices>
@@ -192,7 +192,7 @@ export class Host {
   }
 
   #runner(): {
-    run(task: VmTask, signal: AbortSignal): Promise<VmExit>
+    run(task: VmTask, signal: AbortSignal): Promise<VmOutcome>
     openRootPort(): Promise<MessagePort>
     openLogPort(): MessagePort
     enterBoot(signal: AbortSignal): Promise<() => void>
@@ -218,17 +218,17 @@ export class Host {
     }
   }
 
-  async #runTask(task: VmTask, turnOff: AbortSignal): Promise<VmExit> {
+  async #runTask(task: VmTask, turnOff: AbortSignal): Promise<VmOutcome> {
     const transferList = transferListOf(task)
     const signal = AbortSignal.any([turnOff, this.#rootLost.signal])
     try {
       return await this.#pool.run(task, { transferList, signal })
     } catch (error) {
-      if (turnOff.aborted) return { reason: 'turned-off', detail: 'turned off on request' }
+      if (turnOff.aborted) return ended('turned-off', 'turned off on request')
       const why = this.#rootLost.signal.aborted
         ? `the root partition is gone: ${await this.#rootGone}`
         : `the worker process died: ${String(error)}`
-      return { reason: 'host-failed', detail: why }
+      return ended('host-failed', why)
     }
   }
 
@@ -260,6 +260,11 @@ export class Host {
 /** The task's ports. Piscina takes its list's type from the last overload of Node's `postMessage`, which is another one now. */
 function transferListOf(task: VmTask): PoolTransferList {
   return [task.rootPort, task.controlPort, task.logPort] as unknown as PoolTransferList
+}
+
+/** The outcome of a task that was cut short. */
+function ended(reason: VmExit['reason'], detail: string): VmOutcome {
+  return { exit: { reason, detail }, boot: null }
 }
 
 function whenGone(worker: Worker): Promise<string> {

@@ -11,14 +11,21 @@ import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { portEndpoint } from '@guestyard/engine/node'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 
-import type { BootReport, GuestInspection, VmExit, VmTask, VmwpControl } from '../vmwp/protocol.ts'
+import type {
+  BootReport,
+  GuestInspection,
+  VmExit,
+  VmOutcome,
+  VmTask,
+  VmwpControl,
+} from '../vmwp/protocol.ts'
 import type { VmSettings } from './settings.ts'
 
 export type VmState = 'off' | 'starting' | 'running' | 'stopping' | 'failed'
 
 /** What a VM needs of its host to run; implemented by `Host`. */
 export interface VmRunner {
-  run(task: VmTask, signal: AbortSignal): Promise<VmExit>
+  run(task: VmTask, signal: AbortSignal): Promise<VmOutcome>
   openRootPort(): Promise<MessagePort>
   openLogPort(): MessagePort
   /** Resolves when this VM may boot, with what tells that it has. */
@@ -32,6 +39,7 @@ interface Run {
   readonly abort: AbortController
   readonly leaveBoot: () => void
   readonly exit: Promise<VmExit>
+  readonly outcome: Promise<VmOutcome>
 }
 
 /** How long `stop` lets the guest shut down by itself, in milliseconds. */
@@ -93,7 +101,7 @@ export class Vm {
     this.#launching = this.#launch(this.#calledOff.signal)
     const run = await this.#launched(this.#launching)
     try {
-      const report = await Promise.race([run.control.booted(), endedEarly(run)])
+      const report = await Promise.race([run.control.booted(), bootBeforeEnd(run)])
       if (this.#run === run && this.#state === 'starting') this.#become('running')
       return report
     } catch (error) {
@@ -201,12 +209,14 @@ export class Vm {
       logPort: this.#runner.openLogPort(),
       logLevel: this.#runner.logLevel,
     }
+    const outcome = this.#runner.run(task, abort.signal)
     const run: Run = {
       control: wrap<VmwpControl>(portEndpoint(port1)),
       port: port1,
       abort,
       leaveBoot,
-      exit: this.#runner.run(task, abort.signal).then((exit) => this.#ended(exit, port1)),
+      exit: outcome.then(({ exit }) => this.#ended(exit, port1)),
+      outcome,
     }
     this.#run = run
     return run
@@ -240,6 +250,12 @@ export class Vm {
     this.#state = state
     this.#onState(this)
   }
+}
+
+/** A guest that was up, and ended before its answer came, has started all the same. */
+async function bootBeforeEnd(run: Run): Promise<BootReport> {
+  const { boot } = await run.outcome
+  return boot ?? endedEarly(run)
 }
 
 /** A question to a worker process that dies is answered by its end, never left open. */

@@ -27,12 +27,30 @@ function textOf(thrown: unknown): string {
   }
 }
 
+/** Messages on a guest's ports that nobody asked for: what is above ends the guest. */
+export const UNASKED_MAX = 16
+
 /**
  * A guest's control port as Comlink may see it: answers that are plain values or a thrown error pass, anything else (a proxy to
- * more ports, a handler this side knows) is as if it had not come.
+ * more ports, a handler this side knows) is as if it had not come. There is one answer to each question: `onFlood` is told, once or more,
+ * when many come that nobody asked for, since a port has no other bound.
  */
-export function plainAnswers(port: MessagePort): PortEndpoint {
-  return portEndpoint(port, isPlainAnswer)
+export function plainAnswers(port: MessagePort, onFlood: () => void): PortEndpoint {
+  let awaited = 0
+  let unasked = 0
+  const endpoint = portEndpoint(port, (message) => {
+    if (awaited > 0) awaited -= 1
+    else unasked += 1
+    if (unasked > UNASKED_MAX) onFlood()
+    return isPlainAnswer(message)
+  })
+  return {
+    ...endpoint,
+    postMessage: (message, transfer) => {
+      awaited += 1
+      endpoint.postMessage(message, transfer)
+    },
+  }
 }
 
 /** Comlink's wire values: RAW carries a clone, HANDLER names a handler of this side. */

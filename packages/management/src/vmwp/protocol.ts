@@ -33,6 +33,13 @@ export interface VmExit {
   readonly detail: string
 }
 
+/** What a task resolves with. */
+export interface VmOutcome {
+  readonly exit: VmExit
+  /** What the guest said when it was up; null when it never was. Its own answer may be overtaken by its end. */
+  readonly boot: BootReport | null
+}
+
 /** Everything one worker process needs; travels to the Piscina task. */
 export interface VmTask {
   readonly name: string

@@ -5,11 +5,11 @@ import { wrap, type Remote } from 'comlink'
 import { createPortLogger, portEndpoint } from '@guestyard/engine/node'
 import type { PartitionStart, RootServices } from '@guestyard/root-partition/worker-protocol'
 
-import type { VmExit, VmTask } from './protocol.ts'
+import type { VmOutcome, VmTask } from './protocol.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 /** Runs the VM and resolves with the reason of its end. Never rejects for what a guest does. */
-export async function runVm(task: VmTask): Promise<VmExit> {
+export async function runVm(task: VmTask): Promise<VmOutcome> {
   const log = createPortLogger(task.logPort, task.logLevel, { component: 'vmwp', vm: task.name })
   const root = wrap<RootServices>(portEndpoint(task.rootPort))
   try {
@@ -19,11 +19,13 @@ export async function runVm(task: VmTask): Promise<VmExit> {
       vpCount: task.vpCount,
       weight: task.weight,
     })
-    if (!created.ok) return { reason: 'start-failed', detail: created.reason }
+    if (!created.ok) {
+      return { exit: { reason: 'start-failed', detail: created.reason }, boot: null }
+    }
     log.info({ partitionId: created.start.partitionId }, 'partition created')
-    const exit = await runGuest(task, created.start, root)
-    log.info({ partitionId: created.start.partitionId, ...exit }, 'guest ended')
-    return exit
+    const outcome = await runGuest(task, created.start, root)
+    log.info({ partitionId: created.start.partitionId, ...outcome.exit }, 'guest ended')
+    return outcome
   } finally {
     // The pool reuses this thread: nothing of this VM may keep its event loop alive.
     task.rootPort.close()
@@ -39,10 +41,10 @@ async function runGuest(
   task: VmTask,
   start: PartitionStart,
   root: Remote<RootServices>,
-): Promise<VmExit> {
+): Promise<VmOutcome> {
   const process = new WorkerProcess(task, start, root)
   try {
-    return await process.ended
+    return { exit: await process.ended, boot: process.boot }
   } finally {
     await process.dispose()
     // A root that does not answer must not hold the VM's end up; the root deletes what was created through a port that closes.

@@ -12,7 +12,7 @@ import type { PartitionStart, RootServices } from '@guestyard/root-partition/wor
 
 import { guestEnvironment, guestLimits } from '../thread-start.ts'
 import { GuestLog } from './guest-log.ts'
-import { describe, isBootReport, plainAnswers } from './guest-values.ts'
+import { describe, isBootReport, plainAnswers, UNASKED_MAX } from './guest-values.ts'
 import type { VmExit, VmTask, VmwpControl } from './protocol.ts'
 
 const GUEST_WORKER = new URL(import.meta.resolve('@guestyard/child-partition/worker'))
@@ -22,18 +22,22 @@ const EXIT_DETAIL = 'the guest thread exited with code '
 
 export class WorkerProcess {
   readonly ended: Promise<VmExit>
+  /** Set once the guest is up. */
+  boot: BootReport | null
 
   readonly #task: VmTask
   readonly #partitionId: number
   readonly #root: Remote<RootServices>
   readonly #worker: Worker
-  readonly #guestPort: MessagePort
+  readonly #guestPorts: readonly MessagePort[]
   readonly #guest: Remote<GuestControl>
   readonly #booted: PromiseWithResolvers<BootReport>
   readonly #program: PromiseWithResolvers<void>
   readonly #exit: PromiseWithResolvers<VmExit>
   readonly #timers: Set<NodeJS.Timeout>
   #over: boolean
+  /** Messages on the thread's own port, which no kernel uses. */
+  #unasked: number
   /** `stop` was called: how the program leaves is no reason of its own any more. */
   #stopping: boolean
 
@@ -41,7 +45,9 @@ export class WorkerProcess {
     this.#task = task
     this.#partitionId = start.partitionId
     this.#root = root
+    this.boot = null
     this.#over = false
+    this.#unasked = 0
     this.#stopping = false
     this.#timers = new Set()
     this.#booted = Promise.withResolvers()
@@ -52,10 +58,15 @@ export class WorkerProcess {
     this.#booted.promise.catch(ignoreUnasked)
     this.#program.promise.catch(ignoreUnasked)
 
-    const channel = new MessageChannel()
-    this.#guestPort = channel.port1
-    this.#worker = startGuest(task, start, channel.port2)
-    this.#guest = wrap<GuestControl>(plainAnswers(channel.port1))
+    const control = new MessageChannel()
+    const logs = new MessageChannel()
+    this.#guestPorts = [control.port1, logs.port1]
+    this.#guest = wrap<GuestControl>(plainAnswers(control.port1, () => this.#flooded('control')))
+    const log = guestLog(task, start, () => this.#flooded('log'))
+    logs.port1.on('message', (line: unknown) => log.accept(line))
+    logs.port1.unref()
+    this.#worker = startGuest(task, start, control.port2, logs.port2)
+    this.#worker.on('message', () => this.#heardUnasked())
     this.#worker.on('error', (error: unknown) => this.#end('crashed', describe(error)))
     this.#worker.on('exit', (code) => this.#end('crashed', `${EXIT_DETAIL}${code}`))
     expose(this.#control(), portEndpoint(task.controlPort))
@@ -67,7 +78,7 @@ export class WorkerProcess {
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
     await this.#worker.terminate()
-    this.#guestPort.close()
+    for (const port of this.#guestPorts) port.close()
   }
 
   async #live(): Promise<void> {
@@ -78,6 +89,7 @@ export class WorkerProcess {
     try {
       const report: unknown = await Promise.race([this.#guest.booted(), this.#booted.promise])
       if (!isBootReport(report)) throw new Error('the boot report of the guest makes no sense')
+      this.boot = report
       this.#booted.resolve(report)
     } catch (error) {
       this.#end('start-failed', describe(error))
@@ -145,6 +157,19 @@ export class WorkerProcess {
     return Promise.race([answered, ended])
   }
 
+  #heardUnasked(): void {
+    this.#unasked += 1
+    if (this.#unasked > UNASKED_MAX) this.#flooded('parent')
+  }
+
+  /** What a guest posts waits in this thread's memory, and a port has no bound of its own: the guest ends, its queue with it. */
+  #flooded(port: string): void {
+    if (this.#over) return
+    this.#end('crashed', `the guest flooded its ${port} port`)
+    for (const one of this.#guestPorts) one.close()
+    void this.#worker.terminate()
+  }
+
   #end(reason: VmExit['reason'], detail: string): void {
     if (this.#over) return
     this.#over = true
@@ -163,15 +188,20 @@ export class WorkerProcess {
   }
 }
 
-function startGuest(task: VmTask, start: PartitionStart, controlPort: MessagePort): Worker {
-  const vp = start.vps[0]
-  if (vp === undefined) throw new Error('a partition has at least one virtual processor')
-  const logs = new MessageChannel()
+function guestLog(task: VmTask, start: PartitionStart, onFlood: () => void): GuestLog {
   const bindings = { component: 'guest', vm: task.name, partitionId: start.partitionId }
   const log = createPortLogger(task.logPort, task.logLevel, bindings)
-  const guestLog = new GuestLog(log, () => performance.now())
-  logs.port1.on('message', (line: unknown) => guestLog.accept(line))
-  logs.port1.unref()
+  return new GuestLog(log, () => performance.now(), onFlood)
+}
+
+function startGuest(
+  task: VmTask,
+  start: PartitionStart,
+  controlPort: MessagePort,
+  logPort: MessagePort,
+): Worker {
+  const vp = start.vps[0]
+  if (vp === undefined) throw new Error('a partition has at least one virtual processor')
   const data: GuestWorkerData = {
     name: task.name,
     partitionId: start.partitionId,
@@ -184,7 +214,7 @@ function startGuest(task: VmTask, start: PartitionStart, controlPort: MessagePor
     program: task.program,
     args: task.args,
     controlPort,
-    logPort: logs.port2,
+    logPort,
     logLevel: task.logLevel,
     spinMicroseconds: task.spinMicroseconds,
     placement: task.placement,
@@ -192,7 +222,7 @@ function startGuest(task: VmTask, start: PartitionStart, controlPort: MessagePor
   return new Worker(GUEST_WORKER, {
     name: `guest ${task.name}`,
     workerData: data,
-    transferList: [controlPort, logs.port2],
+    transferList: [controlPort, logPort],
     env: guestEnvironment(),
     resourceLimits: guestLimits(task.heapBytes, task.youngHeapBytes),
   })
