@@ -10,7 +10,12 @@ import { VmbusServer, type VmbusServerEvent } from '@guestyard/vmbus/server'
 import { BusRota } from './bus-rota.ts'
 import { DeviceInterruptCalls, InterruptRouter, PortIds } from './interrupts/index.ts'
 import { offerDevices, type PartitionDevices } from './providers.ts'
-import { RootPolicy, Scheduler } from './scheduler/index.ts'
+import {
+  CPU_PROPERTIES_DEFAULT,
+  Scheduler,
+  VpReport,
+  type DispatchGrant,
+} from './scheduler/index.ts'
 import type {
   CreatePartitionResult,
   PartitionInspection,
@@ -74,10 +79,10 @@ export class RootPartition {
     this.#options = options
     this.#deviceCalls = new DeviceInterruptCalls()
     this.#hypervisor = new Hypervisor({ clock: options.clock, devices: this.#deviceCalls })
-    this.#scheduler = new Scheduler(
-      new RootPolicy(options.logicalProcessors),
-      options.logicalProcessors,
-    )
+    this.#scheduler = new Scheduler({
+      policy: 'root',
+      logicalProcessors: options.logicalProcessors,
+    })
     this.#hub = new RelayHub(options.mayJoin === undefined ? {} : { mayJoin: options.mayJoin })
     this.#portIds = new PortIds()
     this.#guests = new Map()
@@ -128,7 +133,9 @@ export class RootPartition {
     if (guest === undefined) return
     this.#guests.delete(id)
     this.#buses.remove(guest.bus)
-    for (let vp = 0; vp < guest.doorbells.length; vp += 1) this.#scheduler.remove(id, vp)
+    for (let vp = 0; vp < guest.doorbells.length; vp += 1) {
+      this.#scheduler.remove(id, vp, this.#options.clock.now100ns)
+    }
     guest.bus.reset()
     guest.router.dispose()
     this.#deviceCalls.remove(id)
@@ -178,7 +185,7 @@ export class RootPartition {
     return {
       partitions: [...this.#guests.values()].map(inspectGuest),
       hypervisor: this.#hypervisor.inspect(),
-      scheduler: this.#scheduler.inspect(),
+      scheduler: this.#scheduler.inspect(this.#options.clock.now100ns),
     }
   }
 
@@ -214,14 +221,15 @@ export class RootPartition {
   }
 
   #schedule(spec: PartitionSpec, partition: Partition): void {
+    const properties = { ...CPU_PROPERTIES_DEFAULT, weight: spec.weight }
+    const now = this.#options.clock.now100ns
     for (let vp = 0; vp < spec.vpCount; vp += 1) {
-      this.#scheduler.add(
-        { partitionId: partition.id, vpIndex: vp, weight: spec.weight },
-        {
-          grant: (lp) => void this.#hypervisor.grant(partition.id, vp, lp),
-          revoke: () => void this.#hypervisor.revokeGrant(partition.id, vp),
-        },
-      )
+      const grant: DispatchGrant = {
+        grant: (lp) => void this.#hypervisor.grant(partition.id, vp, lp),
+        revoke: () => void this.#hypervisor.revokeGrant(partition.id, vp),
+        report: VpReport.NONE,
+      }
+      this.#scheduler.add(partition.id, vp, properties, grant, now)
     }
   }
 

@@ -1,3 +1,29 @@
-export type { SchedulableVp, SchedulerPolicy, SchedulerPolicyName } from './policy.ts'
-export { RootPolicy } from './root-policy.ts'
-export { Scheduler, type DispatchGrant, type SchedulerInspection } from './scheduler.ts'
+export {
+  CPU_PROPERTIES_DEFAULT,
+  CPU_SHARE_ONE,
+  CPU_WEIGHT_MAX,
+  areCpuProperties,
+  type CpuProperties,
+} from './cpu-properties.ts'
+export { VpReport, type DispatchGrant } from './dispatch-grant.ts'
+export { fairShares, jainIndex } from './fairness.ts'
+export type {
+  LogicalProcessorInspection,
+  ScheduledVpInspection,
+  SchedulerInspection,
+} from './inspection.ts'
+export type { SchedulerPolicyName } from './policy.ts'
+export {
+  PERIOD_MS_DEFAULT,
+  SLICE_MS_DEFAULT,
+  Scheduler,
+  type OverdueVp,
+  type SchedulerOptions,
+} from './scheduler.ts'
+export {
+  Simulation,
+  type Behaviour,
+  type SimulatedVp,
+  type SimulatedVpOptions,
+  type Step,
+} from './simulation.ts'

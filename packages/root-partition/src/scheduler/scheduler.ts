@@ -1,86 +1,465 @@
+// HOT (poll, stateChanged)
 // The hypervisor's scheduler, which the root partition owns: which VP may run guest code, and where. A VP runs only while
-// it holds a grant: a word in its page that its thread looks at on every way into the guest.
+// it holds a grant: words in its page that its thread looks at on every exit from guest code. A policy decides; this
+// dispatcher grants, revokes, waits for the acknowledgement, and counts.
+//
+//   idle ──pick, grant──▶ running ──slice over──▶ revoked ──VP says it stopped──▶ idle
+//                            └──────VP says it halted, yields──────────────────▶ idle
+//
+// A processor is idle only when the VP that had it has said so: two VPs never run on one. Times are 100 ns units of the clock that is
+// handed in; what a VP is charged runs from the grant to the moment its acknowledgement is read.
 
-import { assert } from '@guestyard/hvdef'
+import { assert, HvStatus } from '@guestyard/hvdef'
 
-import type { SchedulableVp, SchedulerPolicy } from './policy.ts'
+import { ClassicPolicy } from './classic-policy.ts'
+import { CorePolicy } from './core-policy.ts'
+import { areCpuProperties, type CpuProperties } from './cpu-properties.ts'
+import { VpReport, type DispatchGrant } from './dispatch-grant.ts'
+import { inspectScheduler, type SchedulerInspection } from './inspection.ts'
+import { LogicalProcessor } from './logical-processor.ts'
+import type { SchedulerPolicy, SchedulerPolicyName, SchedulerShape } from './policy.ts'
+import { RootPolicy } from './root-policy.ts'
+import { PartitionShare, ScheduledVp } from './scheduled-vp.ts'
 
-/** The grant word of one VP; the hypervisor's part of the VP's page implements it. */
-export interface DispatchGrant {
-  /** The VP may run guest code on this logical processor. */
-  grant(lp: number): void
-  /** The VP stops at its next exit. */
-  revoke(): void
-}
+/**
+ * 2 ms: some fifty times what it costs to pass a processor from one thread to another (some 40 µs where threads wait for each
+ * other), so that switching takes about 2 % at most, and short enough that 10 VPs wait 20 ms for each other and not 100.
+ */
+export const SLICE_MS_DEFAULT = 2
+/** 50 ms: 25 slices, so that a cap or a reserve of 4 % still is a slice a period, and a VP stopped by its cap is back within what a person notices. */
+export const PERIOD_MS_DEFAULT = 50
+/** A VP that was told to stop and has not for so long is reported: 50 slices, far beyond any exit of a guest that behaves. */
+const OVERDUE_MS = 100
+const UNITS_PER_MS = 10_000
+const VPS_PER_PARTITION = 256
 
-interface Scheduled {
-  readonly vp: SchedulableVp
-  readonly grant: DispatchGrant
-  readonly lp: number
-  readonly dispatches: number
-}
-
-/** Plain data for `inspect()`. */
-export interface SchedulerInspection {
-  readonly policy: string
+export interface SchedulerOptions {
+  readonly policy: SchedulerPolicyName
+  /** 1 or more; a multiple of `threadsPerCore`. */
   readonly logicalProcessors: number
-  readonly vps: readonly {
-    readonly partitionId: number
-    readonly vpIndex: number
-    readonly weight: number
-    readonly logicalProcessor: number
-    readonly dispatches: number
-  }[]
+  /** SMT siblings in a core; default 1. */
+  readonly threadsPerCore?: number
+  /** Milliseconds; SLICE_MS_DEFAULT and PERIOD_MS_DEFAULT when left out. A period is no shorter than a slice. */
+  readonly sliceMs?: number
+  readonly periodMs?: number
+  /** Told of a VP that does not stop when told to; again each time it takes twice as long. */
+  readonly onOverdue?: (overdue: OverdueVp) => void
 }
 
-/** Root thread only. */
-export class Scheduler {
-  readonly #policy: SchedulerPolicy
-  readonly #logicalProcessors: number
-  readonly #vps: Map<string, Scheduled>
+/** A VP that was told to stop and has not. */
+export interface OverdueVp {
+  readonly partitionId: number
+  readonly vpIndex: number
+  readonly logicalProcessor: number
+  /** Since it was told to. */
+  readonly overdueMs: number
+}
 
-  constructor(policy: SchedulerPolicy, logicalProcessors: number) {
+/** Root thread only. `now`: 100 ns units, never going back. */
+export class Scheduler {
+  readonly shape: SchedulerShape
+  readonly lps: readonly LogicalProcessor[]
+  readonly #policy: SchedulerPolicy
+  readonly #shares: Map<number, PartitionShare> = new Map()
+  readonly #vps: Map<number, ScheduledVp> = new Map()
+  readonly #onOverdue: (overdue: OverdueVp) => void
+  /** Became ready and were not looked at since. */
+  readonly #woken: ScheduledVp[] = []
+  #throttled = 0
+  #capped = 0
+  #chargedAt = 0
+  #periodEnd: number
+  #deadline = Number.POSITIVE_INFINITY
+  #isDirty = false
+  #overdue = 0
+
+  constructor(options: SchedulerOptions) {
+    const { logicalProcessors, threadsPerCore = 1 } = options
     assert(logicalProcessors >= 1, 'A machine has at least one logical processor.')
-    this.#policy = policy
-    this.#logicalProcessors = logicalProcessors
-    this.#vps = new Map()
+    assert(logicalProcessors % threadsPerCore === 0, 'Every core has as many threads.')
+    this.shape = {
+      logicalProcessors,
+      threadsPerCore,
+      slice: Math.round((options.sliceMs ?? SLICE_MS_DEFAULT) * UNITS_PER_MS),
+      period: Math.round((options.periodMs ?? PERIOD_MS_DEFAULT) * UNITS_PER_MS),
+    }
+    assert(this.shape.slice >= 1, 'A slice is at least 100 ns.')
+    assert(this.shape.period >= this.shape.slice, 'A period is no shorter than a slice.')
+    this.lps = Array.from(
+      { length: logicalProcessors },
+      (_, index) => new LogicalProcessor(index, threadsPerCore),
+    )
+    this.#policy = makePolicy(options.policy, this.shape, this.#shares)
+    this.#onOverdue = options.onOverdue ?? (() => {})
+    this.#periodEnd = this.shape.period
   }
 
-  /** Takes a new VP in and dispatches it as the policy says. */
-  add(vp: SchedulableVp, grant: DispatchGrant): void {
-    const key = keyOf(vp)
+  get policyName(): SchedulerPolicyName {
+    return this.#policy.name
+  }
+
+  /** True when a partition with so many VPs can have these properties: they are in range, and its reserve can be met. */
+  admits(vpCount: number, properties: CpuProperties): boolean {
+    if (!areCpuProperties(properties)) return false
+    const reserve = new PartitionShare(0, properties).reserve
+    return this.#policy.admits(null, vpCount, reserve)
+  }
+
+  /** Takes a new VP in, ready to run. The properties are its partition's; `admits` was asked. */
+  add(
+    partitionId: number,
+    vpIndex: number,
+    properties: CpuProperties,
+    grant: DispatchGrant,
+    now: number,
+  ): void {
+    const key = keyOf(partitionId, vpIndex)
     assert(!this.#vps.has(key), 'A VP is scheduled once.')
-    const lp = this.#policy.place(vp)
-    assert(lp >= 0 && lp < this.#logicalProcessors, 'A policy names a logical processor there is.')
-    this.#vps.set(key, { vp, grant, lp, dispatches: 1 })
-    grant.grant(lp)
+    assert(areCpuProperties(properties), 'Properties are checked before they get here.')
+    this.#advance(now)
+    const share = this.#shares.get(partitionId) ?? new PartitionShare(partitionId, properties)
+    this.#shares.set(partitionId, share)
+    const vp = new ScheduledVp(share, vpIndex, grant)
+    share.vps.push(vp)
+    this.#vps.set(key, vp)
+    if (share.isCapped) {
+      this.#capped += 1
+      vp.budget = share.cap * this.shape.period
+    }
+    this.#policy.sharesChanged()
+    const lp = this.#policy.placeAtOnce(vp)
+    if (lp < 0) this.#wake(vp, now)
+    else this.#grantAtOnce(vp, lp, now)
   }
 
   /** Forgets a VP; its grant is revoked first. Unknown VPs are ignored. */
-  remove(partitionId: number, vpIndex: number): void {
-    const key = keyOf({ partitionId, vpIndex })
-    const scheduled = this.#vps.get(key)
-    if (scheduled === undefined) return
+  remove(partitionId: number, vpIndex: number, now: number): void {
+    const key = keyOf(partitionId, vpIndex)
+    const vp = this.#vps.get(key)
+    if (vp === undefined) return
+    this.#advance(now)
     this.#vps.delete(key)
-    scheduled.grant.revoke()
-    this.#policy.remove(scheduled.vp, scheduled.lp)
+    const { share } = vp
+    vp.grant.revoke()
+    if (!this.#policy.schedules) this.#policy.leftAtOnce(vp, vp.lp)
+    else this.#forget(vp)
+    if (share.isCapped) this.#capped -= 1
+    share.vps.splice(share.vps.indexOf(vp), 1)
+    if (share.vps.length === 0) this.#shares.delete(share.partitionId)
+    this.#policy.sharesChanged()
+    this.#isDirty = true
   }
 
-  inspect(): SchedulerInspection {
-    return {
-      policy: this.#policy.name,
-      logicalProcessors: this.#logicalProcessors,
-      vps: [...this.#vps.values()].map(({ vp, lp, dispatches }) => ({
-        partitionId: vp.partitionId,
-        vpIndex: vp.vpIndex,
-        weight: vp.weight,
-        logicalProcessor: lp,
-        dispatches,
-      })),
+  /**
+   * Other properties for a partition, from now on. SUCCESS; INVALID_PARTITION_ID; PROPERTY_VALUE_OUT_OF_RANGE (a value, or a
+   * reserve above the cap); NO_RESOURCES (the reserve can't be met beside the others').
+   */
+  setProperties(partitionId: number, properties: CpuProperties, now: number): HvStatus {
+    const share = this.#shares.get(partitionId)
+    if (share === undefined) return HvStatus.INVALID_PARTITION_ID
+    if (!areCpuProperties(properties)) return HvStatus.PROPERTY_VALUE_OUT_OF_RANGE
+    const reserve = new PartitionShare(0, properties).reserve
+    if (!this.#policy.admits(share, share.vps.length, reserve)) return HvStatus.NO_RESOURCES
+    this.#advance(now)
+    if (share.isCapped) this.#capped -= share.vps.length
+    const capBefore = share.cap
+    share.setProperties(properties)
+    if (share.isCapped) this.#capped += share.vps.length
+    for (const vp of share.vps) {
+      // A period that has begun goes on with the new cap; what was used of it stays used.
+      vp.budget += (share.cap - (capBefore < 1 ? capBefore : share.cap)) * this.shape.period
+      if (capBefore >= 1 && share.isCapped) vp.budget = share.cap * this.shape.period
+      if (vp.state === 'throttled' && !this.#isSpent(vp)) this.#release(vp, now)
     }
+    this.#policy.sharesChanged()
+    this.#isDirty = true
+    return HvStatus.SUCCESS
+  }
+
+  /** A VP announced that its report changed. What it says is taken only where it makes sense. */
+  stateChanged(partitionId: number, vpIndex: number, now: number): void {
+    const vp = this.#vps.get(keyOf(partitionId, vpIndex))
+    if (vp !== undefined && this.#policy.schedules) this.#hear(vp, vp.grant.report, now)
+  }
+
+  /** Grants and revocations made: ends slices that are over, starts periods, fills idle processors. */
+  poll(now: number): number {
+    if (!this.#isDirty && now < this.#deadline) return 0
+    this.#isDirty = false
+    this.#advance(now)
+    if (now >= this.#periodEnd) this.#beginPeriod(now)
+    // Idle processors first: whoever finds one ends nobody's slice.
+    let done = this.#fill(now)
+    done += this.#endSlices(now)
+    if (this.#woken.length > 0) {
+      for (let i = 0; i < this.#woken.length; i += 1) {
+        const vp = this.#woken[i]!
+        if (vp.state === 'ready') this.#policy.makeRoom(vp, this.lps, now)
+      }
+      this.#woken.length = 0
+      done += this.#endSlices(now)
+    }
+    this.#deadline = this.#findDeadline(now)
+    return done
+  }
+
+  /** True when `poll` has something to do though no deadline came. */
+  get hasWork(): boolean {
+    return this.#isDirty
+  }
+
+  /** The time at which `poll` must be called; Infinity: none. */
+  get nextDeadline100ns(): number {
+    return this.#deadline
+  }
+
+  inspect(now: number): SchedulerInspection {
+    if (this.#policy.schedules) this.#advance(now)
+    const totals = { now, overdue: this.#overdue }
+    return inspectScheduler(this.#policy, this.shape, this.lps, this.#vps.values(), totals)
+  }
+
+  #hear(vp: ScheduledVp, report: VpReport, now: number): void {
+    switch (vp.state) {
+      case 'running':
+        if (report > VpReport.RUNNING) this.#stopped(vp, report, now)
+        break
+      case 'halted':
+        if (report === VpReport.READY || report === VpReport.YIELDED) {
+          this.#advance(now)
+          this.#wake(vp, now)
+        }
+        break
+      case 'ready':
+      case 'throttled':
+        // It waits already; should it have nothing to do any more, it says so once it has its grant.
+        break
+    }
+  }
+
+  /** The VP is off its processor, and said why. */
+  #stopped(vp: ScheduledVp, report: VpReport, now: number): void {
+    this.#advance(now)
+    const lp = this.#vacate(vp)
+    if (lp.isRevoked) {
+      vp.preemptions += 1
+      lp.preemptions += 1
+    }
+    lp.isRevoked = false
+    this.#isDirty = true
+    if (report === VpReport.HALTED) {
+      vp.halts += 1
+      vp.state = 'halted'
+      this.#policy.leave(vp)
+    } else {
+      vp.hasYielded = report === VpReport.YIELDED
+      if (vp.hasYielded) vp.yields += 1
+      this.#becomeReady(vp, now)
+      this.#policy.putBack(vp)
+    }
+  }
+
+  #vacate(vp: ScheduledVp): LogicalProcessor {
+    const lp = this.lps[vp.lp]!
+    assert(lp.vp === vp, 'A running VP has its processor.')
+    lp.vp = null
+    lp.lastVp = vp
+    return lp
+  }
+
+  #wake(vp: ScheduledVp, now: number): void {
+    this.#isDirty = true
+    this.#becomeReady(vp, now)
+    this.#policy.enter(vp)
+    if (vp.state === 'ready') this.#woken.push(vp)
+  }
+
+  /** Ready, or throttled when its cap is used up. */
+  #becomeReady(vp: ScheduledVp, now: number): void {
+    vp.readySince = now
+    if (!this.#isSpent(vp)) {
+      vp.state = 'ready'
+      return
+    }
+    vp.state = 'throttled'
+    vp.throttles += 1
+    this.#throttled += 1
+  }
+
+  #release(vp: ScheduledVp, now: number): void {
+    this.#throttled -= 1
+    vp.state = 'ready'
+    vp.readySince = now
+    this.#policy.release(vp)
+    // A VP that is due nearly all of a processor can't make up for waiting until somebody's slice is over.
+    this.#woken.push(vp)
+  }
+
+  #isSpent(vp: ScheduledVp): boolean {
+    return vp.share.isCapped && vp.budget <= 0
+  }
+
+  #beginPeriod(now: number): void {
+    const { period } = this.shape
+    const periods = Math.floor((now - this.#periodEnd) / period) + 1
+    this.#periodEnd += periods * period
+    this.#policy.newPeriod()
+    if (this.#capped === 0) return
+    for (const share of this.#shares.values()) {
+      if (!share.isCapped) continue
+      const budget = share.cap * period
+      for (const vp of share.vps) {
+        // What was overrun is paid back; what was left over is gone.
+        vp.budget = Math.min(budget, vp.budget < 0 ? vp.budget + budget * periods : budget)
+        if (vp.state === 'throttled' && vp.budget > 0) this.#release(vp, now)
+      }
+    }
+  }
+
+  /** Everyone who runs has had the time since the last time. */
+  #advance(now: number): void {
+    const ran = now - this.#chargedAt
+    if (ran <= 0) return
+    this.#chargedAt = now
+    for (let i = 0; i < this.lps.length; i += 1) {
+      const lp = this.lps[i]!
+      if (lp.vp === null) continue
+      lp.guestRunTime += ran
+      lp.vp.runTime += ran
+      this.#policy.charge(lp.vp, ran)
+    }
+  }
+
+  #endSlices(now: number): number {
+    let done = 0
+    for (let i = 0; i < this.lps.length; i += 1) {
+      const lp = this.lps[i]!
+      if (lp.vp === null) continue
+      if (lp.isRevoked) {
+        if (now >= lp.reportAt) this.#reportOverdue(lp, lp.vp, now)
+        continue
+      }
+      if (now < lp.sliceEnd) continue
+      if (!this.#policy.mustLeave(lp.vp, lp, now)) {
+        lp.sliceEnd = this.#policy.sliceEnd(lp.vp, lp, now)
+        continue
+      }
+      lp.isRevoked = true
+      lp.revokedAt = now
+      lp.reportAt = now + OVERDUE_MS * UNITS_PER_MS
+      lp.vp.grant.revoke()
+      done += 1
+    }
+    return done
+  }
+
+  #fill(now: number): number {
+    let done = 0
+    for (let i = 0; i < this.lps.length && this.#policy.hasWaiting; i += 1) {
+      const lp = this.lps[i]!
+      if (lp.vp !== null) continue
+      const vp = this.#policy.pick(lp, now)
+      if (vp === null) continue
+      this.#dispatch(vp, lp, now)
+      done += 1
+    }
+    return done
+  }
+
+  #dispatch(vp: ScheduledVp, lp: LogicalProcessor, now: number): void {
+    vp.state = 'running'
+    vp.lp = lp.index
+    vp.hasYielded = false
+    vp.dispatches += 1
+    vp.waitTime += now - vp.readySince
+    lp.vp = vp
+    lp.isRevoked = false
+    lp.grantedAt = now
+    lp.dispatches += 1
+    if (lp.lastVp !== vp) lp.contextSwitches += 1
+    lp.sliceEnd = this.#policy.sliceEnd(vp, lp, now)
+    vp.grant.grant(lp.index, true)
+  }
+
+  #grantAtOnce(vp: ScheduledVp, index: number, now: number): void {
+    const lp = this.lps[index]!
+    vp.state = 'running'
+    vp.lp = index
+    vp.readySince = now
+    vp.dispatches = 1
+    lp.dispatches += 1
+    lp.contextSwitches += 1
+    vp.grant.grant(index, false)
+  }
+
+  #forget(vp: ScheduledVp): void {
+    switch (vp.state) {
+      case 'running':
+        // Its thread is gone, or about to be: whoever deletes a partition has ended it.
+        this.#vacate(vp).isRevoked = false
+        vp.state = 'halted'
+        this.#policy.leave(vp)
+        break
+      case 'throttled':
+        this.#throttled -= 1
+        this.#policy.drop(vp)
+        break
+      case 'ready':
+        this.#policy.drop(vp)
+        break
+      case 'halted':
+        break
+    }
+    vp.state = 'halted'
+    for (const lp of this.lps) if (lp.lastVp === vp) lp.lastVp = null
+  }
+
+  #reportOverdue(lp: LogicalProcessor, vp: ScheduledVp, now: number): void {
+    const overdue = now - lp.revokedAt
+    lp.reportAt = now + overdue
+    if (overdue < 2 * OVERDUE_MS * UNITS_PER_MS) {
+      this.#overdue += 1
+      vp.overdue += 1
+    }
+    this.#onOverdue({
+      partitionId: vp.share.partitionId,
+      vpIndex: vp.vpIndex,
+      logicalProcessor: lp.index,
+      overdueMs: overdue / UNITS_PER_MS,
+    })
+  }
+
+  #findDeadline(now: number): number {
+    if (!this.#policy.schedules) return Number.POSITIVE_INFINITY
+    let deadline = this.#throttled > 0 ? this.#periodEnd : Number.POSITIVE_INFINITY
+    const isContended = this.#policy.hasWaiting
+    for (let i = 0; i < this.lps.length; i += 1) {
+      const lp = this.lps[i]!
+      if (lp.vp === null) continue
+      let at = lp.sliceEnd
+      if (lp.isRevoked) at = lp.reportAt
+      else if (!isContended && !lp.vp.share.isCapped) continue
+      if (at < deadline) deadline = at
+    }
+    return deadline > now ? deadline : now
   }
 }
 
-function keyOf(vp: { readonly partitionId: number; readonly vpIndex: number }): string {
-  return `${vp.partitionId}.${vp.vpIndex}`
+function makePolicy(
+  name: SchedulerPolicyName,
+  shape: SchedulerShape,
+  shares: ReadonlyMap<number, PartitionShare>,
+): SchedulerPolicy {
+  switch (name) {
+    case 'classic':
+      return new ClassicPolicy(shape, shares)
+    case 'core':
+      return new CorePolicy(shape, shares)
+    case 'root':
+      return new RootPolicy(shape.logicalProcessors)
+  }
+}
+
+function keyOf(partitionId: number, vpIndex: number): number {
+  return partitionId * VPS_PER_PARTITION + vpIndex
 }
