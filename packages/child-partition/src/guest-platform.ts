@@ -4,8 +4,9 @@
 import type { Clock, Machine } from '@guestyard/engine'
 import type { PortLogger } from '@guestyard/engine/node'
 import type { GuestMemory } from '@guestyard/guestmem'
-import type { VpHandles, Wake } from '@guestyard/hypervisor'
+import type { VirtualProcessor, VpHandles, Wake } from '@guestyard/hypervisor'
 import type { LoadSpec } from '@guestyard/load-device/protocol'
+import type { Trace } from '@guestyard/trace'
 
 import type { GuestProgram } from './api/guest.ts'
 
@@ -41,6 +42,11 @@ export interface WaitedRun {
   changed: () => void
 }
 
+/** A guest's kernel, as its engine sees it. */
+export interface GuestKernel extends Machine {
+  readonly vp: VirtualProcessor
+}
+
 /** Drives the guest's kernel. */
 export interface GuestEngine {
   /** Begins to poll. */
@@ -59,7 +65,8 @@ export interface GuestPlatform {
   readonly clock: Clock
   readonly wakeRoot: Wake
   readonly meters: GuestMeters
+  readonly trace: Trace | null
   /** Called once, by the runtime's constructor. */
-  createEngine(kernel: Machine): GuestEngine
+  createEngine(kernel: GuestKernel): GuestEngine
   loadProgram(url: string): Promise<GuestProgram>
 }

@@ -27,6 +27,7 @@ export class GuestThread implements GuestPlatform {
   readonly clock: MonotonicClock
   readonly wakeRoot: Doorbell
   readonly meters: GuestMeters
+  readonly trace = null
   readonly #doorbell: Doorbell
   readonly #spinMicroseconds: number
 

@@ -14,6 +14,7 @@ export { GuestRuntime } from './guest-runtime.ts'
 export { programOf } from './guest-program.ts'
 export type {
   GuestEngine,
+  GuestKernel,
   GuestMeters,
   GuestPlatform,
   GuestSetup,

@@ -9,6 +9,7 @@ import { InputError } from '@guestyard/scenario'
 import type { CommandOutput } from './command-output.ts'
 import { loadCommand } from './load-command.ts'
 import { runScenarioCommand } from './run-command.ts'
+import { traceCommand } from './trace-command.ts'
 
 /** Something the caller gave was wrong, and nothing was started. */
 const EXIT_BAD_INPUT = 2
@@ -34,6 +35,7 @@ export async function runCommand(
   }
   program.addCommand(runScenarioCommand(output, done))
   program.addCommand(loadCommand(output, done))
+  program.addCommand(traceCommand(output))
   for (const command of [program, ...program.commands]) {
     command.exitOverride().configureOutput({
       writeOut: (text) => output.stdout.write(text),
@@ -52,6 +54,8 @@ export async function runCommand(
 const EXAMPLES = `
 Examples:
   guestyard run scripts/two-guests.ts --report out.html
+  guestyard run scripts/two-guests.ts --engine virtual --seed 7 --trace out.trace
+  guestyard trace out.trace --kind interrupt
   guestyard load --payload 64,1KiB,16KiB --batch 32 --duration 2s
   guestyard load --direction echo --waiting busy,adaptive --threshold 'p99<50us'
 

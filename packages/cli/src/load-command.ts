@@ -65,8 +65,10 @@ export async function runLoadJob(
   })
   const report = { ...found, ...judgeLoadTest(ran, job.judgement) }
   await writeReport(report, job.output, output)
-  if (job.saveBaseline !== null && report.outcome === 'passed') {
-    const baseline = createBaseline(report.environment, report.loads, new Date(report.startedAt))
+  const { environment } = report
+  const isKept = job.saveBaseline !== null && report.outcome === 'passed'
+  if (isKept && !('engine' in environment)) {
+    const baseline = createBaseline(environment, report.loads, new Date(report.startedAt))
     await saveBaseline(job.saveBaseline, baseline)
   }
   return report

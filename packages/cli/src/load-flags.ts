@@ -15,7 +15,7 @@ import {
 } from '@guestyard/scenario'
 import type { Judgement, LoadOptions, LoadTest, ScenarioPlan } from '@guestyard/scenario'
 
-import { addEngineOption, checkEngine } from './engine-flag.ts'
+import { checkThreads } from './engine-flag.ts'
 import { addOutputOptions, checkOutputFlags, checkWritable } from './output-files.ts'
 import type { OutputFlags } from './output-files.ts'
 
@@ -100,12 +100,13 @@ export function addLoadOptions(command: Command): Command {
     .option('--baseline <file>', 'hold the figures against an earlier run on this machine')
     .option('--tolerance <percent>', 'how much worse than the baseline is taken', '10%')
     .option('--save-baseline <file>', 'keep the figures for later runs')
-  return addEngineOption(addOutputOptions(command))
+    .option('--engine <name>', 'what runs the machines: threads', 'threads')
+  return addOutputOptions(command)
 }
 
 /** Reads and checks every flag; throws `InputError` naming the one that is wrong. Starts nothing. */
 export async function readLoadFlags(flags: LoadFlags, name = 'load'): Promise<LoadJob> {
-  checkEngine(flags.engine)
+  checkThreads(flags.engine)
   checkOutputFlags(flags)
   if (flags.saveBaseline !== undefined) checkWritable(flags.saveBaseline, '--save-baseline')
   const guests = wholeNumber('--guests', flags.guests, GUESTS_MAX)

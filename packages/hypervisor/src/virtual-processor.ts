@@ -137,6 +137,11 @@ export class VirtualProcessor {
     })
   }
 
+  /** Hypercalls made so far. */
+  get hypercallCount(): number {
+    return this.#hypercalls
+  }
+
   get vpIndex(): number {
     return this.#handles.vpIndex
   }

@@ -43,4 +43,5 @@ export {
   type SimulatedVpOptions,
   type Step,
 } from './scheduler/index.ts'
+export { BusLog } from './bus-log.ts'
 export type { PartitionDevices } from './providers.ts'

@@ -22,6 +22,16 @@ export interface Environment {
   readonly modified: boolean
 }
 
+/** What the virtual engine's figures depend on: not the machine. */
+export interface VirtualEnvironment {
+  readonly engine: 'virtual'
+  readonly seed: number
+  /** Nanoseconds of virtual time by what is done. */
+  readonly costs: Readonly<Record<string, number>>
+}
+
+export type RunEnvironment = Environment | VirtualEnvironment
+
 /** Looks at this machine; asks `git` for the commit. Never fails: what is unknown is said so. */
 export async function readEnvironment(): Promise<Environment> {
   const commit = await git(['rev-parse', 'HEAD'])
@@ -44,7 +54,8 @@ export async function readEnvironment(): Promise<Environment> {
 }
 
 /** One line for people: processor, runtime, commit. */
-export function describeEnvironment(environment: Environment): string {
+export function describeEnvironment(environment: RunEnvironment): string {
+  if ('engine' in environment) return `virtual engine · seed ${environment.seed}`
   const { machine, node, v8, commit, modified } = environment
   const source =
     commit === null ? 'no commit' : `${commit.slice(0, 10)}${modified ? ' (modified)' : ''}`

@@ -7,7 +7,7 @@ import { startHost as startRealHost } from '@guestyard/management'
 import type { HostOptions, VmExit, VmState } from '@guestyard/management'
 
 import { readEnvironment } from './environment.ts'
-import type { Environment } from './environment.ts'
+import type { RunEnvironment } from './environment.ts'
 import { callSite, createExpect } from './expect.ts'
 import type { CheckResult } from './expect.ts'
 import type { ChannelReport } from './load/channel-report.ts'
@@ -29,6 +29,12 @@ export interface RunOptions {
   readonly host?: Pick<HostOptions, 'log' | 'rootStrategy' | 'rootSpinMicroseconds'>
   /** `startHost` of management by default. */
   readonly startHost?: StartHost
+  /** What the figures depend on; this machine by default. */
+  readonly environment?: RunEnvironment
+  /** Processor time used so far, milliseconds; this process's by default. */
+  readonly cpuMs?: () => number
+  /** What ended a run, for its report. */
+  readonly describeError?: (error: unknown, fileUrl: string | undefined) => RunError
 }
 
 /** One machine in a report. */
@@ -63,7 +69,7 @@ export interface RunReport {
   readonly log: readonly { readonly atMs: number; readonly text: string }[]
   readonly startedAt: string
   readonly durationMs: number
-  readonly environment: Environment
+  readonly environment: RunEnvironment
 }
 
 /** What is kept while a run goes on. */
@@ -80,7 +86,7 @@ export async function runScenario(
   plan: ScenarioPlan,
   options: RunOptions = {},
 ): Promise<RunReport> {
-  const environment = await readEnvironment()
+  const environment = options.environment ?? (await readEnvironment())
   const startedAt = new Date()
   const startedMs = performance.now()
   const records: Records = { checks: [], loads: [], log: [], vms: [], error: null }
@@ -88,7 +94,7 @@ export async function runScenario(
   try {
     await runOnHost(plan, options, progress, records, startedMs)
   } catch (error) {
-    records.error = describeError(error, plan.fileUrl)
+    records.error = (options.describeError ?? describeError)(error, plan.fileUrl)
   } finally {
     progress.end()
   }
@@ -145,7 +151,7 @@ async function runOnHost(
     signal.throwIfAborted()
     tracked = startVms(plan, host)
     progress.update(`starting ${tracked.length} ${tracked.length === 1 ? 'guest' : 'guests'}`)
-    const context = contextOf(plan, tracked, signal, progress, records, startedMs)
+    const context = contextOf(plan, tracked, { ...options, signal }, progress, records, startedMs)
     await orAborted(Promise.resolve(plan.run(context)), signal)
   } finally {
     records.vms = tracked.map((of, index) => vmReport(of, plan.vms[index]?.memoryBytes ?? 0))
@@ -177,11 +183,12 @@ function startVms(plan: ScenarioPlan, host: ScenarioHost): readonly TrackedVm[] 
 function contextOf(
   plan: ScenarioPlan,
   tracked: readonly TrackedVm[],
-  signal: AbortSignal,
+  options: RunOptions & { readonly signal: AbortSignal },
   progress: Progress,
   records: Records,
   startedMs: number,
 ): ScenarioContext {
+  const { signal, cpuMs } = options
   const handles = tracked.map((of) => of.handle)
   const vms: Record<string, VmHandle> = {}
   for (const handle of handles) vms[handle.name] = handle
@@ -190,6 +197,7 @@ function contextOf(
     vms: { ...vms, all: groupOf(handles) } as ScenarioContext['vms'],
     load: createLoadGenerator({
       signal,
+      ...(cpuMs === undefined ? {} : { cpuMs }),
       onProgress: (text) => progress.update(text),
       onReport: (report) => records.loads.push(report),
     }),

@@ -1,0 +1,148 @@
+// Runs in virtual time, each on a thread of a pool. Main thread; what runs there does not touch it.
+
+import { availableParallelism } from 'node:os'
+import { MessageChannel } from 'node:worker_threads'
+
+import { Piscina } from 'piscina'
+
+import { InputError } from '../input-error.ts'
+import type { Progress } from '../progress.ts'
+import { silentProgress } from '../progress.ts'
+import type { RunReport } from '../run-scenario.ts'
+import { HEARTBEAT_BYTES, Heartbeat } from './heartbeat.ts'
+import type {
+  Hang,
+  VirtualJob,
+  VirtualMessage,
+  VirtualOutcome,
+  VirtualTask,
+} from './virtual-job.ts'
+
+// The task file keeps the extension this file was loaded with: `.ts` in the workspace, `.js` when packed.
+const TASK = new URL(
+  `./task${import.meta.url.slice(import.meta.url.lastIndexOf('.'))}`,
+  import.meta.url,
+)
+/** How often a run is looked at, and how long it may give no sign of life. */
+const LOOK_MS = 500
+const SILENCE_MS_DEFAULT = 10_000
+/** How long an interrupted run may take to close what it started. */
+const CLOSE_WITHIN_MS = 2_000
+/** Guests that hang before a run is given up. */
+const HANGS_MAX = 8
+
+export interface VirtualPoolOptions {
+  /** Runs at once; as many as the machine has processors when left out. */
+  readonly threads?: number
+  /** Milliseconds without a sign of life after which a guest is taken to hang. */
+  readonly silenceMs?: number
+}
+
+export interface VirtualRunOptions {
+  readonly progress?: Progress
+  readonly signal?: AbortSignal
+}
+
+export class VirtualPool {
+  readonly threads: number
+  readonly #pool: Piscina<VirtualTask, VirtualOutcome>
+  readonly #silenceMs: number
+
+  constructor(options: VirtualPoolOptions = {}) {
+    this.threads = options.threads ?? availableParallelism()
+    this.#silenceMs = options.silenceMs ?? SILENCE_MS_DEFAULT
+    this.#pool = new Piscina({
+      filename: TASK.href,
+      name: 'runVirtual',
+      minThreads: 0,
+      maxThreads: this.threads,
+      concurrentTasksPerWorker: 1,
+      idleTimeout: 1_000,
+      // A thread's globals are virtual while it runs: nothing of the pool may look at a clock there.
+      atomics: 'disabled',
+    })
+  }
+
+  /**
+   * Runs a scenario with a seed. Rejects with `InputError` for a file that is none, and with the signal's reason when an
+   * interrupted run does not end in time.
+   */
+  async run(job: VirtualJob, options: VirtualRunOptions = {}): Promise<RunReport> {
+    const hangs: Hang[] = []
+    for (;;) {
+      const outcome = await this.#runOnce(job, hangs, options)
+      if ('turn' in outcome) {
+        if (hangs.length >= HANGS_MAX) throw new Error(`${HANGS_MAX} guests hang, and more`)
+        // The same run once more, the same to the last byte, but that now it is known who hangs when.
+        hangs.push(outcome)
+      } else if (outcome.ok) {
+        return outcome.report
+      } else {
+        throw new InputError(outcome.where, outcome.problem)
+      }
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#pool.destroy()
+  }
+
+  async #runOnce(
+    job: VirtualJob,
+    hangs: readonly Hang[],
+    { progress = silentProgress, signal }: VirtualRunOptions,
+  ): Promise<VirtualOutcome | Hang> {
+    signal?.throwIfAborted()
+    const { port1, port2 } = new MessageChannel()
+    const buffer = new SharedArrayBuffer(HEARTBEAT_BYTES)
+    const watch = new Watch(new Heartbeat(buffer), this.#silenceMs)
+    const kill = new AbortController()
+    const onAbort = (): void => {
+      port1.postMessage('abort')
+      setTimeout(() => kill.abort(), CLOSE_WITHIN_MS).unref()
+    }
+    signal?.addEventListener('abort', onAbort, { once: true })
+    port1.on('message', (message: VirtualMessage) => progress[message.is](message.text))
+    const task: VirtualTask = { ...job, hangs, port: port2, heartbeat: buffer }
+    const running = this.#pool.run(task, { transferList: [port2] as never, signal: kill.signal })
+    const timer = setInterval(() => watch.look(() => kill.abort()), LOOK_MS)
+    try {
+      return await running
+    } catch (error) {
+      signal?.throwIfAborted()
+      if (watch.hang === null) throw error
+      return watch.hang
+    } finally {
+      clearInterval(timer)
+      signal?.removeEventListener('abort', onAbort)
+      port1.close()
+    }
+  }
+}
+
+/** Finds out that a thread gives no sign of life. */
+class Watch {
+  readonly #heartbeat: Heartbeat
+  readonly #silenceMs: number
+  #last = ''
+  #sinceMs = performance.now()
+  hang: Hang | null = null
+
+  constructor(heartbeat: Heartbeat, silenceMs: number) {
+    this.#heartbeat = heartbeat
+    this.#silenceMs = silenceMs
+  }
+
+  look(onSilent: () => void): void {
+    const { loops, turn, actor } = this.#heartbeat.read()
+    const now = `${loops} ${turn}`
+    // Before its first turn a thread may have to wait for one of the pool's threads, and load its modules.
+    if (now !== this.#last || turn === 0) {
+      this.#last = now
+      this.#sinceMs = performance.now()
+    } else if (performance.now() - this.#sinceMs >= this.#silenceMs && this.hang === null) {
+      this.hang = { turn, actor }
+      onSilent()
+    }
+  }
+}

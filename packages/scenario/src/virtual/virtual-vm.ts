@@ -1,0 +1,354 @@
+// A VM of the virtual host: the states, the ends and the words of `Vm` and its worker process (management), without their threads.
+
+import type { GuestRuntime } from '@guestyard/child-partition'
+import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
+import { STOP_GRACE_MS } from '@guestyard/management'
+import type { GuestInspection, VmExit, VmSettings, VmState } from '@guestyard/management'
+import type { RootPartition } from '@guestyard/root-partition'
+import type { PartitionStart } from '@guestyard/root-partition/worker-protocol'
+import type { VirtualActor } from '@guestyard/engine'
+import { LifeStage, TraceKind } from '@guestyard/trace'
+
+import type { BootReport, ScenarioVm } from '../vm-handle.ts'
+import { VirtualGuest } from './virtual-guest.ts'
+import type { VirtualWorld } from './virtual-world.ts'
+
+const NS_PER_MS = 1e6
+
+/** A doorbell made before the thread that waits on it. */
+export class LateDoorbell {
+  actor: VirtualActor | null = null
+
+  ring(): void {
+    this.actor?.ring()
+  }
+}
+
+/** What a VM needs of its host. */
+export interface VirtualVmHost {
+  readonly world: VirtualWorld
+  readonly root: VirtualActor
+  /** To be touched in the root's turns only. */
+  readonly partition: RootPartition
+  /** The doorbells made since it was asked last: after a partition was made, its VPs'. */
+  takeDoorbells(): readonly LateDoorbell[]
+  onState(vm: VirtualVm): void
+}
+
+interface Run {
+  readonly guest: VirtualGuest
+  readonly partitionId: number
+  readonly runtime: Promise<GuestRuntime>
+  readonly booted: PromiseWithResolvers<BootReport>
+  readonly program: PromiseWithResolvers<void>
+  readonly exit: PromiseWithResolvers<VmExit>
+  over: boolean
+  stopping: boolean
+}
+
+export class VirtualVm implements ScenarioVm {
+  readonly settings: VmSettings
+  readonly #host: VirtualVmHost
+  #state: VmState = 'off'
+  #launching: Promise<Run> | null = null
+  #run: Run | null = null
+  #lastExit: VmExit | null = null
+
+  constructor(settings: VmSettings, host: VirtualVmHost) {
+    this.settings = settings
+    this.#host = host
+  }
+
+  get name(): string {
+    return this.settings.name
+  }
+
+  get state(): VmState {
+    return this.#state
+  }
+
+  get lastExit(): VmExit | null {
+    return this.#lastExit
+  }
+
+  get exit(): Promise<VmExit> {
+    if (this.#run !== null) return this.#waitingFor('exit', this.#run.exit.promise)
+    if (this.#lastExit !== null) return Promise.resolve(this.#lastExit)
+    return Promise.reject(this.#notRunning())
+  }
+
+  async start(): Promise<BootReport> {
+    if (this.#run !== null || this.#launching !== null) {
+      throw new Error(`VM "${this.name}" is already ${this.#state}`)
+    }
+    this.#become('starting')
+    this.#launching = this.#launch()
+    const run = await this.#launched(this.#launching)
+    try {
+      const report = await this.#waitingFor('start', run.booted.promise)
+      if (this.#run === run && this.#state === 'starting') this.#become('running')
+      return report
+    } catch (error) {
+      const exit = await run.exit.promise
+      throw new Error(`VM "${this.name}" did not start (${exit.reason}): ${exit.detail}`, {
+        cause: error,
+      })
+    }
+  }
+
+  async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
+    const run = await this.#present()
+    if (run === null) return
+    this.#become('stopping')
+    run.stopping = true
+    const late = Promise.withResolvers<'late'>()
+    const cancel = this.#host.world.host.post(graceMs * NS_PER_MS, () => late.resolve('late'))
+    // A guest that throws while it shuts down has still ended by request.
+    const asked = this.#askGuest(run, (runtime) => runtime.shutDown()).then(
+      () => 'done' as const,
+      () => 'late' as const,
+    )
+    const how = await Promise.race([asked, late.promise, run.exit.promise])
+    cancel()
+    if (how === 'done') this.#end(run, 'stopped', 'shut down on request')
+    else this.#end(run, 'turned-off', `the guest did not shut down within ${graceMs} ms`)
+    await run.exit.promise
+  }
+
+  async turnOff(): Promise<void> {
+    const run = await this.#present()
+    if (run === null) return
+    this.#end(run, 'turned-off', 'turned off on request')
+    await run.exit.promise
+  }
+
+  /** The guest has the processor and never gives it back: it polls no more, and after its time is ended. */
+  hang(): void {
+    const run = this.#run
+    if (run === null) return
+    const { notRespondingMs } = this.settings
+    const { world } = this.#host
+    world.trace?.record(TraceKind.LIFE, run.partitionId, LifeStage.HUNG)
+    run.guest.actor.remove()
+    world.host.post(notRespondingMs * NS_PER_MS, () => {
+      this.#end(run, 'not-responding', `the guest did not poll for ${notRespondingMs} ms`)
+    })
+  }
+
+  /** True when `actor` is this VM's processor. */
+  isActor(actor: number): boolean {
+    return this.#run?.guest.actor.id === actor
+  }
+
+  async programEnded(): Promise<void> {
+    const run = this.#running()
+    await this.#waitingFor("program's end", run.program.promise)
+  }
+
+  runLoad(spec: LoadSpec): Promise<LoadResult> {
+    return this.#ask('load', (runtime) => runtime.runLoad(structuredClone(spec)))
+  }
+
+  call(name: string, data?: unknown): Promise<unknown> {
+    const copy: unknown = structuredClone(data)
+    return this.#ask(`call of "${name}"`, (runtime) => runtime.call(name, copy))
+  }
+
+  async takeReports(): Promise<unknown[]> {
+    return this.#ask('reports', (runtime) => runtime.takeReports())
+  }
+
+  inspectGuest(): Promise<GuestInspection> {
+    return this.#ask('inspection', (runtime) => runtime.inspect())
+  }
+
+  pressKey(makeCode: number, flags: number = 0): Promise<boolean> {
+    return this.#askRoot(
+      (partition, id) => partition.devicesOf(id)?.keyboard.pressKey(makeCode, flags) ?? false,
+    )
+  }
+
+  moveMouse(x: number, y: number, buttons: number = 0, wheel: number = 0): Promise<boolean> {
+    return this.#askRoot(
+      (partition, id) => partition.devicesOf(id)?.mouse.moveTo(x, y, buttons, wheel) ?? false,
+    )
+  }
+
+  async #launch(): Promise<Run> {
+    const { world, root, partition } = this.#host
+    const { name, memoryBytes, vpCount, weight } = this.settings
+    const { created, doorbells } = await world.ask(root, null, () => ({
+      created: partition.createPartition({ name, memoryBytes, vpCount, weight }),
+      doorbells: this.#host.takeDoorbells(),
+    }))
+    if (!created.ok) {
+      const exit: VmExit = { reason: 'start-failed', detail: created.reason }
+      this.#lastExit = exit
+      throw new Error(`VM "${name}" did not start (${exit.reason}): ${exit.detail}`)
+    }
+    const run = this.#assemble(created.start, doorbells)
+    this.#run = run
+    void this.#live(run)
+    return run
+  }
+
+  #assemble(start: PartitionStart, doorbells: readonly LateDoorbell[]): Run {
+    const { world, root } = this.#host
+    const guest = new VirtualGuest(world, {
+      settings: this.settings,
+      start,
+      root,
+      onFailed: (error) => this.#end(run, 'crashed', this.#describe(error)),
+      onExited: (code) => this.#end(run, 'crashed', `the guest thread exited with code ${code}`),
+    })
+    for (const doorbell of doorbells) doorbell.actor = guest.actor
+    world.trace?.record(TraceKind.LIFE, start.partitionId, LifeStage.CREATED)
+    const run: Run = {
+      guest,
+      partitionId: start.partitionId,
+      runtime: world.ask(guest.actor, guest.program, () => guest.boot()),
+      booted: Promise.withResolvers(),
+      program: Promise.withResolvers(),
+      exit: Promise.withResolvers(),
+      over: false,
+      stopping: false,
+    }
+    // Whoever asks gets the rejection; nobody asking is no error.
+    for (const promise of [run.runtime, run.booted.promise, run.program.promise]) {
+      promise.catch(ignoreUnasked)
+    }
+    return run
+  }
+
+  /** As the worker process of a VM: boot, then the program, and why it ended. */
+  async #live(run: Run): Promise<void> {
+    const { world } = this.#host
+    const { bootTimeoutMs } = this.settings
+    const late = Promise.withResolvers<never>()
+    const cancel = world.host.post(bootTimeoutMs * NS_PER_MS, () => {
+      late.reject(new Error(`no VMBus after ${bootTimeoutMs} ms`))
+    })
+    try {
+      const booted = this.#askGuest(run, (runtime) => runtime.booted())
+      const report = await Promise.race([booted, late.promise])
+      world.trace?.record(TraceKind.LIFE, run.partitionId, LifeStage.BOOTED)
+      run.booted.resolve(report)
+    } catch (error) {
+      this.#end(run, 'start-failed', this.#describe(error))
+      return
+    } finally {
+      cancel()
+    }
+    try {
+      await this.#askGuest(run, (runtime) => runtime.runProgram())
+      run.program.resolve()
+      if (!run.stopping) this.#end(run, 'exited', 'the program came to its end')
+    } catch (error) {
+      run.program.reject(new Error(this.#describe(error)))
+      if (!run.stopping) this.#end(run, 'threw', this.#describe(error))
+    }
+  }
+
+  #end(run: Run, reason: VmExit['reason'], detail: string): void {
+    if (run.over) return
+    run.over = true
+    const { world, root, partition } = this.#host
+    run.guest.actor.remove()
+    const gone = new Error(`the VM ended (${reason}): ${detail}`)
+    run.booted.reject(gone)
+    run.program.reject(gone)
+    const deleted = world.ask(root, null, () => {
+      partition.deletePartition(run.partitionId)
+      root.ring()
+    })
+    void deleted.then(() => {
+      world.trace?.record(TraceKind.LIFE, run.partitionId, LifeStage.ENDED)
+      this.#ended({ reason, detail })
+      run.exit.resolve({ reason, detail })
+    })
+  }
+
+  #ended(exit: VmExit): void {
+    this.#run = null
+    this.#lastExit = exit
+    const asked = this.#state === 'stopping'
+    const fine = exit.reason === 'stopped' || exit.reason === 'exited' || asked
+    this.#become(fine ? 'off' : 'failed')
+  }
+
+  async #launched(launching: Promise<Run>): Promise<Run> {
+    try {
+      return await launching
+    } catch (error) {
+      this.#become('failed')
+      throw error
+    } finally {
+      this.#launching = null
+    }
+  }
+
+  async #present(): Promise<Run | null> {
+    if (this.#launching === null) return this.#run
+    // A launch that fails is told to whoever asked for it.
+    return this.#launching.catch(() => null)
+  }
+
+  #running(): Run {
+    if (this.#run === null) throw this.#notRunning()
+    return this.#run
+  }
+
+  async #ask<T>(what: string, question: (runtime: GuestRuntime) => T | Promise<T>): Promise<T> {
+    const run = this.#running()
+    const answer = this.#askGuest(run, question).catch((error: unknown): never => {
+      throw new Error(this.#describe(error))
+    })
+    return this.#waitingFor(what, Promise.race([answer, endedEarly(run)]))
+  }
+
+  /** The answer is a copy, as between threads. */
+  #askGuest<T>(run: Run, question: (runtime: GuestRuntime) => T | Promise<T>): Promise<T> {
+    const { guest } = run
+    return this.#host.world.ask(guest.actor, guest.program, async () =>
+      structuredClone(await question(await run.runtime)),
+    )
+  }
+
+  async #askRoot<T>(question: (partition: RootPartition, id: number) => T): Promise<T> {
+    const run = this.#running()
+    const { world, root, partition } = this.#host
+    return world.ask(root, null, () => {
+      const answer = question(partition, run.partitionId)
+      root.ring()
+      return answer
+    })
+  }
+
+  #waitingFor<T>(what: string, promise: Promise<T>): Promise<T> {
+    return this.#host.world.waitingFor(`${what} of ${this.name}`, promise)
+  }
+
+  #describe(error: unknown): string {
+    return this.#host.world.describe(error, this.settings.program)
+  }
+
+  #notRunning(): Error {
+    const why =
+      this.#lastExit === null
+        ? ''
+        : `: it ended (${this.#lastExit.reason}): ${this.#lastExit.detail}`
+    return new Error(`VM "${this.name}" is ${this.#state}${why}`)
+  }
+
+  #become(state: VmState): void {
+    this.#state = state
+    this.#host.onState(this)
+  }
+}
+
+async function endedEarly(run: Run): Promise<never> {
+  const exit = await run.exit.promise
+  throw new Error(`the VM ended (${exit.reason}): ${exit.detail}`)
+}
+
+function ignoreUnasked(): void {}
