@@ -43,12 +43,14 @@ export class GuestRuntime implements GuestControl {
         memory,
         wakeRoot: platform.wakeRoot,
         clock: platform.clock,
+        trace: platform.trace,
       }),
       memory,
       placement: setup.placement,
       clock: platform.clock,
       onBusEvent: (event) => this.#onBusEvent(event),
       wake: () => this.#engine.wake(),
+      trace: platform.trace,
     })
     this.#engine = platform.createEngine(this.#kernel)
     this.#offers = new Offers()

@@ -3,6 +3,7 @@
 // partition's connection table, fills message buffers and the VP's outbox, and rings the root.
 
 import { HvStatus } from '@guestyard/hvdef'
+import { TraceKind, TraceLink, traceKey, type Trace } from '@guestyard/trace'
 
 import {
   CONNECTION_DEAD,
@@ -38,6 +39,7 @@ export class Caller implements HypercallCapabilities {
   /** Signals that found the root not yet told. */
   rootWakes = 0
   longSpinWaits = 0
+  trace: Trace | null = null
 
   constructor(
     partitionId: number,
@@ -79,6 +81,10 @@ export class Caller implements HypercallCapabilities {
     const status = postToQueue(this.#partitionPage, queue, this.#vp, type, size, payload, payloadAt)
     if (status !== HvStatus.SUCCESS) return status
     this.messagesPosted++
+    if (this.trace !== null) {
+      const key = traceKey(TraceLink.MESSAGE_TO_ROOT, this.partitionId, 0, queue)
+      this.trace.beginFor(key, TraceKind.MESSAGE_POSTED, connection, size)
+    }
     if (announce(this.#vpPage, 1 << (OUTBOX_QUEUE_SHIFT + queue))) this.#wake()
     return HvStatus.SUCCESS
   }
@@ -91,6 +97,10 @@ export class Caller implements HypercallCapabilities {
     if (flagNumber >= descriptorFlagCount(descriptor)) return HvStatus.INVALID_PARAMETER
     this.eventsSignalled++
     const slot = (descriptorSlot(descriptor) + flagNumber) & (EVENT_SLOTS_MAX - 1)
+    if (this.trace !== null) {
+      const key = traceKey(TraceLink.EVENT_TO_ROOT, this.partitionId, 0, slot)
+      this.trace.beginFor(key, TraceKind.EVENT_SIGNALLED, connection, slot)
+    }
     if (raiseOutboxEvent(this.#vpPage, slot)) this.#wake()
     return HvStatus.SUCCESS
   }

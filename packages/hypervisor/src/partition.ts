@@ -6,6 +6,7 @@ import { Slat } from '@guestyard/guestmem'
 import type { GuestMemory } from '@guestyard/guestmem'
 import { HvPrivilege, HvStatus, assert, privilegeMask } from '@guestyard/hvdef'
 import type { ConnectionId, PartitionId, PrivilegeMask } from '@guestyard/hvdef'
+import { TraceKind, TraceLink, traceKey, type Trace } from '@guestyard/trace'
 
 import type { Wake } from './caller.ts'
 import {
@@ -99,6 +100,7 @@ export class Partition implements PropertySubject {
   state: PartitionState = 'created'
   /** False once it was finalized: nothing is taken from its VPs any more. */
   alive = true
+  trace: Trace | null = null
   readonly #clock: Clock
   readonly #createdAt100ns: number
   readonly #buffer: SharedArrayBuffer = new SharedArrayBuffer(partitionPageBytes(VPS_MAX))
@@ -269,6 +271,10 @@ export class Partition implements PropertySubject {
     sender: number,
   ): HvStatus {
     const target = this.vps[vp]
+    if (this.trace !== null) {
+      const key = traceKey(TraceLink.MESSAGE_TO_VP, this.id, vp, 0)
+      this.trace.queue(key, this.trace.record(TraceKind.MESSAGE_QUEUED, this.id, vp, sint))
+    }
     return target === undefined
       ? HvStatus.INVALID_VP_INDEX
       : target.postMessage(sint, type, payload, length, sender)
@@ -277,6 +283,10 @@ export class Partition implements PropertySubject {
   /** Event flag `flag` (0 to 2047) of a VP's SINT. Statuses as postMessageToVp, without INSUFFICIENT_BUFFERS. */
   signalEventToVp(vp: number, sint: number, flag: number): HvStatus {
     const target = this.vps[vp]
+    if (this.trace !== null) {
+      const key = traceKey(TraceLink.EVENT_TO_VP, this.id, vp, 0)
+      this.trace.leave(key, this.trace.record(TraceKind.EVENT_RAISED, this.id, vp, flag))
+    }
     return target === undefined ? HvStatus.INVALID_VP_INDEX : target.signalEvent(sint, flag)
   }
 
@@ -346,6 +356,10 @@ export class Partition implements PropertySubject {
     while (queues !== 0 && this.alive) {
       const queue = 31 - Math.clz32(queues)
       queues &= ~(1 << queue)
+      if (this.trace !== null) {
+        const key = traceKey(TraceLink.MESSAGE_TO_ROOT, this.id, 0, queue)
+        this.trace.beginWith(key, TraceKind.MESSAGE_TAKEN, this.id, queue)
+      }
       done += this.buffers.drain(queue)
     }
     let groups = summary & 0xffff
@@ -398,6 +412,10 @@ export class Partition implements PropertySubject {
       return 0
     }
     this.signalsReceived++
+    if (this.trace !== null) {
+      const key = traceKey(TraceLink.EVENT_TO_ROOT, this.id, 0, slot)
+      this.trace.beginWith(key, TraceKind.EVENT_TAKEN, this.id, slot)
+    }
     connection.port.handler.receiveSignal(slot - connection.firstSlot)
     return 1
   }

@@ -5,7 +5,9 @@
 //   run guest code -> deliver() -> a vector? -> acknowledge(vector) -> guest's handler -> EOI MSR -> ...
 
 import type { GuestMemory } from '@guestyard/guestmem'
+import { HvStatus } from '@guestyard/hvdef'
 import type { PrivilegeMask } from '@guestyard/hvdef'
+import { TraceKind, TraceLink, traceKey, type Trace } from '@guestyard/trace'
 
 import { LocalApic } from './apic.ts'
 import { Caller } from './caller.ts'
@@ -68,6 +70,7 @@ export interface VirtualProcessorOptions {
   readonly wakeRoot: Wake
   /** Counts from the same start as the root's clock. */
   readonly clock: Clock
+  readonly trace?: Trace | null
 }
 
 export class VirtualProcessor {
@@ -85,6 +88,7 @@ export class VirtualProcessor {
   readonly #msrs: MsrFile
   readonly #cpuid: CpuidLeaves
   readonly #wakeRoot: Wake
+  readonly #trace: Trace | null
   readonly #partitionPage: Int32Array
   /** First word of this VP's block there. */
   readonly #block: number
@@ -107,6 +111,7 @@ export class VirtualProcessor {
     this.#block = vpBlock(handles.vpIndex)
     this.#intercept = new InterceptSlot(this.#page)
     this.#wakeRoot = options.wakeRoot
+    this.#trace = options.trace ?? null
     this.#caller = new Caller(
       handles.partitionId,
       handles.vpIndex,
@@ -115,6 +120,7 @@ export class VirtualProcessor {
       this.#page,
       options.wakeRoot,
     )
+    this.#caller.trace = this.#trace
     this.#dispatch = new HypercallDispatch(
       VP_CALLS,
       handles.privileges,
@@ -190,7 +196,14 @@ export class VirtualProcessor {
     if (generation !== this.#generation) this.#refresh(generation)
     if (!this.#callsReach) return HYPERCALL_UNDEFINED_OPCODE
     this.#hypercalls++
-    return this.#dispatch.call(inLow, inHigh, p0Low, p0High, p1Low, p1High)
+    if (this.#trace === null) {
+      return this.#dispatch.call(inLow, inHigh, p0Low, p0High, p1Low, p1High)
+    }
+    const turn = this.#trace.begin(TraceKind.HYPERCALL, inLow & 0xffff, p0Low)
+    const status = this.#dispatch.call(inLow, inHigh, p0Low, p0High, p1Low, p1High)
+    if (status !== HvStatus.SUCCESS) this.#trace.record(TraceKind.REFUSED, inLow & 0xffff, status)
+    this.#trace.cause = turn
+    return status
   }
 
   /** As `hypercall`, by a processor that gives its XMM registers: see HypercallDispatch.callWithRegisters. */
@@ -227,6 +240,15 @@ export class VirtualProcessor {
 
   /** The processor takes a vector that `deliver` returned. False when it was not requested. */
   acknowledge(vector: number): boolean {
+    const trace = this.#trace
+    if (trace !== null) {
+      const { partitionId, vpIndex } = this.#handles
+      const message = trace.takeNext(traceKey(TraceLink.MESSAGE_TO_VP, partitionId, vpIndex, 0))
+      const event = trace.takeUp(traceKey(TraceLink.EVENT_TO_VP, partitionId, vpIndex, 0))
+      // One interrupt takes one message and all flags.
+      if (message !== 0 || event !== 0) trace.cause = message === 0 ? event : message
+      trace.begin(TraceKind.INTERRUPT, vector)
+    }
     return this.#apic.acknowledge(vector)
   }
 

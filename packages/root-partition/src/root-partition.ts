@@ -5,6 +5,7 @@ import { GuestMemory, Iommu } from '@guestyard/guestmem'
 import { HvStatus, hvStatusName, partitionId } from '@guestyard/hvdef'
 import { Hypervisor, type Clock, type Partition, type Wake } from '@guestyard/hypervisor'
 import { RelayHub, type MayJoin } from '@guestyard/load-device/vsp'
+import type { Trace } from '@guestyard/trace'
 import { VmbusServer, type VmbusServerEvent } from '@guestyard/vmbus/server'
 
 import { BusRota } from './bus-rota.ts'
@@ -16,6 +17,7 @@ import {
   VpReport,
   type DispatchGrant,
 } from './scheduler/index.ts'
+import { tracedGrant } from './traced-grant.ts'
 import type {
   CreatePartitionResult,
   PartitionInspection,
@@ -46,6 +48,7 @@ export interface RootPartitionOptions {
   readonly mayJoin?: MayJoin
   /** Told when a partition is gone. */
   readonly onDeleted?: (partitionId: number) => void
+  readonly trace?: Trace | null
 }
 
 /**
@@ -111,6 +114,7 @@ export class RootPartition {
       for (const pair of doorbells) this.#options.closeDoorbells(pair)
       return refused(created.status, `partition "${spec.name}"`)
     }
+    created.partition.trace = this.#options.trace ?? null
     guest = this.#assemble(spec, created.partition, memory, doorbells)
     this.#guests.set(created.partition.id, guest)
     this.#buses.add(guest.bus)
@@ -214,6 +218,7 @@ export class RootPartition {
         disconnectChannel: (relid) => router.disconnectChannel(relid),
       },
       onEvent: (event) => this.#options.onBusEvent(partition.id, event),
+      trace: this.#options.trace ?? null,
     })
     inbox.bus = bus
     const devices = offerDevices(bus, this.#hub, partition.id)
@@ -229,7 +234,9 @@ export class RootPartition {
         revoke: () => void this.#hypervisor.revokeGrant(partition.id, vp),
         report: VpReport.NONE,
       }
-      this.#scheduler.add(partition.id, vp, properties, grant, now)
+      const { trace = null } = this.#options
+      const traced = trace === null ? grant : tracedGrant(trace, partition.id, vp, grant)
+      this.#scheduler.add(partition.id, vp, properties, traced, now)
     }
   }
 

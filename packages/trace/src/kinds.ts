@@ -12,11 +12,11 @@ export const TraceKind = {
   WAKE: 0,
   /** Something asked of an actor outside its machine's polls: a timer that fired, a call from the scenario. */
   TASK: 1,
-  /** A hypercall that was answered. */
+  /** A hypercall: its code, and the first word of its parameters (a fast call's connection). */
   HYPERCALL: 2,
   /** A VP left a message for a port. */
   MESSAGE_POSTED: 3,
-  /** The root took it. */
+  /** The root took what waits in a queue of messages. */
   MESSAGE_TAKEN: 4,
   /** A VP signalled an event port. */
   EVENT_SIGNALLED: 5,
@@ -46,6 +46,8 @@ export const TraceKind = {
   LIFE: 17,
   /** A VP computed, without an exit. */
   COMPUTE: 18,
+  /** A hypercall that was not answered with SUCCESS: its status, or a negative number for a fault. */
+  REFUSED: 19,
 } as const
 
 export type TraceKind = (typeof TraceKind)[keyof typeof TraceKind]
@@ -54,9 +56,9 @@ export type TraceKind = (typeof TraceKind)[keyof typeof TraceKind]
 export const TRACE_KINDS: readonly TraceKindRow[] = [
   { name: 'wake', fields: ['by'] },
   { name: 'task', fields: ['delayNs'] },
-  { name: 'hypercall', fields: ['code', 'status'] },
+  { name: 'hypercall', fields: ['code', 'parameter'] },
   { name: 'message-posted', fields: ['connection', 'bytes'] },
-  { name: 'message-taken', fields: ['partition', 'port', 'bytes'] },
+  { name: 'message-taken', fields: ['partition', 'queue'] },
   { name: 'event-signalled', fields: ['connection', 'slot'] },
   { name: 'event-taken', fields: ['partition', 'slot'] },
   { name: 'message-queued', fields: ['partition', 'vp', 'sint'] },
@@ -65,12 +67,13 @@ export const TRACE_KINDS: readonly TraceKindRow[] = [
   { name: 'packets-published', fields: ['channel', 'packets', 'bytes'] },
   { name: 'packets-taken', fields: ['channel', 'packets', 'bytes'] },
   { name: 'dispatch', fields: ['partition', 'vp', 'lp'] },
-  { name: 'preempt', fields: ['partition', 'vp', 'lp'] },
-  { name: 'halt', fields: ['partition', 'vp', 'lp'] },
+  { name: 'preempt', fields: ['partition', 'vp'] },
+  { name: 'halt', fields: ['partition', 'vp'] },
   { name: 'timer', fields: ['timer', 'sint'] },
   { name: 'intercept', fields: ['type', 'address'] },
   { name: 'life', fields: ['partition', 'stage'] },
   { name: 'compute', fields: ['ns'] },
+  { name: 'refused', fields: ['code', 'status'] },
 ]
 
 /** Stages of `TraceKind.LIFE`. */

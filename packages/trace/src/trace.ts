@@ -32,10 +32,13 @@ export const TraceLink = {
 } as const
 export type TraceLink = (typeof TraceLink)[keyof typeof TraceLink]
 
-/** The key of one place in memory between the root and a partition: a queue, a slot, a SINT's message slot, a flag. */
+/** The key of one place in memory between the root and a partition: a message queue, an event's slot, a VP's inbox. */
 export function traceKey(link: TraceLink, partition: number, vp: number, place: number): number {
   return ((partition * 4 + link) * 64 + vp) * 65_536 + place
 }
+
+/** Messages that wait for one VP at most: more than its queues hold. */
+const QUEUED_MAX = 1024
 
 /** One thread's trace. */
 export class Trace {
@@ -46,6 +49,7 @@ export class Trace {
   readonly #sink: TraceSink
   readonly #nowNs: () => number
   readonly #left: Map<number, number> = new Map()
+  readonly #queued: Map<number, number[]> = new Map()
   #lastId = 0
 
   /** `nowNs`: whole nanoseconds of the machine's time. */
@@ -61,11 +65,24 @@ export class Trace {
     return this.#lastId
   }
 
-  /** As `record`, with another cause than the one of the turn. */
-  recordWith(cause: number, kind: TraceKind, a: number, b = 0, c = 0): number {
-    this.#lastId += 1
-    this.#sink.record(this.#lastId, this.#nowNs(), this.actor, kind, cause, a, b, c)
-    return this.#lastId
+  /** As `begin`, caused by what was left under a key. */
+  beginWith(key: number, kind: TraceKind, a: number, b = 0, c = 0): void {
+    const left = this.takeUp(key)
+    if (left !== 0) this.cause = left
+    this.begin(kind, a, b, c)
+  }
+
+  /** As `begin`, and leaves it under a key. */
+  beginFor(key: number, kind: TraceKind, a: number, b = 0, c = 0): void {
+    this.begin(kind, a, b, c)
+    this.leave(key, this.cause)
+  }
+
+  /** Records what has consequences within the turn: it is their cause. Returns the cause it replaces. */
+  begin(kind: TraceKind, a: number, b = 0, c = 0): number {
+    const before = this.cause
+    this.cause = this.record(kind, a, b, c)
+    return before
   }
 
   nameActor(actor: number, name: string): void {
@@ -77,11 +94,22 @@ export class Trace {
     if (!this.#left.has(key)) this.#left.set(key, id)
   }
 
-  /** The id that waits under `key`, once; the cause of the turn when none does. */
+  /** As `leave`, behind what waits there already: each is taken up by itself. */
+  queue(key: number, id: number): void {
+    const waiting = this.#queued.get(key)
+    if (waiting === undefined) this.#queued.set(key, [id])
+    else if (waiting.length < QUEUED_MAX) waiting.push(id)
+  }
+
+  /** The id that waits under `key`, once; 0 when none does. */
   takeUp(key: number): number {
-    const id = this.#left.get(key)
-    if (id === undefined) return this.cause
-    this.#left.delete(key)
+    const id = this.#left.get(key) ?? 0
+    if (id !== 0) this.#left.delete(key)
     return id
+  }
+
+  /** The id that has waited longest under `key`, once; 0 when none does. */
+  takeNext(key: number): number {
+    return this.#queued.get(key)?.shift() ?? 0
   }
 }

@@ -4,7 +4,9 @@
 // for one channel and for two thousand, and nothing is allocated.
 
 import { assert } from '@guestyard/hvdef'
-import type { ChannelProgram } from './channel.ts'
+import { TraceKind, type Trace } from '@guestyard/trace'
+
+import type { Channel, ChannelProgram } from './channel.ts'
 
 /** Units of work one channel may do before the next one gets its turn. */
 export const POLL_SLICE = 256
@@ -17,13 +19,16 @@ export const IDLE_POLLS_MAX = 256
 /** A running program and its place on the list. Made once, when the channel opens. */
 export class ActiveEntry {
   readonly program: ChannelProgram
+  /** The channel it runs on, for a trace. */
+  readonly channel: Channel | null
   /** Index on the list, -1 while off it. Written by ActiveList alone. */
   position: number
   /** Polls in a row that found nothing. Written by ActiveList alone. */
   idlePolls: number
 
-  constructor(program: ChannelProgram) {
+  constructor(program: ChannelProgram, channel: Channel | null = null) {
     this.program = program
+    this.channel = channel
     this.position = -1
     this.idlePolls = 0
   }
@@ -31,7 +36,12 @@ export class ActiveEntry {
 
 export class ActiveList {
   readonly #entries: ActiveEntry[] = []
+  readonly #trace: Trace | null
   #cursor = 0
+
+  constructor(trace: Trace | null = null) {
+    this.#trace = trace
+  }
 
   /** Channels that will be polled. */
   get size(): number {
@@ -71,7 +81,9 @@ export class ActiveList {
       const cursor = this.#cursor
       const entry = entries[cursor]!
       const left = budget - done
-      const units = entry.program.poll(left < POLL_SLICE ? left : POLL_SLICE)
+      const slice = left < POLL_SLICE ? left : POLL_SLICE
+      const units =
+        this.#trace === null ? entry.program.poll(slice) : tracedPoll(this.#trace, entry, slice)
       done += units
       // The program may have failed its channel: then another entry has taken its place.
       if (entry.position !== cursor) continue
@@ -114,4 +126,24 @@ export class ActiveList {
     entry.idlePolls = 0
     return true
   }
+}
+
+/** A poll whose packets are recorded. */
+function tracedPoll(trace: Trace, { program, channel }: ActiveEntry, budget: number): number {
+  if (channel === null) return program.poll(budget)
+  const { incoming, outgoing, relid } = channel
+  const taken = incoming.packets
+  const takenBytes = incoming.bytes
+  const published = outgoing.packets
+  const publishedBytes = outgoing.bytes
+  const units = program.poll(budget)
+  if (incoming.packets !== taken) {
+    const bytes = incoming.bytes - takenBytes
+    trace.record(TraceKind.PACKETS_TAKEN, relid, incoming.packets - taken, bytes)
+  }
+  if (outgoing.packets !== published) {
+    const bytes = outgoing.bytes - publishedBytes
+    trace.record(TraceKind.PACKETS_PUBLISHED, relid, outgoing.packets - published, bytes)
+  }
+  return units
 }

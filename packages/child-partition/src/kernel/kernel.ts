@@ -8,6 +8,7 @@
 import { PAGE_SHIFT, PAGE_SIZE } from '@guestyard/hvdef'
 import type { GuestMemory } from '@guestyard/guestmem'
 import type { VirtualProcessor } from '@guestyard/hypervisor'
+import type { Trace } from '@guestyard/trace'
 import { VmbusClient, type VmbusClientEvent } from '@guestyard/vmbus/client'
 
 import { enlighten, KernelPage, type Enlightenment } from './boot.ts'
@@ -25,6 +26,7 @@ export interface KernelOptions {
   readonly onBusEvent: (event: VmbusClientEvent) => void
   /** There is work for `poll` that no doorbell announces: a message waits to be posted again. */
   readonly wake: () => void
+  readonly trace?: Trace | null
 }
 
 /** Interrupts taken in a row before the bus client gets its turn. */
@@ -50,6 +52,7 @@ export class Kernel {
       transport: new HypercallTransport(vp, memory, this.pages, options.wake),
       now: () => options.clock.nowMs,
       onEvent: options.onBusEvent,
+      trace: options.trace ?? null,
     })
     this.#interrupt = new VmbusInterrupt(
       vp,

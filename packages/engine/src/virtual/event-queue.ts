@@ -1,12 +1,10 @@
 // What is due when, in virtual time: a binary heap, earliest first, in the order of asking among equals.
 
-import type { VirtualActor } from './virtual-actor.ts'
-
 /** Something that an actor is to do at a time. */
-export interface VirtualEvent {
+export interface VirtualEvent<Actor> {
   readonly dueNs: number
   readonly order: number
-  readonly actor: VirtualActor
+  readonly actor: Actor
   readonly run: () => void
   /** Id of the trace's record that asked for it. */
   readonly cause: number
@@ -14,8 +12,8 @@ export interface VirtualEvent {
   cancelled: boolean
 }
 
-export class EventQueue {
-  readonly #heap: VirtualEvent[] = []
+export class EventQueue<Actor> {
+  readonly #heap: VirtualEvent<Actor>[] = []
 
   get size(): number {
     return this.#heap.length
@@ -27,7 +25,7 @@ export class EventQueue {
     return this.#heap[0]?.dueNs ?? Infinity
   }
 
-  push(event: VirtualEvent): void {
+  push(event: VirtualEvent<Actor>): void {
     const heap = this.#heap
     let at = heap.length
     heap.push(event)
@@ -41,7 +39,7 @@ export class EventQueue {
   }
 
   /** The earliest that is due at `nowNs`, taken out. */
-  takeDue(nowNs: number): VirtualEvent | undefined {
+  takeDue(nowNs: number): VirtualEvent<Actor> | undefined {
     if (this.dueNs > nowNs) return undefined
     return this.#pop()
   }
@@ -50,7 +48,7 @@ export class EventQueue {
     while (this.#heap[0]?.cancelled === true) this.#pop()
   }
 
-  #pop(): VirtualEvent | undefined {
+  #pop(): VirtualEvent<Actor> | undefined {
     const heap = this.#heap
     const first = heap[0]
     const last = heap.pop()
@@ -69,6 +67,6 @@ export class EventQueue {
   }
 }
 
-function isBefore(a: VirtualEvent, b: VirtualEvent): boolean {
+function isBefore<A>(a: VirtualEvent<A>, b: VirtualEvent<A>): boolean {
   return a.dueNs < b.dueNs || (a.dueNs === b.dueNs && a.order < b.order)
 }

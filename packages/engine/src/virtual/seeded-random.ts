@@ -33,7 +33,7 @@ export class SeededRandom {
   }
 
   /** Fills bytes. */
-  fill(bytes: Uint8Array): void {
+  fillBytes(bytes: Uint8Array): void {
     for (let i = 0; i < bytes.length; i++) bytes[i] = this.next() >>> 24
   }
 }

@@ -27,7 +27,7 @@ export interface VirtualActorOptions {
 /** What an actor asks of the engine it belongs to. */
 export interface ActorHome {
   rang(actor: VirtualActor): void
-  post(actor: VirtualActor, delayNs: number, run: () => void): VirtualEvent
+  post(actor: VirtualActor, delayNs: number, run: () => void): VirtualEvent<VirtualActor>
   remove(actor: VirtualActor): void
 }
 
@@ -45,7 +45,7 @@ export class VirtualActor {
   readonly mayRun: () => boolean
   readonly exits: () => number
   readonly onError: ((error: unknown) => void) | undefined
-  readonly inbox: VirtualEvent[] = []
+  readonly inbox: VirtualEvent<VirtualActor>[] = []
   readonly computations: Computation[] = []
   state: ActorState = 'awake'
   spinNs: number

@@ -65,7 +65,7 @@ export class VirtualEngine implements ActorHome {
   #timeLimitNs: number
   #turnLimit: number
   readonly #onTurn: ((turn: number, actor: number) => void) | null
-  readonly #events: EventQueue = new EventQueue()
+  readonly #events: EventQueue<VirtualActor> = new EventQueue()
   /** All that are not gone, in the order of their making. */
   readonly #actors: VirtualActor[] = []
   /** Those that are not asleep. */
@@ -134,7 +134,7 @@ export class VirtualEngine implements ActorHome {
     this.#work++
     const trace = this.#trace
     if (actor.state === 'asleep') {
-      if (trace !== null) actor.cause = trace.record(TraceKind.WAKE, 0)
+      if (trace !== null) actor.cause = this.#recordWake(trace, actor)
       this.#wake(actor, this.costs.wake)
     } else if (trace !== null) {
       actor.cause = trace.cause
@@ -143,11 +143,20 @@ export class VirtualEngine implements ActorHome {
     if (actor.state === 'spinning') actor.state = 'awake'
   }
 
-  post(actor: VirtualActor, delayNs: number, run: () => void): VirtualEvent {
+  /** The wake is the sleeper's record, though the one who rings makes it. */
+  #recordWake(trace: Trace, actor: VirtualActor): number {
+    const ringer = trace.actor
+    trace.actor = actor.id
+    const id = trace.record(TraceKind.WAKE, 0)
+    trace.actor = ringer
+    return id
+  }
+
+  post(actor: VirtualActor, delayNs: number, run: () => void): VirtualEvent<VirtualActor> {
     this.#eventCount++
     const { nowNs } = this.clock
     const cause = this.#trace === null ? 0 : this.#trace.cause
-    const event: VirtualEvent = {
+    const event: VirtualEvent<VirtualActor> = {
       dueNs: nowNs + delayNs,
       order: this.#eventCount,
       actor,
@@ -268,7 +277,8 @@ export class VirtualEngine implements ActorHome {
       if (actor.state !== 'asleep' || actor.deadlineNs > nowNs) continue
       if (this.#trace !== null) {
         this.#trace.actor = actor.id
-        actor.cause = this.#trace.recordWith(0, TraceKind.WAKE, 1)
+        this.#trace.cause = 0
+        actor.cause = this.#trace.record(TraceKind.WAKE, 1)
       }
       this.#wake(actor, 0)
     }
@@ -310,7 +320,8 @@ export class VirtualEngine implements ActorHome {
     const trace = this.#trace
     if (trace !== null) {
       const delayNs = this.clock.nowNs - event.askedNs
-      trace.cause = trace.recordWith(event.cause, TraceKind.TASK, delayNs)
+      trace.cause = event.cause
+      trace.begin(TraceKind.TASK, delayNs)
       actor.cause = trace.cause
     }
     try {

@@ -119,7 +119,7 @@ function patchTimers(patches: Patches, sources: VirtualSources): void {
 function patchChance(patches: Patches, sources: VirtualSources): void {
   const fill = <T extends ArrayBufferView>(array: T): T => {
     const { buffer, byteOffset, byteLength } = array
-    sources.random().fill(new Uint8Array(buffer, byteOffset, byteLength))
+    sources.random().fillBytes(new Uint8Array(buffer, byteOffset, byteLength))
     return array
   }
   const randomUUID = (): string => uuidOf(fill(new Uint8Array(16)))

@@ -38,6 +38,7 @@ export class VirtualHost implements ScenarioHost {
       closeDoorbells: () => {},
       onBusEvent: (partitionId, event) => busLog.write(partitionId, event),
       onDeleted: (partitionId) => busLog.forget(partitionId),
+      trace: world.trace,
     })
     this.root = world.engine.addActor({
       name: 'root',

@@ -134,7 +134,7 @@ export class ClientChannel implements Channel {
   run(program: ChannelProgram | undefined): void {
     if (this.state !== 'open') return
     if (this.entry !== undefined) this.#active.remove(this.entry)
-    this.entry = program === undefined ? undefined : new ActiveEntry(program)
+    this.entry = program === undefined ? undefined : new ActiveEntry(program, this)
     this.wake()
   }
 

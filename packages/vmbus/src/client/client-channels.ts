@@ -189,7 +189,7 @@ export class ClientChannels {
     const program = channel.listener.opened(channel)
     // The listener may have closed the channel again.
     if (program !== undefined && channel.state === 'open' && channel.entry === undefined) {
-      channel.entry = new ActiveEntry(program)
+      channel.entry = new ActiveEntry(program, channel)
       channel.wake()
     }
     if (channel.closeWanted) this.close(channel)

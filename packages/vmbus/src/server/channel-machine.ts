@@ -209,7 +209,7 @@ export class ChannelMachine implements OpenChannelOwner {
       this.#closeProgram(channel, outcome)
       return
     }
-    const entry = new ActiveEntry(outcome)
+    const entry = new ActiveEntry(outcome, channel)
     channel.life = 'running'
     channel.entry = entry
     record.state = stepChannel(record.state, 'opened')
