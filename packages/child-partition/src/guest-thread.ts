@@ -26,6 +26,7 @@ export class GuestThread implements GuestPlatform {
   readonly log: PortLogger
   readonly clock: MonotonicClock
   readonly wakeRoot: Doorbell
+  readonly wakeVps: readonly Doorbell[]
   readonly meters: GuestMeters
   readonly trace = null
   readonly #doorbell: Doorbell
@@ -40,6 +41,7 @@ export class GuestThread implements GuestPlatform {
     })
     this.clock = new MonotonicClock({ originMs: data.clockOriginMs })
     this.wakeRoot = new Doorbell(data.rootDoorbell)
+    this.wakeVps = data.handles.vpDoorbells.map((buffer) => new Doorbell(buffer))
     this.#doorbell = new Doorbell(data.doorbell)
     this.#spinMicroseconds = data.spinMicroseconds
     this.meters = {

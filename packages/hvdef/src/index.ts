@@ -300,11 +300,13 @@ export {
   HvInterceptAccess,
   HvInterceptType,
   HvMessageAccess,
+  InitialVpContext,
   InterceptHeader,
   IoPortIntercept,
   MemoryIntercept,
   MsrIntercept,
   SegmentRegister,
+  TableRegister,
 } from './intercepts.ts'
 export {
   ASSERT_LEVEL_TRIGGERED,

@@ -1,5 +1,5 @@
 // What an intercept tells the owner of a VP (TLFS, "Intercepts"): the payloads of the messages that the hypervisor sends to
-// SINT0 of the parent, and the kinds of access that InstallIntercept names.
+// SINT0 of the parent, the kinds of access that InstallIntercept names, and the registers in which a VP begins.
 
 import { bytes, nested, struct, u16, u32, u64, u8 } from './struct.ts'
 
@@ -87,4 +87,33 @@ export const CpuidIntercept = struct('HV_X64_CPUID_INTERCEPT_MESSAGE', 104, {
   defaultRcx: u64(80),
   defaultRdx: u64(88),
   defaultRbx: u64(96),
+})
+
+/** HV_X64_TABLE_REGISTER. 16 bytes. */
+export const TableRegister = struct('HV_X64_TABLE_REGISTER', 16, {
+  padding: bytes(0, 6),
+  limit: u16(6),
+  base: u64(8),
+})
+
+/** HV_INITIAL_VP_CONTEXT: the state in which HvCallStartVirtualProcessor starts a VP. 224 bytes. */
+export const InitialVpContext = struct('HV_INITIAL_VP_CONTEXT', 224, {
+  rip: u64(0),
+  rsp: u64(8),
+  rflags: u64(16),
+  cs: nested(SegmentRegister, 24),
+  ds: nested(SegmentRegister, 40),
+  es: nested(SegmentRegister, 56),
+  fs: nested(SegmentRegister, 72),
+  gs: nested(SegmentRegister, 88),
+  ss: nested(SegmentRegister, 104),
+  tr: nested(SegmentRegister, 120),
+  ldtr: nested(SegmentRegister, 136),
+  idtr: nested(TableRegister, 152),
+  gdtr: nested(TableRegister, 168),
+  efer: u64(184),
+  cr0: u64(192),
+  cr3: u64(200),
+  cr4: u64(208),
+  pat: u64(216),
 })

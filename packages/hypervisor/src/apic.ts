@@ -120,16 +120,6 @@ export class LocalApic {
     return alone && (this.#tmr[word]! & bits) === 0
   }
 
-  /** Everything as it was at creation. */
-  reset(): void {
-    for (const words of [this.#irr, this.#isr, this.#tmr, this.#autoEoi]) words.fill(0)
-    this.#irrWords = 0
-    this.#isrWords = 0
-    this.#taskPriority = 0
-    this.#nmiPending = false
-    this.#nmiBlocked = false
-  }
-
   /** True while `vector` waits in the IRR. */
   isRequested(vector: number): boolean {
     return ((this.#irr[vector >>> 5]! >>> (vector & 31)) & 1) === 1

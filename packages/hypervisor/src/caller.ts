@@ -17,7 +17,8 @@ import {
 import { postToQueue } from './partition-page.ts'
 import { announce, raiseOutboxEvent } from './synic/event-flags.ts'
 import type { HypercallCapabilities } from './vp-calls.ts'
-import { EVENT_SLOTS_MAX, MESSAGE_QUEUES_MAX, OUTBOX_QUEUE_SHIFT } from './vp-page.ts'
+import type { Siblings } from './siblings.ts'
+import { EVENT_SLOTS_MAX, MESSAGE_QUEUES_MAX, OUTBOX_QUEUE_SHIFT, SPIN_WAITS } from './vp-page.ts'
 
 /** A doorbell as this package needs it. */
 export interface Wake {
@@ -40,6 +41,10 @@ export class Caller implements HypercallCapabilities {
   rootWakes = 0
   longSpinWaits = 0
   trace: Trace | null = null
+  readonly #siblings: Siblings
+  /** Interrupts that the VP has taken: who is interrupted between two tries of a flush may have changed its tables. */
+  interruptsTaken = 0
+  #flushedAt = -1
 
   constructor(
     partitionId: number,
@@ -48,7 +53,9 @@ export class Caller implements HypercallCapabilities {
     partitionPage: Int32Array,
     vpPage: Int32Array,
     wakeRoot: Wake,
+    siblings: Siblings,
   ) {
+    this.#siblings = siblings
     this.partitionId = partitionId
     this.vpCount = vpCount
     this.#vp = vp
@@ -105,9 +112,24 @@ export class Caller implements HypercallCapabilities {
     return HvStatus.SUCCESS
   }
 
-  /** The guest has spun for long on a lock: a hint for the scheduler. */
+  /** The guest has spun for long on a lock: a hint for the scheduler, by a count that the root reads. */
   notifyLongSpinWait(_spinCount: number): void {
-    this.longSpinWaits++
+    this.longSpinWaits = (this.longSpinWaits + 1) | 0
+    Atomics.store(this.#vpPage, SPIN_WAITS, this.longSpinWaits)
+  }
+
+  sendToMask(low: number, high: number, vector: number): void {
+    this.#siblings.sendToMask(low, high, vector)
+  }
+
+  flushMask(low: number, high: number): boolean {
+    const flushed = this.#siblings.flush(low, high, this.#flushedAt !== this.interruptsTaken)
+    this.#flushedAt = flushed ? -1 : this.interruptsTaken
+    return flushed
+  }
+
+  startVp(vp: number, context: Int32Array, at: number): HvStatus {
+    return this.#siblings.start(vp, context, at)
   }
 
   #wake(): void {

@@ -1,5 +1,5 @@
 // CPUID as a guest sees it (TLFS, "Feature and Interface Discovery"). One table for a VP, made from what its partition
-// may do; every other leaf answers zeros.
+// may do; every other leaf answers zeros, 0x40000081 and 82 too, which Linux reads whatever the largest leaf is.
 
 import {
   CPUID_HYPERVISOR_PRESENT,
@@ -8,11 +8,12 @@ import {
   CPUID_VENDOR_ECX,
   CPUID_VENDOR_EDX,
   CpuidLeaf,
-  HvFeature,
-  HvRecommendation,
-  SPIN_COUNT_NEVER,
+  HvPrivilege,
+  hasPrivilege,
 } from '@guestyard/hvdef'
 import type { PrivilegeMask } from '@guestyard/hvdef'
+
+import { HARDWARE_FEATURES, SPIN_COUNT, featuresOf, recommendationsOf } from './features.ts'
 
 /** The answer to CPUID: four u32. */
 export interface CpuidResult {
@@ -34,24 +35,39 @@ type Row = readonly [leaf: number, eax: number, ebx: number, ecx: number, edx: n
 /** Build and version of the interface level that this hypervisor follows: 10.0.20348. */
 const BUILD_NUMBER = 20348
 const VERSION = 0x000a_0000
+/** Leaf 0x40000004, ECX: bits of a physical address. */
+const PHYSICAL_ADDRESS_BITS = 36
+/** The processor's own extended leaves. */
+const EXTENDED_MAX = 0x8000_0000
+const ADVANCED_POWER = 0x8000_0007
+/** Leaf 0x80000007, EDX. */
+const INVARIANT_TSC = 0x100
 
 const ZERO: Row = [0, 0, 0, 0, 0]
 
 /** The leaves of one VP, answered by `read`. */
 export class CpuidLeaves {
   readonly #rows: ReadonlyMap<number, Row>
+  /** The guest sees that its TSC is invariant once it has asked to, if it may ask. */
+  readonly #mustAsk: boolean
+  readonly #hasAsked: () => boolean
 
-  constructor(subject: CpuidSubject) {
+  /** `showsInvariantTsc`: whether TSC_INVARIANT_CONTROL has been set. */
+  constructor(subject: CpuidSubject, showsInvariantTsc: () => boolean) {
     this.#rows = new Map(rowsOf(subject).map((row) => [row[0], row]))
+    this.#mustAsk = hasPrivilege(subject.privileges, HvPrivilege.ACCESS_TSC_INVARIANT_CONTROLS)
+    this.#hasAsked = showsInvariantTsc
   }
 
   /** Fills `out` for a leaf. No leaf here has sub-leaves. */
   read(leaf: number, out: CpuidResult): void {
-    const row = this.#rows.get(leaf >>> 0) ?? ZERO
+    const number = leaf >>> 0
+    const row = this.#rows.get(number) ?? ZERO
     out.eax = row[1]
     out.ebx = row[2]
     out.ecx = row[3]
     out.edx = row[4]
+    if (number === ADVANCED_POWER && this.#mustAsk && !this.#hasAsked()) out.edx &= ~INVARIANT_TSC
   }
 }
 
@@ -71,15 +87,17 @@ function rowsOf(subject: CpuidSubject): Row[] {
     ],
     [CpuidLeaf.INTERFACE, CPUID_INTERFACE_HV1, 0, 0, 0],
     [CpuidLeaf.VERSION, BUILD_NUMBER, VERSION, 0, 0],
+    [CpuidLeaf.FEATURES, privileges.low, privileges.high, 0, featuresOf(privileges)],
     [
-      CpuidLeaf.FEATURES,
-      privileges.low,
-      privileges.high,
+      CpuidLeaf.RECOMMENDATIONS,
+      recommendationsOf(privileges),
+      SPIN_COUNT,
+      PHYSICAL_ADDRESS_BITS,
       0,
-      HvFeature.SINT_POLLING_MODE | HvFeature.HYPERCALL_MSR_LOCK,
     ],
-    [CpuidLeaf.RECOMMENDATIONS, HvRecommendation.DEPRECATE_AUTO_EOI, SPIN_COUNT_NEVER, 0, 0],
     [CpuidLeaf.LIMITS, vpCount, vpCount, 0, 0],
-    [CpuidLeaf.HARDWARE_FEATURES, 0, 0, 0, 0],
+    [CpuidLeaf.HARDWARE_FEATURES, HARDWARE_FEATURES, 0, 0, 0],
+    [EXTENDED_MAX, ADVANCED_POWER, 0, 0, 0],
+    [ADVANCED_POWER, 0, 0, 0, INVARIANT_TSC],
   ]
 }

@@ -73,12 +73,15 @@ export interface HypercallShape extends Hypercall {
   readonly variableHeader: boolean
 }
 
+/** What a row answers: a status, or that the same call, or element, is to be made again. */
+export type HypercallOutcome = HvStatus | typeof HYPERCALL_CONTINUED
+
 /** A row: a call's shape, who may make it, and what it does. */
 export interface HypercallRow<C> extends HypercallShape {
   /** Privilege without which it is ACCESS_DENIED; null: any partition may call. */
   readonly privilege: HvPrivilege | null
   /** Does the call, or one element of it. What an element wrote counts only when it is SUCCESS. */
-  invoke(capabilities: C, blocks: HypercallBlocks): HvStatus
+  invoke(capabilities: C, blocks: HypercallBlocks): HypercallOutcome
 }
 
 /** The shape of a call without elements. */
@@ -198,6 +201,7 @@ export class HypercallDispatch<C> {
     input[2] = p1Low
     input[3] = p1High
     const status = entry.row.invoke(this.#capabilities, this.#blocks)
+    if (status === HYPERCALL_CONTINUED) return this.#continue(0, 0)
     this.counters.done(entry.index, status)
     return status
   }
@@ -268,6 +272,7 @@ export class HypercallDispatch<C> {
     blocks.variableQwords = (inLow >>> 17) & HYPERCALL_VARIABLE_HEADER_QWORDS_MAX
     if (entry.rep) return this.#invokeReps(entry, inHigh, to, toWord)
     const status = entry.row.invoke(this.#capabilities, blocks)
+    if (status === HYPERCALL_CONTINUED) return this.#continue(0, 0)
     this.counters.done(entry.index, status)
     if (status === HvStatus.SUCCESS) {
       for (let word = 0; word < entry.outputWords; word++) to[toWord + word] = this.#output[word]!
@@ -288,6 +293,7 @@ export class HypercallDispatch<C> {
       blocks.elementWord = firstInput + element * entry.elementWords
       blocks.outputWord = entry.outputWords + element * size
       const status = entry.row.invoke(this.#capabilities, blocks)
+      if (status === HYPERCALL_CONTINUED) return this.#continue(count, element)
       if (status !== HvStatus.SUCCESS) {
         this.repsCompleted = element
         this.counters.done(entry.index, status)
@@ -296,14 +302,18 @@ export class HypercallDispatch<C> {
       const at = blocks.outputWord
       for (let word = at; word < at + size; word++) to[toWord + word] = this.#output[word]!
     }
+    if (end < count) return this.#continue(count, end)
     this.repsCompleted = end
-    if (end < count) {
-      this.continuedHigh = (count | (end << 16)) >>> 0
-      this.counters.continued++
-      return HYPERCALL_CONTINUED
-    }
     this.counters.done(entry.index, HvStatus.SUCCESS)
     return HvStatus.SUCCESS
+  }
+
+  /** `done` elements of `count` are done. */
+  #continue(count: number, done: number): number {
+    this.repsCompleted = done
+    this.continuedHigh = (count | (done << 16)) >>> 0
+    this.counters.continued++
+    return HYPERCALL_CONTINUED
   }
 
   #refuse(outcome: number): number {

@@ -15,7 +15,7 @@ import type { HostMemoryInspection } from './host-memory.ts'
 import type { HypercallInspection } from './hypercall-counters.ts'
 import { Launch } from './launch.ts'
 import { PartitionTable, ROOT_PARTITION_ID } from './partition-table.ts'
-import { VPS_MAX } from './partition.ts'
+import { VPS_MAX } from './partition-page.ts'
 import type {
   Partition,
   PartitionBacking,

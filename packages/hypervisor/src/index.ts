@@ -8,7 +8,7 @@ export {
 export { Hypervisor, PARTITIONS_MAX_DEFAULT } from './hypervisor.ts'
 export type { CreatePartitionResult, HypervisorOptions, PartitionOptions } from './hypervisor.ts'
 export { ROOT_PARTITION_ID } from './partition-table.ts'
-export { DEFAULT_CHILD_PRIVILEGES, VPS_MAX } from './partition.ts'
+export { VPS_MAX } from './partition-page.ts'
 export type {
   Partition,
   PartitionBacking,
@@ -55,3 +55,6 @@ export { InterceptRegister } from './intercepts/intercept-slot.ts'
 export { GENERAL_PROTECTION } from './intercepts/intercept-unit.ts'
 export type { AccessSize, InterceptOutcome, InterceptUnit } from './intercepts/intercept-unit.ts'
 export type { RootVp } from './root-vp.ts'
+export { DEFAULT_CHILD_PRIVILEGES } from './features.ts'
+export type { CrashReport } from './crash-report.ts'
+export type { Translations } from './siblings.ts'

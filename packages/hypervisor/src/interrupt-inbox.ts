@@ -50,17 +50,13 @@ export function hasInterrupts(page: Int32Array, block: number): boolean {
   return Atomics.load(page, block + REQUEST_SUMMARY) !== 0
 }
 
-/** Moves what was requested into the VP's APIC. VP's thread. Vectors and NMIs taken; a load when there are none. */
+/** Moves what was requested into the VP's APIC. VP's thread. The summary; 0 when there was nothing, by one load. */
 export function takeInterrupts(page: Int32Array, block: number, apic: LocalApic): number {
   if (Atomics.load(page, block + REQUEST_SUMMARY) === 0) return 0
   // ORDER: the summary is taken before what it announces, so that a later request announces itself anew. All of it is
   // taken: who finds it not zero need not ring.
   const summary = Atomics.exchange(page, block + REQUEST_SUMMARY, 0)
-  let taken = 0
-  if ((summary & REQUEST_NMI) !== 0) {
-    apic.requestNmi()
-    taken++
-  }
+  if ((summary & REQUEST_NMI) !== 0) apic.requestNmi()
   let words = summary & WORD_BITS
   while (words !== 0) {
     const word = 31 - Math.clz32(words)
@@ -70,9 +66,8 @@ export function takeInterrupts(page: Int32Array, block: number, apic: LocalApic)
     const level = takeModes(page, block + REQUESTED_LEVEL + word, bits)
     const autoEoi = takeModes(page, block + REQUESTED_AUTO_EOI + word, bits)
     apic.requestWord(word, bits, level, autoEoi)
-    taken++
   }
-  return taken
+  return summary
 }
 
 /** The modes of the vectors in `bits`. Those of other vectors stay: their requests are still on the way. */

@@ -6,16 +6,23 @@
 //   byte    0  partition MSRs (i64)              byte  1024  connection table, 4096 rows of two words
 //         256  message queue tails                    36864  message buffers, 8 queues x 16 x 256 bytes
 //         512  message slot sequences                 69632  intercepted ports, 65536 x 2 bits
-//                                                     86016  VP blocks, 512 bytes each
+//                                                     86016  what the partition's overlays cover, 2 pages
+//                                                     94208  VP blocks, 512 bytes each
+//                                                    126976  pages that have an overlay, a bit each
 //
-//   VP block, by word   0 requested  8 of these by level  16 of these auto-EOI  24 summary
+//   VP block, by word   0 requested  8 of these by level  16 of these auto-EOI  24 summary  25 start state
+//                      26 translations kept  27 flushes asked for  28 flushes done  64 start context
 //
 // The root keeps its own table of ports, connections and queue positions and never reads back what it wrote here.
 
-import { HvStatus, PORT_MESSAGE_BUFFERS } from '@guestyard/hvdef'
+import { GUEST_MEMORY_MAX_BYTES } from '@guestyard/guestmem'
+import { HvStatus, PAGE_SIZE, PORT_MESSAGE_BUFFERS } from '@guestyard/hvdef'
 
 import { MESSAGE_QUEUES_MAX, MESSAGE_WORDS, VECTOR_WORDS } from './vp-page.ts'
 import type { OwnershipRow } from './vp-page.ts'
+
+/** VPs of one partition, at most. */
+export const VPS_MAX = 64
 
 /** MSRs of partition scope, as indices of i64. */
 export const REGISTER_GUEST_OS_ID = 0
@@ -23,8 +30,13 @@ export const REGISTER_HYPERCALL = 1
 /** The latest reference time that any VP was told. */
 export const REGISTER_LAST_REFERENCE_TIME = 2
 
-/** Room for as many, of which the rest is not used. */
-const REGISTER_COUNT = 12
+/** The five crash parameters, and what was written to CRASH_CTL. */
+export const REGISTER_CRASH_P0 = 3
+export const REGISTER_CRASH_CTL = 8
+export const REGISTER_TSC_INVARIANT = 9
+export const REGISTER_REFERENCE_TSC = 10
+/** Words of all of them. */
+const REGISTER_WORDS = 22
 
 /** Changed after every change that a VP may have kept a copy of: a connection, or the enable bit of HYPERCALL. */
 export const CALL_GENERATION = 32
@@ -36,6 +48,11 @@ export const INTERCEPTED_LEAVES = 40
 export const INTERCEPTED_LEAVES_MAX = 16
 /** As an index of i64: what the parent did to the partition's time. See partition-time.ts. */
 export const TIME_CONTROL = 28
+/** The partition's overlays, hypercall page and reference TSC page: 1 while a VP moves it; where it is, see overlays/. */
+export const OVERLAY_MOVING = 58
+export const OVERLAY_PLACE = 60
+/** Changed after an overlay left a page that others may want. */
+export const OVERLAY_GENERATION = 62
 /** One word a queue: tickets taken by posters. */
 export const QUEUE_TAIL = 64
 /** 8 x 16 words: slot s is free for ticket t when it holds t, and full when it holds t + 1. */
@@ -49,22 +66,42 @@ export const MESSAGE_BUFFERS = 9216
 export const INTERCEPTED_PORTS: number =
   MESSAGE_BUFFERS + MESSAGE_QUEUES_MAX * PORT_MESSAGE_BUFFERS * MESSAGE_WORDS
 const PORT_WORDS = 4096
+/** What the hypercall page and the reference TSC page cover, or hold while something covers them: 1024 words each. */
+export const OVERLAY_ASIDE: number = INTERCEPTED_PORTS + PORT_WORDS
+export const PAGE_WORDS = 1024
+const PARTITION_OVERLAYS = 2
 /** One block a VP, in the order of their indices. */
-const VP_BLOCKS: number = INTERCEPTED_PORTS + PORT_WORDS
+const VP_BLOCKS: number = OVERLAY_ASIDE + PARTITION_OVERLAYS * PAGE_WORDS
 const VP_BLOCK_WORDS = 128
 
 /** Within a VP block. Vectors requested, those of them that are level-triggered, those that end by themselves. */
 export const REQUESTED = 0
 export const REQUESTED_LEVEL = 8
 export const REQUESTED_AUTO_EOI = 16
-/** bits 7:0 words of REQUESTED, 8 NMI. */
+/** bits 7:0 words of REQUESTED, 8 NMI, 9 a start context, 10 a flush, 11 another time. */
 export const REQUEST_SUMMARY = 24
 export const REQUEST_NMI = 0x100
+/** REQUEST_SUMMARY: a start context and a flush have words of their own, these bits only wake. */
+export const REQUEST_START = 0x200
+export const REQUEST_FLUSH = 0x400
+/** REQUEST_SUMMARY: the parent changed the partition's time. */
+export const REQUEST_TIME = 0x800
+/** See siblings.ts. */
+export const START_STATE = 25
+export const TRANSLATIONS = 26
+export const FLUSH_REQUESTED = 27
+export const FLUSH_DONE = 28
+/** HV_INITIAL_VP_CONTEXT. */
+export const START_CONTEXT = 64
+export const START_CONTEXT_WORDS = 56
 
-/** Size of the page of a partition with so many VPs, in bytes. */
-export function partitionPageBytes(vpCount: number): number {
-  return vpBlock(vpCount) * Int32Array.BYTES_PER_ELEMENT
-}
+/** A bit for each page of RAM that has an overlay: see overlays/claims.ts. */
+export const CLAIMED_PAGES: number = VP_BLOCKS + VPS_MAX * VP_BLOCK_WORDS
+export const CLAIM_WORDS: number = GUEST_MEMORY_MAX_BYTES / PAGE_SIZE / 32
+
+/** Size of the page, in bytes. Most of it is zeros that no partition of few VPs and little RAM ever touches. */
+export const PARTITION_PAGE_BYTES: number =
+  (CLAIMED_PAGES + CLAIM_WORDS) * Int32Array.BYTES_PER_ELEMENT
 
 /** First word of a VP's block. */
 export function vpBlock(vp: number): number {
@@ -82,7 +119,7 @@ export const PARTITION_PAGE: readonly OwnershipRow[] = [
   row(
     'partition MSRs',
     0,
-    REGISTER_COUNT * 2,
+    REGISTER_WORDS,
     'VPs: compareExchange',
     'VPs',
     'i64, each a whole value',
@@ -137,7 +174,47 @@ export const PARTITION_PAGE: readonly OwnershipRow[] = [
     'VPs',
     'before their count',
   ),
+  row(
+    'CLAIMED_PAGES',
+    CLAIMED_PAGES,
+    CLAIM_WORDS,
+    'VPs: or, and',
+    'VPs',
+    'set before an overlay is shown; cleared after it is hidden',
+  ),
   row('TIME_CONTROL', TIME_CONTROL * 2, 2, 'root', 'VPs', 'an i64, a whole value'),
+  row(
+    'OVERLAY_MOVING',
+    OVERLAY_MOVING,
+    PARTITION_OVERLAYS,
+    'VPs: compareExchange',
+    'VPs',
+    'a lock that nobody waits for',
+  ),
+  row(
+    'OVERLAY_PLACE',
+    OVERLAY_PLACE,
+    PARTITION_OVERLAYS,
+    'VP that has OVERLAY_MOVING',
+    'VPs',
+    'stored after the pages were swapped',
+  ),
+  row(
+    'OVERLAY_GENERATION',
+    OVERLAY_GENERATION,
+    1,
+    'VPs: add',
+    'VPs',
+    'added to after a page was given back',
+  ),
+  row(
+    'OVERLAY_ASIDE',
+    OVERLAY_ASIDE,
+    PARTITION_OVERLAYS * PAGE_WORDS,
+    'VP that has OVERLAY_MOVING',
+    'the same',
+    'plain; visible by OVERLAY_MOVING',
+  ),
   row(
     'INTERCEPTED_PORTS',
     INTERCEPTED_PORTS,
@@ -181,6 +258,32 @@ export const VP_BLOCK: readonly OwnershipRow[] = [
     'root and siblings: or; VP: exchange',
     'VP',
     'set after what it announces; taken before that is read',
+  ),
+  row(
+    'START_STATE',
+    START_STATE,
+    1,
+    'VPs: compareExchange, then who won; VP',
+    'VPs',
+    'stored after the context',
+  ),
+  row('TRANSLATIONS', TRANSLATIONS, 1, 'VP', 'VPs', 'before it runs guest code'),
+  row(
+    'FLUSH_REQUESTED',
+    FLUSH_REQUESTED,
+    1,
+    'siblings: add',
+    'VP',
+    'added to after the guest changed its tables',
+  ),
+  row('FLUSH_DONE', FLUSH_DONE, 1, 'VP', 'siblings', 'stored after the flush'),
+  row(
+    'START_CONTEXT',
+    START_CONTEXT,
+    START_CONTEXT_WORDS,
+    'VP that won START_STATE',
+    'VP',
+    'plain; visible by START_STATE',
   ),
 ]
 

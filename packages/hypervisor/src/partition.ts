@@ -4,7 +4,7 @@
 
 import { Slat } from '@guestyard/guestmem'
 import type { GuestMemory } from '@guestyard/guestmem'
-import { HvPrivilege, HvStatus, assert, privilegeMask } from '@guestyard/hvdef'
+import { HvStatus, assert } from '@guestyard/hvdef'
 import type { ConnectionId, PartitionId, PrivilegeMask } from '@guestyard/hvdef'
 import { TraceKind, TraceLink, traceKey, type Trace } from '@guestyard/trace'
 
@@ -15,8 +15,11 @@ import {
   eventDescriptor,
   messageDescriptor,
 } from './connection-table.ts'
+import { readCrashReport } from './crash-report.ts'
+import type { CrashReport } from './crash-report.ts'
 import { InterceptMasks } from './intercepts/intercept-masks.ts'
-import { REGISTER_GUEST_OS_ID, REGISTER_HYPERCALL, partitionPageBytes } from './partition-page.ts'
+import { DEFAULT_CHILD_PRIVILEGES } from './features.ts'
+import { PARTITION_PAGE_BYTES, REGISTER_GUEST_OS_ID, REGISTER_HYPERCALL } from './partition-page.ts'
 import { PartitionProperties } from './partition-properties.ts'
 import type { PropertySubject, PropertyValue } from './partition-properties.ts'
 import { PartitionTime } from './partition-time.ts'
@@ -27,11 +30,13 @@ import type { Clock, VpHandles } from './virtual-processor.ts'
 import {
   EVENT_SLOTS_MAX,
   MESSAGE_QUEUES_MAX,
+  OUTBOX_CRASH,
   OUTBOX_ENDED,
   OUTBOX_FLAGS,
   OUTBOX_GROUP_WORDS,
   OUTBOX_INTERCEPT,
   OUTBOX_QUEUE_SHIFT,
+  OUTBOX_RESET,
   OUTBOX_SPACE,
   OUTBOX_SUMMARY,
 } from './vp-page.ts'
@@ -51,6 +56,10 @@ export interface PartitionListener {
   propertyChanged?(code: number): void
   /** A VP was explicitly suspended, or may run. */
   suspensionChanged?(vp: number): void
+  /** The guest reports that it has crashed. It may run on. */
+  guestCrashed?(report: CrashReport): void
+  /** The guest asks to be reset, and expects not to run on as it was. */
+  resetRequested?(vp: number): void
 }
 
 /** The wire that leads to a VP, made by whoever knows how threads wait. */
@@ -75,21 +84,6 @@ export interface PartitionBacking {
 /** The life of a partition (TLFS, "Partition Management"). */
 export type PartitionState = 'created' | 'active' | 'finalized'
 
-/** VPs of one partition, at most. */
-export const VPS_MAX = 64
-
-/** What a guest on the bus needs, and no more. */
-export const DEFAULT_CHILD_PRIVILEGES: PrivilegeMask = privilegeMask([
-  HvPrivilege.ACCESS_PARTITION_REFERENCE_COUNTER,
-  HvPrivilege.ACCESS_SYNIC_REGS,
-  HvPrivilege.ACCESS_INTR_CTRL_REGS,
-  HvPrivilege.ACCESS_HYPERCALL_MSRS,
-  HvPrivilege.ACCESS_VP_INDEX,
-  HvPrivilege.ACCESS_PARTITION_ID,
-  HvPrivilege.POST_MESSAGES,
-  HvPrivilege.SIGNAL_EVENTS,
-])
-
 const QUEUE_BITS = (1 << MESSAGE_QUEUES_MAX) - 1
 
 export class Partition implements PropertySubject {
@@ -103,7 +97,7 @@ export class Partition implements PropertySubject {
   trace: Trace | null = null
   readonly #clock: Clock
   readonly #createdAt100ns: number
-  readonly #buffer: SharedArrayBuffer = new SharedArrayBuffer(partitionPageBytes(VPS_MAX))
+  readonly #buffer: SharedArrayBuffer = new SharedArrayBuffer(PARTITION_PAGE_BYTES)
   readonly #page: Int32Array = new Int32Array(this.#buffer)
   readonly #registers: BigInt64Array = new BigInt64Array(this.#buffer)
   readonly #time: PartitionTime
@@ -121,6 +115,8 @@ export class Partition implements PropertySubject {
   /** Flags set for slots without a connection. */
   strayFlags = 0
   intercepts = 0
+  crashes = 0
+  resets = 0
 
   constructor(id: PartitionId, clock: Clock) {
     this.id = id
@@ -218,11 +214,13 @@ export class Partition implements PropertySubject {
   /** The property TimeFreeze. */
   setTimeFrozen(frozen: boolean): void {
     this.#time.setFrozen(frozen, this.#clock.now100ns)
+    for (const vp of this.vps) vp?.timeChanged()
   }
 
   /** The property ReferenceTime, while time is frozen. */
   setReferenceTime(time100ns: number): void {
     this.#time.set(time100ns)
+    for (const vp of this.vps) vp?.timeChanged()
   }
 
   /** A property was set by call. */
@@ -377,7 +375,23 @@ export class Partition implements PropertySubject {
       done += vp.takeEnded((vector) => listener?.interruptEnded?.(vp.index, vector))
     }
     if ((summary & OUTBOX_INTERCEPT) !== 0 && this.alive) done += this.#takeIntercept(vp)
+    if ((summary & (OUTBOX_CRASH | OUTBOX_RESET)) !== 0 && this.alive) {
+      done += this.#takeEnd(vp, summary)
+    }
     return done
+  }
+
+  /** What a guest says at its end. */
+  #takeEnd(vp: RootVp, summary: number): number {
+    if ((summary & OUTBOX_CRASH) !== 0) {
+      this.crashes++
+      this.#backing?.listener?.guestCrashed?.(readCrashReport(this.#buffer, this.memory, vp.index))
+    }
+    if ((summary & OUTBOX_RESET) !== 0 && this.alive) {
+      this.resets++
+      this.#backing?.listener?.resetRequested?.(vp.index)
+    }
+    return 1
   }
 
   #takeIntercept(vp: RootVp): number {
@@ -444,6 +458,8 @@ export class Partition implements PropertySubject {
       malformed: this.buffers.malformed,
       strayFlags: this.strayFlags,
       intercepts: this.intercepts,
+      crashes: this.crashes,
+      resets: this.resets,
       vps: this.vps
         .filter((vp) => vp !== undefined)
         .map((vp) => ({
@@ -451,6 +467,7 @@ export class Partition implements PropertySubject {
           messagesQueued: vp.messagesQueued,
           eventsSignalled: vp.eventsSignalled,
           interruptsRequested: vp.interruptsRequested,
+          longSpinWaits: vp.longSpinWaits,
           wakes: vp.wakes,
           answered: vp.answered,
         })),
@@ -471,11 +488,14 @@ export interface PartitionInspection {
   readonly malformed: number
   readonly strayFlags: number
   readonly intercepts: number
+  readonly crashes: number
+  readonly resets: number
   readonly vps: readonly {
     readonly index: number
     readonly messagesQueued: number
     readonly eventsSignalled: number
     readonly interruptsRequested: number
+    readonly longSpinWaits: number
     readonly wakes: number
     readonly answered: boolean
   }[]

@@ -12,7 +12,7 @@ import {
 import type { Wake } from './caller.ts'
 import { InterceptInbox } from './intercepts/intercept-slot.ts'
 import { raiseInterrupt, raiseNmi } from './interrupt-inbox.ts'
-import { vpBlock } from './partition-page.ts'
+import { REQUEST_SUMMARY, REQUEST_TIME, vpBlock } from './partition-page.ts'
 import { raiseInboxEvent, withdrawInboxEvent } from './synic/event-flags.ts'
 import { MessageQueueTail } from './synic/message-slots.ts'
 import {
@@ -23,6 +23,7 @@ import {
   OUTBOX_SUMMARY,
   PING,
   PONG,
+  SPIN_WAITS,
   SUSPEND,
   VECTOR_WORDS,
   VP_PAGE_BYTES,
@@ -195,6 +196,17 @@ export class RootVp {
     this.#suspend = suspended ? this.#suspend | bit : this.#suspend & ~bit
     Atomics.store(this.page, SUSPEND, this.#suspend)
     this.#ring()
+  }
+
+  /** The partition's time was changed: timers and reference TSC page follow. */
+  timeChanged(): void {
+    const summary = this.#block + REQUEST_SUMMARY
+    if (Atomics.or(this.#partitionPage, summary, REQUEST_TIME) === 0) this.#ring()
+  }
+
+  /** Long spin waits that the guest has reported: a running count of 32 bits, and a hint. */
+  get longSpinWaits(): number {
+    return Atomics.load(this.page, SPIN_WAITS) >>> 0
   }
 
   /** Asks the VP for a sign of life. */

@@ -2,19 +2,24 @@
 // a read and a write do. A number without a row, without the privilege, or without the access asked for is #GP.
 
 import {
+  CRASH_MESSAGE_HIGH,
+  CRASH_NOTIFY_HIGH,
+  CRASH_NO_DUMP_HIGH,
   HvPrivilege,
-  MSR_PAGE_ENABLE,
-  PAGE_SIZE,
+  MSR_RESET_NOW,
   SINT_COUNT,
+  STIMER_COUNT,
   SYNIC_VERSION,
   SyntheticMsr,
-  msrPageNumber,
 } from '@guestyard/hvdef'
-import type { GuestMemory } from '@guestyard/guestmem'
 
 import type { LocalApic } from './apic.ts'
 import type { MsrValue, PartitionRegisters } from './partition-registers.ts'
 import type { Synic } from './synic/synic.ts'
+import { APIC_HZ } from './time/reference-clock.ts'
+import type { ReferenceClock } from './time/reference-clock.ts'
+import type { SyntheticTimers } from './time/synthetic-timers.ts'
+import type { VpAssist } from './vp-assist.ts'
 
 /** What rows may touch: the registers of one VP and of its partition. */
 export interface MsrRegisters {
@@ -22,12 +27,21 @@ export interface MsrRegisters {
   readonly partition: PartitionRegisters
   readonly synic: Synic
   readonly apic: LocalApic
-  readonly memory: GuestMemory
-  readonly vpAssistPage: MsrValue
-  /** 100 ns since the partition was created. */
-  referenceTime(): number
+  readonly clock: ReferenceClock
+  readonly timers: SyntheticTimers
+  readonly assist: VpAssist
+  /** 100 ns that this VP has run. */
+  readonly runtime100ns: number
+  readIcr(out: MsrValue): void
+  writeIcr(low: number, high: number): boolean
   /** The guest's handler is done: interrupts below it, and messages, may go on. */
   endOfInterrupt(): void
+  /** The guest has emptied a message slot. */
+  endOfMessage(): void
+  /** The guest has nothing to do until an interrupt comes. */
+  idle(): void
+  reportCrash(): void
+  requestReset(): void
 }
 
 /** One synthetic MSR, or `count` of a kind. */
@@ -47,6 +61,10 @@ export interface MsrRow {
 }
 
 const P = HvPrivilege
+const CRASH_PARAMETERS = 5
+/** What CRASH_CTL reads: a report, with a message or a wish for no dump. */
+const CRASH_CAPABILITIES_HIGH: number =
+  (CRASH_NOTIFY_HIGH | CRASH_MESSAGE_HIGH | CRASH_NO_DUMP_HIGH) >>> 0
 
 /** The MSRs of this hypervisor. */
 export const SYNTHETIC_MSRS: readonly MsrRow[] = [
@@ -69,13 +87,46 @@ export const SYNTHETIC_MSRS: readonly MsrRow[] = [
     write: null,
   },
   {
+    ...one(SyntheticMsr.RESET, 'RESET', P.ACCESS_RESET_REG, 'partition'),
+    read: (_r, _, out) => setNumber(out, 0),
+    write: (r, _, low) => {
+      if ((low & MSR_RESET_NOW) !== 0) r.requestReset()
+      return true
+    },
+  },
+  {
+    ...one(SyntheticMsr.VP_RUNTIME, 'VP_RUNTIME', P.ACCESS_VP_RUNTIME_REG, 'vp'),
+    read: (r, _, out) => setNumber(out, r.runtime100ns),
+    write: null,
+  },
+  {
     ...one(
       SyntheticMsr.TIME_REF_COUNT,
       'TIME_REF_COUNT',
       P.ACCESS_PARTITION_REFERENCE_COUNTER,
       'partition',
     ),
-    read: (r, _, out) => r.partition.readReferenceTime(r.referenceTime(), out),
+    read: (r, _, out) => r.partition.readReferenceTime(out),
+    write: null,
+  },
+  {
+    ...one(
+      SyntheticMsr.REFERENCE_TSC,
+      'REFERENCE_TSC',
+      P.ACCESS_PARTITION_REFERENCE_TSC,
+      'partition',
+    ),
+    read: (r, _, out) => r.partition.readReferenceTsc(out),
+    write: (r, _, low, high) => r.partition.writeReferenceTsc(low, high),
+  },
+  {
+    ...one(SyntheticMsr.TSC_FREQUENCY, 'TSC_FREQUENCY', P.ACCESS_FREQUENCY_REGS, 'partition'),
+    read: (r, _, out) => setNumber(out, r.clock.tscHz),
+    write: null,
+  },
+  {
+    ...one(SyntheticMsr.APIC_FREQUENCY, 'APIC_FREQUENCY', P.ACCESS_FREQUENCY_REGS, 'partition'),
+    read: (_r, _, out) => setNumber(out, APIC_HZ),
     write: null,
   },
   {
@@ -85,6 +136,11 @@ export const SYNTHETIC_MSRS: readonly MsrRow[] = [
       r.endOfInterrupt()
       return true
     },
+  },
+  {
+    ...one(SyntheticMsr.ICR, 'ICR', P.ACCESS_INTR_CTRL_REGS, 'vp'),
+    read: (r, _, out) => r.readIcr(out),
+    write: (r, _, low, high) => r.writeIcr(low, high),
   },
   {
     ...one(SyntheticMsr.TPR, 'TPR', P.ACCESS_INTR_CTRL_REGS, 'vp'),
@@ -97,11 +153,8 @@ export const SYNTHETIC_MSRS: readonly MsrRow[] = [
   {
     // Linux writes it on every CPU, even where privilege 4 was not announced.
     ...one(SyntheticMsr.VP_ASSIST_PAGE, 'VP_ASSIST_PAGE', null, 'vp'),
-    read: (r, _, out) => {
-      out.low = r.vpAssistPage.low
-      out.high = r.vpAssistPage.high
-    },
-    write: writeVpAssistPage,
+    read: (r, _, out) => r.assist.read(out),
+    write: (r, _, low, high) => r.assist.write(low, high),
   },
   {
     ...one(SyntheticMsr.SCONTROL, 'SCONTROL', P.ACCESS_SYNIC_REGS, 'vp'),
@@ -130,7 +183,7 @@ export const SYNTHETIC_MSRS: readonly MsrRow[] = [
     ...one(SyntheticMsr.EOM, 'EOM', P.ACCESS_SYNIC_REGS, 'vp'),
     read: (_r, _, out) => setNumber(out, 0),
     write: (r) => {
-      r.synic.scanMessages()
+      r.endOfMessage()
       return true
     },
   },
@@ -143,20 +196,63 @@ export const SYNTHETIC_MSRS: readonly MsrRow[] = [
     },
     write: (r, sint, low, high) => r.synic.writeSint(sint, low, high),
   },
+  {
+    ...one(SyntheticMsr.STIMER0_CONFIG, 'STIMER', P.ACCESS_SYNTHETIC_TIMER_REGS, 'vp'),
+    count: STIMER_COUNT * 2,
+    read: (r, index, out) => {
+      if ((index & 1) === 0) r.timers.readConfig(index >>> 1, out)
+      else r.timers.readCount(index >>> 1, out)
+    },
+    write: (r, index, low, high) =>
+      (index & 1) === 0
+        ? r.timers.writeConfig(index >>> 1, low, high)
+        : r.timers.writeCount(index >>> 1, low, high),
+  },
+  {
+    ...one(SyntheticMsr.GUEST_IDLE, 'GUEST_IDLE', P.ACCESS_GUEST_IDLE_REG, 'vp'),
+    read: (r, _, out) => {
+      r.idle()
+      setNumber(out, 0)
+    },
+    write: null,
+  },
+  {
+    ...one(SyntheticMsr.CRASH_P0, 'CRASH_P', null, 'partition'),
+    count: CRASH_PARAMETERS,
+    read: (r, index, out) => r.partition.readCrashParameter(index, out),
+    write: (r, index, low, high) => {
+      r.partition.writeCrashParameter(index, low, high)
+      return true
+    },
+  },
+  {
+    ...one(SyntheticMsr.CRASH_CTL, 'CRASH_CTL', null, 'partition'),
+    read: (_r, _, out) => {
+      out.low = 0
+      out.high = CRASH_CAPABILITIES_HIGH
+    },
+    write: (r, _, low, high) => {
+      // Without "notify" there is nothing to tell anybody.
+      if ((high & CRASH_NOTIFY_HIGH) === 0) return true
+      r.partition.writeCrashControl(low, high)
+      r.reportCrash()
+      return true
+    },
+  },
+  {
+    ...one(
+      SyntheticMsr.TSC_INVARIANT_CONTROL,
+      'TSC_INVARIANT_CONTROL',
+      P.ACCESS_TSC_INVARIANT_CONTROLS,
+      'partition',
+    ),
+    read: (r, _, out) => r.partition.readTscInvariant(out),
+    write: (r, _, low, high) => r.partition.writeTscInvariant(low, high),
+  },
 ]
 
 function one(msr: number, name: string, privilege: HvPrivilege | null, scope: MsrRow['scope']) {
   return { msr, count: 1, name, privilege, scope }
-}
-
-/** Bits other than the enable bit must be zero, and an enabled page must be RAM. A new page begins as zeros. */
-function writeVpAssistPage(r: MsrRegisters, _: number, low: number, high: number): boolean {
-  if ((low & 0xffe) !== 0) return false
-  const gpa = msrPageNumber(low, high) * PAGE_SIZE
-  if ((low & MSR_PAGE_ENABLE) !== 0 && !r.memory.fill(gpa, 0, PAGE_SIZE)) return false
-  r.vpAssistPage.low = low >>> 0
-  r.vpAssistPage.high = high >>> 0
-  return true
 }
 
 function setNumber(out: MsrValue, value: number): void {

@@ -9,7 +9,7 @@ import { HvStatus } from '@guestyard/hvdef'
 import type { PrivilegeMask } from '@guestyard/hvdef'
 import { TraceKind, TraceLink, traceKey, type Trace } from '@guestyard/trace'
 
-import { LocalApic } from './apic.ts'
+import { LocalApic, NMI_VECTOR } from './apic.ts'
 import { Caller } from './caller.ts'
 import type { Wake } from './caller.ts'
 import { CpuidLeaves } from './cpuid-leaves.ts'
@@ -20,19 +20,26 @@ import { MsrFile } from './msr-file.ts'
 import { InterceptSlot } from './intercepts/intercept-slot.ts'
 import { InterceptUnit } from './intercepts/intercept-unit.ts'
 import { hasInterrupts, takeInterrupts } from './interrupt-inbox.ts'
-import { CALL_GENERATION, partitionPageBytes, vpBlock } from './partition-page.ts'
+import { VpOverlays } from './overlays/vp-overlays.ts'
+import { CALL_GENERATION, REQUEST_TIME, vpBlock } from './partition-page.ts'
 import { PartitionRegisters } from './partition-registers.ts'
-import { referenceTimeOf } from './partition-time.ts'
 import type { MsrValue } from './partition-registers.ts'
+import { Siblings } from './siblings.ts'
+import type { Translations } from './siblings.ts'
 import { announce } from './synic/event-flags.ts'
 import { Synic } from './synic/synic.ts'
 import type { MsrRegisters } from './synthetic-msrs.ts'
+import { ReferenceClock } from './time/reference-clock.ts'
+import { SyntheticTimers } from './time/synthetic-timers.ts'
+import { VpAssist } from './vp-assist.ts'
 import { VP_CALLS } from './vp-calls.ts'
 import type { HypercallCapabilities } from './vp-calls.ts'
 import {
   ENDED_VECTORS,
   GRANT,
+  OUTBOX_CRASH,
   OUTBOX_ENDED,
+  OUTBOX_RESET,
   PING,
   PONG,
   SUSPEND,
@@ -45,6 +52,10 @@ export interface Clock {
   readonly nowMs: number
   /** 100 ns units since the machine started: an integer. */
   readonly now100ns: number
+  /** Ticks a second of the TSC: 10 MHz times a power of two. 2.56 GHz when left out. */
+  readonly tscHz?: number
+  /** Reads the time source anew, for a guest that asks for the time; left out where time stands still between polls. */
+  update?(): number
 }
 
 /** What the VP's thread needs: plain data and shared buffers, for `postMessage`. */
@@ -71,6 +82,12 @@ export interface VirtualProcessorOptions {
   /** Counts from the same start as the root's clock. */
   readonly clock: Clock
   readonly trace?: Trace | null
+  /** Doorbells of the partition's VPs, in their order. Siblings that are not rung see an interrupt at their next poll. */
+  readonly wakeVps?: readonly Wake[]
+  /** Where this VP's guest code caches translations; left out when it does not. */
+  readonly translations?: Translations
+  /** 100 ns that this VP has run; left out: all the time since the partition was created. */
+  readonly runtime100ns?: () => number
 }
 
 export class VirtualProcessor {
@@ -93,6 +110,14 @@ export class VirtualProcessor {
   /** First word of this VP's block there. */
   readonly #block: number
   readonly #intercept: InterceptSlot
+  readonly #overlays: VpOverlays
+  readonly #siblings: Siblings
+  readonly #clock: ReferenceClock
+  readonly #timers: SyntheticTimers
+  readonly #assist: VpAssist
+  readonly #icr: MsrValue = { low: 0, high: 0 }
+  /** The guest reads GUEST_IDLE and waits. */
+  #idle = false
   /** The generation for which `#callsReach` and the caller's copies are good. */
   #generation = -1
   #callsReach = false
@@ -101,46 +126,48 @@ export class VirtualProcessor {
 
   /** Throws a RangeError for handles whose buffers are too small: they come from our own `handlesFor`. */
   constructor(handles: VpHandles, options: VirtualProcessorOptions) {
+    const { memory, wakeRoot } = options
+    const { vpIndex, vpCount } = handles
     this.#handles = handles
     this.#page = new Int32Array(handles.vpPage, 0, VP_PAGE_BYTES / 4)
-    this.#partitionPage = new Int32Array(
-      handles.partitionPage,
-      0,
-      partitionPageBytes(handles.vpCount) / 4,
-    )
-    this.#block = vpBlock(handles.vpIndex)
+    this.#partitionPage = new Int32Array(handles.partitionPage)
+    this.#block = vpBlock(vpIndex)
     this.#intercept = new InterceptSlot(this.#page)
-    this.#wakeRoot = options.wakeRoot
     this.#trace = options.trace ?? null
+    this.#wakeRoot = wakeRoot
+    this.#clock = new ReferenceClock(options.clock, handles.createdAt100ns, handles.partitionPage)
+    this.#overlays = new VpOverlays(this.#partitionPage, vpIndex, memory, handles.slat)
+    this.#siblings = new Siblings({
+      page: this.#partitionPage,
+      vp: vpIndex,
+      vpCount,
+      apic: this.#apic,
+      wakes: options.wakeVps ?? [],
+      translations: options.translations ?? null,
+    })
     this.#caller = new Caller(
       handles.partitionId,
-      handles.vpIndex,
-      handles.vpCount,
+      vpIndex,
+      vpCount,
       this.#partitionPage,
       this.#page,
-      options.wakeRoot,
+      wakeRoot,
+      this.#siblings,
     )
     this.#caller.trace = this.#trace
-    this.#dispatch = new HypercallDispatch(
-      VP_CALLS,
-      handles.privileges,
-      options.memory,
-      this.#caller,
+    this.#dispatch = new HypercallDispatch(VP_CALLS, handles.privileges, memory, this.#caller)
+    this.#synic = new Synic(this.#page, memory, this.#apic, this.#overlays.sim, this.#overlays.sief)
+    this.#timers = new SyntheticTimers(this.#clock, this.#apic, this.#synic)
+    this.#assist = new VpAssist(memory, this.#overlays.assist)
+    this.#partition = new PartitionRegisters(
+      handles.partitionPage,
+      memory,
+      this.#overlays.partition,
+      this.#clock,
     )
-    this.#synic = new Synic(this.#page, options.memory, this.#apic)
-    this.#partition = new PartitionRegisters(handles.partitionPage, options.memory)
     this.#msrs = new MsrFile(handles.privileges, this.#registers(options))
-    this.#cpuid = new CpuidLeaves(handles)
-    this.intercepts = new InterceptUnit({
-      vpIndex: handles.vpIndex,
-      slot: this.#intercept,
-      partitionPage: this.#partitionPage,
-      memory: options.memory,
-      wakeRoot: options.wakeRoot,
-      readMsr: (msr, out) => this.readMsr(msr, out),
-      writeMsr: (msr, low, high) => this.writeMsr(msr, low, high),
-      cpuid: (leaf, out) => this.#cpuid.read(leaf, out),
-    })
+    this.#cpuid = new CpuidLeaves(handles, () => this.#partition.showsInvariantTsc)
+    this.intercepts = this.#interceptUnit(options)
   }
 
   /** Hypercalls made so far. */
@@ -175,8 +202,14 @@ export class VirtualProcessor {
   /** WRMSR of `high:low`. False is #GP, and nothing changed. */
   writeMsr(msr: number, low: number, high: number): boolean {
     const accepted = this.#msrs.write(msr, low, high)
+    if (this.#overlays.takeChange()) this.#settleOverlays()
     this.#wakeRootForSpace()
     return accepted
+  }
+
+  /** RDTSC: ticks of the TSC since the machine started, which the reference TSC page turns into reference time. */
+  readTsc(out: MsrValue): void {
+    this.#clock.readTsc(out)
   }
 
   /**
@@ -216,15 +249,24 @@ export class VirtualProcessor {
   }
 
   /**
-   * On the way into the guest: messages and event flags reach the SIM and SIEF pages, requests of other threads the APIC, a ping
-   * is answered. The highest vector the processor would take (NMI_VECTOR for an NMI), or -1, as also while the VP is suspended.
-   * Three loads when there is nothing new.
+   * On the way into the guest: messages and event flags reach the SIM and SIEF pages, requests of other threads the APIC, timers
+   * that are due fire, a ping is answered. The highest vector the processor would take (NMI_VECTOR for an NMI), or -1, as also while
+   * the VP is suspended. Three loads when there is nothing new.
    */
   deliver(): number {
-    takeInterrupts(this.#partitionPage, this.#block, this.#apic)
+    if (this.#assist.takeEnd()) this.#end()
+    const summary = takeInterrupts(this.#partitionPage, this.#block, this.#apic)
+    if ((summary & REQUEST_TIME) !== 0) this.#partition.refreshReferenceTsc()
+    if (this.#overlays.isWaiting && this.#overlays.takeChange()) this.#settleOverlays()
     this.#synic.deliver()
+    this.#timers.poll()
+    this.#timers.retry()
     this.pingPending()
     this.#wakeRootForSpace()
+    if (this.#apic.hasRequest) {
+      this.#idle = false
+      if (this.#assist.withdraw()) this.#end()
+    }
     return this.#intercept.settle() ? this.#apic.highest() : -1
   }
 
@@ -234,8 +276,17 @@ export class VirtualProcessor {
       this.#synic.hasWork ||
       hasInterrupts(this.#partitionPage, this.#block) ||
       Atomics.load(this.#page, PING) !== this.#pong ||
-      (this.#apic.highest() >= 0 && !this.#intercept.isOpen)
+      this.#timers.isDue ||
+      (this.#intercept.isOpen ? this.#intercept.settle() : this.#apic.highest() >= 0)
     )
+  }
+
+  /**
+   * When `deliver` has something to do though nobody rings: 100 ns units of the clock that was handed in, or Infinity. The engine
+   * may sleep until then.
+   */
+  get nextDeadline100ns(): number {
+    return this.#timers.nextDeadline100ns
   }
 
   /** The processor takes a vector that `deliver` returned. False when it was not requested. */
@@ -249,15 +300,29 @@ export class VirtualProcessor {
       if (message !== 0 || event !== 0) trace.cause = message === 0 ? event : message
       trace.begin(TraceKind.INTERRUPT, vector)
     }
-    return this.#apic.acknowledge(vector)
+    if (!this.#apic.acknowledge(vector)) return false
+    this.#caller.interruptsTaken++
+    if (vector !== NMI_VECTOR && this.#assist.isOn && this.#apic.endIsPlain) this.#assist.offer()
+    return true
   }
 
   /** EOI of the highest vector in service, as by the APIC's own register. Messages that waited are tried again. */
   endOfInterrupt(): void {
-    const vector = this.#apic.endOfInterrupt()
-    if (vector >= 0 && this.#apic.isLevel(vector)) this.#announceEnded(vector)
-    this.#synic.scanMessages()
-    this.#wakeRootForSpace()
+    if (this.#assist.withdraw()) this.#end()
+    this.#end()
+  }
+
+  /** True from a read of GUEST_IDLE until `deliver` finds any interrupt requested, of whatever priority. */
+  get isIdle(): boolean {
+    return this.#idle
+  }
+
+  /**
+   * The state that this VP is started with by a sibling: 56 words of HV_INITIAL_VP_CONTEXT into `out`. True once. VP 0 is
+   * started by its creation.
+   */
+  takeStart(out: Int32Array): boolean {
+    return this.#siblings.takeStart(out)
   }
 
   /** The guest returned from the handler of an NMI. */
@@ -275,8 +340,9 @@ export class VirtualProcessor {
     return Atomics.load(this.#page, SUSPEND) === 0 ? Atomics.load(this.#page, GRANT) - 1 : -1
   }
 
-  /** Answers the host's ping, if there is one. `deliver` does; a guest that stays away from `deliver` may. */
+  /** Answers the host's ping, and siblings' flushes. `deliver` does; a guest that stays away from `deliver` may. */
   pingPending(): void {
+    this.#siblings.answerFlushes()
     const ping = Atomics.load(this.#page, PING)
     if (ping === this.#pong) return
     this.#pong = ping
@@ -297,6 +363,12 @@ export class VirtualProcessor {
       messagesDelivered: this.#synic.slots.delivered,
       messagesWaiting: this.#synic.slots.waiting,
       eventInterrupts: this.#synic.eventInterrupts,
+      interruptsTaken: this.#caller.interruptsTaken,
+      interruptsSent: this.#siblings.interruptsSent,
+      assistedEnds: this.#assist.ended,
+      intercepts: this.#intercept.count,
+      flushes: this.#siblings.flushes,
+      timers: this.#timers.inspect(),
       apic: this.#apic.inspect(),
     }
   }
@@ -309,18 +381,71 @@ export class VirtualProcessor {
   }
 
   #registers(options: VirtualProcessorOptions): MsrRegisters {
-    const time = new BigInt64Array(this.#handles.partitionPage)
+    const runtime = options.runtime100ns ?? (() => this.#clock.read100ns())
     return {
       vpIndex: this.#handles.vpIndex,
       partition: this.#partition,
       synic: this.#synic,
       apic: this.#apic,
-      memory: options.memory,
-      vpAssistPage: { low: 0, high: 0 },
-      referenceTime: () =>
-        referenceTimeOf(time, options.clock.now100ns, this.#handles.createdAt100ns),
+      clock: this.#clock,
+      timers: this.#timers,
+      assist: this.#assist,
+      get runtime100ns() {
+        return runtime()
+      },
+      readIcr: (out) => {
+        out.low = this.#icr.low
+        out.high = this.#icr.high
+      },
+      writeIcr: (low, high) => this.#writeIcr(low, high),
       endOfInterrupt: () => this.endOfInterrupt(),
+      endOfMessage: () => this.#scanMessages(),
+      idle: () => {
+        this.#idle = !this.#apic.hasRequest
+      },
+      reportCrash: () => this.#announce(OUTBOX_CRASH),
+      requestReset: () => this.#announce(OUTBOX_RESET),
     }
+  }
+
+  #interceptUnit(options: VirtualProcessorOptions): InterceptUnit {
+    return new InterceptUnit({
+      vpIndex: this.vpIndex,
+      slot: this.#intercept,
+      partitionPage: this.#partitionPage,
+      memory: options.memory,
+      wakeRoot: options.wakeRoot,
+      readMsr: (msr, out) => this.readMsr(msr, out),
+      writeMsr: (msr, low, high) => this.writeMsr(msr, low, high),
+      cpuid: (leaf, out) => this.#cpuid.read(leaf, out),
+    })
+  }
+
+  #writeIcr(low: number, high: number): boolean {
+    if (!this.#siblings.writeIcr(low, high)) return false
+    this.#icr.low = Siblings.readableIcr(low)
+    this.#icr.high = high >>> 0
+    return true
+  }
+
+  /** An EOI, by whatever way the guest said it. */
+  #end(): void {
+    const vector = this.#apic.endOfInterrupt()
+    if (vector >= 0 && this.#apic.isLevel(vector)) this.#announceEnded(vector)
+    this.#scanMessages()
+    this.#wakeRootForSpace()
+  }
+
+  /** A slot may have become free. */
+  #scanMessages(): void {
+    this.#synic.scanMessages()
+    this.#timers.retry()
+  }
+
+  /** An overlay has left its page: another may be seen there now. */
+  #settleOverlays(): void {
+    this.#overlays.settle()
+    this.#partition.settleOverlays()
   }
 
   /** A line may still be asserted: the root looks. */
@@ -328,7 +453,11 @@ export class VirtualProcessor {
     const bit = 1 << (vector & 31)
     // ORDER: vector, then summary; the root takes them the other way round.
     Atomics.or(this.#page, ENDED_VECTORS + (vector >>> 5), bit)
-    if (announce(this.#page, OUTBOX_ENDED)) this.#wakeRoot.ring()
+    this.#announce(OUTBOX_ENDED)
+  }
+
+  #announce(bit: number): void {
+    if (announce(this.#page, bit)) this.#wakeRoot.ring()
   }
 
   #wakeRootForSpace(): void {
@@ -353,5 +482,14 @@ export interface VpInspection {
   /** Bit n: SINTn has messages that wait for its slot. */
   readonly messagesWaiting: number
   readonly eventInterrupts: number
+  readonly interruptsTaken: number
+  /** To siblings and to itself. */
+  readonly interruptsSent: number
+  /** EOIs that needed no exit. */
+  readonly assistedEnds: number
+  readonly intercepts: number
+  /** Times that cached translations were flushed. */
+  readonly flushes: number
+  readonly timers: ReturnType<SyntheticTimers['inspect']>
   readonly apic: ReturnType<LocalApic['inspect']>
 }

@@ -8,6 +8,8 @@ import type { HypercallName } from '@guestyard/hvdef'
 
 import { repCall, simpleCall } from './hypercalls.ts'
 import type { HypercallRow } from './hypercalls.ts'
+import { SEVERAL_VP_CALLS, isOwn } from './several-vp-calls.ts'
+import type { SeveralVps } from './several-vp-calls.ts'
 
 /** HvCallPostMessage. `payload` words from `payloadAt`; size in bytes. */
 export interface PostMessage {
@@ -45,7 +47,8 @@ export type HypercallCapabilities = PostMessage &
   SignalEvent &
   GetPartitionId &
   NotifyLongSpinWait &
-  CountVps
+  CountVps &
+  SeveralVps
 
 const P = HvPrivilege
 const PAYLOAD_WORD: number = PostMessageInput.at.payload / 4
@@ -82,6 +85,7 @@ export const SHARED_CALLS: readonly HypercallRow<PostMessage & SignalEvent & Not
 /** The calls of a child's VP. */
 export const VP_CALLS: readonly HypercallRow<HypercallCapabilities>[] = [
   ...SHARED_CALLS,
+  ...SEVERAL_VP_CALLS,
   {
     ...simpleCall('HvCallGetPartitionId', 8),
     privilege: P.ACCESS_PARTITION_ID,
@@ -140,7 +144,6 @@ export const VP_CALLS: readonly HypercallRow<HypercallCapabilities>[] = [
   ofChild('HvCallAssertVirtualInterrupt', P.CREATE_PARTITIONS),
   ofChild('HvCallCreatePort', P.CREATE_PORT),
   ofChild('HvCallConnectPort', P.CONNECT_PORT),
-  ofChild('HvCallStartVirtualProcessor', P.START_VIRTUAL_PROCESSOR),
   ofChild('HvCallSignalEventDirect', P.CREATE_PARTITIONS),
   ofChild('HvCallPostMessageDirect', P.CREATE_PARTITIONS),
 ]
@@ -165,12 +168,4 @@ function ofChildRep(
 
 function notTheParent(): HvStatus {
   return HvStatus.ACCESS_DENIED
-}
-
-/** True when the partition id that begins the input is "self" or the caller's own. */
-function isOwn(input: Int32Array, partitionId: number): boolean {
-  const low = input[0]!
-  const high = input[1]!
-  if (low === -1 && high === -1) return true
-  return low >>> 0 === partitionId % 2 ** 32 && high >>> 0 === Math.floor(partitionId / 2 ** 32)
 }

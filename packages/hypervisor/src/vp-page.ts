@@ -54,7 +54,7 @@ export const INTERCEPT_DONE = 9
 export const SUSPEND = 10
 /**
  * bits 15:0 groups of 128 event slots, 23:16 message queues, 24: an inbox queue has room again, 25: an intercept,
- * 26: level interrupts ended. 29 and up: the dispatcher's.
+ * 26: level interrupts ended, 27: the guest reports a crash, 28: it asks for a reset. 29 and up: the dispatcher's.
  */
 export const OUTBOX_SUMMARY = 16
 /** Number of the latest ping that the VP has seen. */
@@ -63,6 +63,8 @@ export const PONG = 17
 export const DELIVERABLE = 18
 /** Number of the latest intercept that the VP has raised: it is suspended while INTERCEPT_DONE is another. */
 export const INTERCEPT_RAISED = 24
+/** Long spin waits that the guest reported. */
+export const SPIN_WAITS = 25
 /** One word a SINT: bit g says that flags 64 g to 64 g + 63 may be set. */
 export const INBOX_FLAG_SUMMARY = 64
 /** 256 vectors: level interrupts that the guest has ended. */
@@ -96,6 +98,10 @@ export const OUTBOX_SPACE = 0x100_0000
 export const OUTBOX_INTERCEPT = 0x200_0000
 /** OUTBOX_SUMMARY: ENDED_VECTORS is not empty. */
 export const OUTBOX_ENDED = 0x400_0000
+/** OUTBOX_SUMMARY: the crash registers of the partition page hold a report. */
+export const OUTBOX_CRASH = 0x800_0000
+/** OUTBOX_SUMMARY: the partition is to be reset. */
+export const OUTBOX_RESET = 0x1000_0000
 /** A bit of OUTBOX_SUMMARY covers this many event slots, as a shift, and this many words of flags. */
 export const OUTBOX_GROUP_SHIFT = 7
 export const OUTBOX_GROUP_WORDS = 4
@@ -128,6 +134,7 @@ export const VP_PAGE: readonly OwnershipRow[] = [
   row('INTERCEPT_DONE', INTERCEPT_DONE, 1, 'root', 'VP', 'stored after the answer'),
   row('SUSPEND', SUSPEND, 1, 'root', 'VP', 'looked at on every way into the guest'),
   row('INTERCEPT_RAISED', INTERCEPT_RAISED, 1, 'VP', 'root', 'stored after the message'),
+  row('SPIN_WAITS', SPIN_WAITS, 1, 'VP', 'root', 'a running count: a hint'),
   row(
     'ENDED_VECTORS',
     ENDED_VECTORS,

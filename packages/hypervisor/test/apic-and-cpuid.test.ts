@@ -1,4 +1,11 @@
-import { CpuidLeaf } from '@guestyard/hvdef'
+import {
+  CpuidLeaf,
+  HvFeature,
+  HvPrivilege,
+  HvRecommendation,
+  SyntheticMsr,
+  privilegeMask,
+} from '@guestyard/hvdef'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
@@ -111,14 +118,40 @@ describe('CPUID', () => {
 
   test('the feature leaf is the privilege mask, without what makes Linux a root partition', () => {
     const [low = 0, high = 0] = leaf(CpuidLeaf.FEATURES)
-    expect([low, high]).toEqual([0x76, 0x32])
+    expect([low, high]).toEqual([0x8eff, 0x20_0032])
     expect(high & (1 | (1 << 12))).toBe(0)
+  })
+
+  test('what is announced goes with its privilege', () => {
+    const bare = new Guest({ privileges: privilegeMask([HvPrivilege.ACCESS_HYPERCALL_MSRS]) })
+    const out = { eax: 0, ebx: 0, ecx: 0, edx: 0 }
+    bare.vp.cpuid(CpuidLeaf.FEATURES, 0, out)
+    const { GUEST_IDLE_STATE, FREQUENCY_MSRS, DIRECT_SYNTHETIC_TIMERS } = HvFeature
+    expect(out.edx & (GUEST_IDLE_STATE | FREQUENCY_MSRS | DIRECT_SYNTHETIC_TIMERS)).toBe(0)
+    bare.vp.cpuid(CpuidLeaf.RECOMMENDATIONS, 0, out)
+    expect(out.eax & (HvRecommendation.APIC_MSRS | HvRecommendation.RESET_MSR)).toBe(0)
+    expect(out.eax & HvRecommendation.DEPRECATE_AUTO_EOI).not.toBe(0)
+  })
+
+  test('an invariant TSC shows once it was asked for, or at once to a guest that cannot ask', () => {
+    const powered = (of: Guest) => {
+      const out = { eax: 0, ebx: 0, ecx: 0, edx: 0 }
+      of.vp.cpuid(0x8000_0007, 0, out)
+      return out.edx
+    }
+    const asking = new Guest()
+    expect(powered(asking)).toBe(0)
+    asking.vp.writeMsr(SyntheticMsr.TSC_INVARIANT_CONTROL, 1, 0)
+    expect(powered(asking)).toBe(0x100)
+    expect(powered(new Guest({ privileges: privilegeMask([]) }))).toBe(0x100)
   })
 
   test('the remaining leaves are as documented, and unknown ones are zero', () => {
     expect(leaf(0x4000_0001)).toEqual([0x3123_7648, 0, 0, 0])
     expect(leaf(0x4000_0002)).toEqual([20348, 0x000a_0000, 0, 0])
-    expect(leaf(0x4000_0004)).toEqual([0x200, 0xffff_ffff, 0, 0])
+    expect(leaf(0x4000_0004)).toEqual([0xe3c, 0xfff, 36, 0])
+    expect(leaf(0x4000_0003).slice(2)).toEqual([0, 0xe_c530])
+    expect(leaf(0x4000_0006)).toEqual([0x18, 0, 0, 0])
     expect(leaf(0x4000_0005)).toEqual([3, 3, 0, 0])
     for (const number of [2, 0x4000_0007, 0x4000_0081, 0x4000_0082, 0xffff_ffff]) {
       expect(leaf(number)).toEqual([0, 0, 0, 0])

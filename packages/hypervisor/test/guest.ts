@@ -16,7 +16,13 @@ import {
 import type { ConnectionId, PortId, PrivilegeMask } from '@guestyard/hvdef'
 
 import { Hypervisor, ROOT_PARTITION_ID, VirtualProcessor } from '../src/index.ts'
-import type { MessageHandler, Partition, PartitionListener, SignalHandler } from '../src/index.ts'
+import type {
+  MessageHandler,
+  Partition,
+  PartitionListener,
+  SignalHandler,
+  VirtualProcessorOptions,
+} from '../src/index.ts'
 
 export const RAM_BYTES = 256 * 1024
 /** Guest pages by use. Every VP has its own SIM and SIEF. */
@@ -54,7 +60,12 @@ export class Guest {
   readonly vps: VirtualProcessor[]
 
   constructor(
-    options: { vpCount?: number; privileges?: PrivilegeMask; listener?: PartitionListener } = {},
+    options: {
+      vpCount?: number
+      privileges?: PrivilegeMask
+      listener?: PartitionListener
+      vp?: (vp: number) => Partial<VirtualProcessorOptions>
+    } = {},
   ) {
     const vpCount = options.vpCount ?? 1
     this.vpBells = Array.from({ length: vpCount }, () => new Bell())
@@ -74,6 +85,8 @@ export class Guest {
         memory: this.memory,
         wakeRoot: this.rootBell,
         clock: this.clock,
+        wakeVps: this.vpBells,
+        ...options.vp?.(vp),
       })
     })
   }
@@ -106,6 +119,12 @@ export class Guest {
   enableHypercalls(): void {
     assert(this.vp.writeMsr(SyntheticMsr.GUEST_OS_ID, 1, GUEST_OS_ID_HIGH))
     assert(this.vp.writeMsr(SyntheticMsr.HYPERCALL, (HYPERCALL_PAGE * PAGE_SIZE) | 1, 0))
+  }
+
+  /** Hypercalls alone, without a SynIC for anybody. */
+  enabled(): this {
+    this.enableHypercalls()
+    return this
   }
 
   /** A message port of the root's, connected to this partition. */

@@ -32,10 +32,9 @@ describe('access (TLFS, "Synthetic MSRs")', () => {
     0x10,
     0x3fff_ffff,
     0x4000_0004,
-    M.RESET,
-    M.STIMER0_CONFIG,
-    M.REFERENCE_TSC,
-    M.CRASH_P0,
+    M.REENLIGHTENMENT_CONTROL,
+    M.TIME_UNHALTED_TIMER_CONFIG,
+    0x4000_00b8,
     0x4000_0200,
     0xc000_0080,
   ])('MSR %i has no row: #GP both ways', (msr) => {

@@ -13,7 +13,7 @@ import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 import { ConnectionTable, lookUpConnection } from '../src/connection-table.ts'
-import { partitionPageBytes } from '../src/partition-page.ts'
+import { PARTITION_PAGE_BYTES } from '../src/partition-page.ts'
 import { Bell, Guest, Mailbox, RAM_BYTES, SINT, Signals, TestClock, VECTOR } from './guest.ts'
 
 const NOBODY = partitionId(99)
@@ -333,7 +333,7 @@ describe('the connection table', () => {
     )
     fc.assert(
       fc.property(fc.array(fc.tuple(fc.boolean(), id)), (steps) => {
-        const page = new Int32Array(new SharedArrayBuffer(partitionPageBytes(1)))
+        const page = new Int32Array(new SharedArrayBuffer(PARTITION_PAGE_BYTES))
         const table = new ConnectionTable(page)
         const model = new Map<number, number>()
         for (const [add, id] of steps) {
@@ -352,7 +352,7 @@ describe('the connection table', () => {
   })
 
   test('ids that all want the same row are refused when their neighbourhood is full, and found until then', () => {
-    const page = new Int32Array(new SharedArrayBuffer(partitionPageBytes(1)))
+    const page = new Int32Array(new SharedArrayBuffer(PARTITION_PAGE_BYTES))
     const table = new ConnectionTable(page)
     // id ^ (id >>> 12) has the same low bits for k << 12 | k.
     const ids = Array.from({ length: 40 }, (_, k) => (k << 12) | k)

@@ -7,7 +7,7 @@
 
 import { PAGE_SHIFT, PAGE_SIZE } from '@guestyard/hvdef'
 import type { GuestMemory } from '@guestyard/guestmem'
-import type { VirtualProcessor } from '@guestyard/hypervisor'
+import { NMI_VECTOR, type VirtualProcessor } from '@guestyard/hypervisor'
 import type { Trace } from '@guestyard/trace'
 import { VmbusClient, type VmbusClientEvent } from '@guestyard/vmbus/client'
 
@@ -29,6 +29,8 @@ export interface KernelOptions {
   readonly trace?: Trace | null
 }
 
+/** 100 ns units. */
+const UNITS_PER_MS = 10_000
 /** Interrupts taken in a row before the bus client gets its turn. */
 const INTERRUPTS_MAX = 16
 
@@ -87,9 +89,10 @@ export class Kernel {
     return this.bus.arm() || this.vp.hasWork
   }
 
-  /** A message that the host had no room for is tried again when its delay is over: no doorbell tells. */
+  /** What no doorbell tells: a synthetic timer, or the end of the delay after which a refused message is posted again. */
   nextDeadlineMs(): number {
-    return this.vp.grantedLp() < 0 ? Number.POSITIVE_INFINITY : this.bus.nextDeadlineMs
+    if (this.vp.grantedLp() < 0) return Number.POSITIVE_INFINITY
+    return Math.min(this.bus.nextDeadlineMs, this.vp.nextDeadline100ns / UNITS_PER_MS)
   }
 
   disarm(): void {
@@ -102,9 +105,14 @@ export class Kernel {
     while (vector >= 0 && taken < INTERRUPTS_MAX) {
       taken += 1
       this.vp.acknowledge(vector)
-      if (vector === VMBUS_VECTOR) this.#interrupt.handle()
-      else this.strayInterrupts += 1
-      this.vp.endOfInterrupt()
+      if (vector === NMI_VECTOR) {
+        this.strayInterrupts += 1
+        this.vp.returnFromNmi()
+      } else {
+        if (vector === VMBUS_VECTOR) this.#interrupt.handle()
+        else this.strayInterrupts += 1
+        this.vp.endOfInterrupt()
+      }
       vector = this.vp.deliver()
     }
     return taken

@@ -1,10 +1,12 @@
 import {
   CpuidIntercept,
+  InitialVpContext,
   InterceptHeader,
   IoPortIntercept,
   MemoryIntercept,
   MsrIntercept,
   SegmentRegister,
+  TableRegister,
 } from '../../src/index.ts'
 import { counting, golden } from './golden-case.ts'
 import type { GoldenCase } from './golden-case.ts'
@@ -27,8 +29,56 @@ const HEADER_IMAGE = {
   32: '02 02 00 00 00 00 00 00',
 }
 
+const table = { padding: new Uint8Array(6), limit: 0x7f, base: 0x1_2345n }
+const TABLE_BYTES = '00 00 00 00 00 00 7f 00 45 23 01 00 00 00 00 00'
+
 export const interceptCases: readonly GoldenCase[] = [
   golden(SegmentRegister, 16, cs, { 0: CS_BYTES }),
+  golden(TableRegister, 16, table, { 0: TABLE_BYTES }),
+  golden(
+    InitialVpContext,
+    224,
+    {
+      rip: 1n,
+      rsp: 2n,
+      rflags: 3n,
+      cs,
+      ds: cs,
+      es: cs,
+      fs: cs,
+      gs: cs,
+      ss: cs,
+      tr: cs,
+      ldtr: cs,
+      idtr: table,
+      gdtr: table,
+      efer: 4n,
+      cr0: 5n,
+      cr3: 6n,
+      cr4: 7n,
+      pat: 8n,
+    },
+    {
+      0: '01',
+      8: '02',
+      16: '03',
+      24: CS_BYTES,
+      40: CS_BYTES,
+      56: CS_BYTES,
+      72: CS_BYTES,
+      88: CS_BYTES,
+      104: CS_BYTES,
+      120: CS_BYTES,
+      136: CS_BYTES,
+      152: TABLE_BYTES,
+      168: TABLE_BYTES,
+      184: '04',
+      192: '05',
+      200: '06',
+      208: '07',
+      216: '08',
+    },
+  ),
   golden(InterceptHeader, 40, header, HEADER_IMAGE),
   golden(
     IoPortIntercept,

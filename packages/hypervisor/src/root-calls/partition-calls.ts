@@ -10,17 +10,16 @@ import { HvPrivilege, HvStatus, PAGE_SIZE } from '@guestyard/hvdef'
 import type { HostMemoryPool } from '../host-memory.ts'
 import { simpleCall } from '../hypercalls.ts'
 import type { HypercallRow } from '../hypercalls.ts'
-import { partitionPageBytes } from '../partition-page.ts'
+import { PARTITION_PAGE_BYTES } from '../partition-page.ts'
 import type { PropertyValue } from '../partition-properties.ts'
 import { ROOT_PARTITION_ID } from '../partition-table.ts'
 import type { PartitionTable } from '../partition-table.ts'
-import { VPS_MAX } from '../partition.ts'
 import type { PortTable } from '../port-table.ts'
 import { VP_PAGE_BYTES } from '../vp-page.ts'
 import { partitionAt, putU64, u64At } from './call-arguments.ts'
 
 /** Pages that the hypervisor takes of a partition's pool when it is initialised. */
-export const PARTITION_PAGES: number = Math.ceil(partitionPageBytes(VPS_MAX) / PAGE_SIZE)
+export const PARTITION_PAGES: number = Math.ceil(PARTITION_PAGE_BYTES / PAGE_SIZE)
 /** And for each VP. */
 export const VP_PAGES: number = Math.ceil(VP_PAGE_BYTES / PAGE_SIZE)
 

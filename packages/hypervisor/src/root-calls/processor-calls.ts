@@ -14,7 +14,7 @@ import { repCall, simpleCall } from '../hypercalls.ts'
 import type { HypercallRow } from '../hypercalls.ts'
 import { ROOT_PARTITION_ID } from '../partition-table.ts'
 import type { PartitionTable } from '../partition-table.ts'
-import { VPS_MAX } from '../partition.ts'
+import { VPS_MAX } from '../partition-page.ts'
 import { partitionAt, putU64, u64At } from './call-arguments.ts'
 import { VP_PAGES } from './partition-calls.ts'
 

@@ -114,6 +114,22 @@ export class MessageSlots {
     return written
   }
 
+  /**
+   * Writes a message that came from no queue into `sint`'s slot: 64 words, of which word 1 is its size. False when the slot
+   * is in use; the guest then writes EOM.
+   */
+  writeLocal(ram: Int32Array, simWord: number, sint: number, message: Int32Array): boolean {
+    const slot = simWord + sint * SLOT_WORDS
+    if (!isFree(ram, slot)) return false
+    for (let word = 2; word < MESSAGE_WORDS; word++) ram[slot + word] = message[word]!
+    const more = (this.#waiting >>> sint) & 1
+    Atomics.store(ram, slot + 1, (message[1]! & 0xff) | (more !== 0 ? PENDING : 0))
+    // ORDER: the type is the publication of everything above.
+    Atomics.store(ram, slot, message[0]!)
+    this.delivered++
+    return true
+  }
+
   #deliver(sint: number, ram: Int32Array, slot: number): boolean {
     const head = this.#heads[sint]!
     const count = (Atomics.load(this.#page, INBOX_TAIL + sint) - head) >>> 0
@@ -121,12 +137,7 @@ export class MessageSlots {
       this.#waiting &= ~(1 << sint)
       return false
     }
-    if (Atomics.load(ram, slot) !== 0) {
-      // ORDER: pending flag, then the type again. The guest frees the slot and then reads the flag: either it sees the
-      // flag and writes EOM, or this load sees the slot free. Without the second load the message could wait for ever.
-      Atomics.or(ram, slot + 1, PENDING)
-      if (Atomics.load(ram, slot) !== 0) return false
-    }
+    if (!isFree(ram, slot)) return false
     const from = inboxSlot(sint, head)
     const page = this.#page
     for (let word = 2; word < MESSAGE_WORDS; word++) ram[slot + word] = page[from + word]!
@@ -149,6 +160,15 @@ export class MessageSlots {
     Atomics.and(this.#page, SPACE_WANTED, ~bit)
     if (announce(this.#page, OUTBOX_SPACE)) this.mustWakeRoot = true
   }
+}
+
+/** True when a slot is free. When it is not, the guest has been asked for an EOM. */
+function isFree(ram: Int32Array, slot: number): boolean {
+  if (Atomics.load(ram, slot) === 0) return true
+  // ORDER: pending flag, then the type again. The guest frees the slot and then reads the flag: either it sees the
+  // flag and writes EOM, or this load sees the slot free. Without the second load the message could wait for ever.
+  Atomics.or(ram, slot + 1, PENDING)
+  return Atomics.load(ram, slot) === 0
 }
 
 function writeMessage(

@@ -9,12 +9,13 @@ import type { GuestMemory } from '@guestyard/guestmem'
 import {
   MSR_PAGE_ENABLE,
   MSR_SCONTROL_ENABLE,
-  PAGE_SIZE,
   SIEF_ARRAY_SIZE,
   msrPageNumber,
 } from '@guestyard/hvdef'
 
 import type { LocalApic } from '../apic.ts'
+import { NOWHERE, isOverlayPlace } from '../overlays/overlay-page.ts'
+import type { OverlayPage } from '../overlays/overlay-page.ts'
 import type { MsrValue } from '../partition-registers.ts'
 import { DELIVERABLE, INBOX_MESSAGE_SHIFT, INBOX_SUMMARY } from '../vp-page.ts'
 import { moveEventFlags } from './event-flags.ts'
@@ -38,15 +39,23 @@ export class Synic {
   readonly #control: MsrValue = { low: 0, high: 0 }
   readonly #sim: MsrValue = { low: 0, high: 0 }
   readonly #sief: MsrValue = { low: 0, high: 0 }
-  #simWord = 0
-  #siefWord = 0
+  readonly #simPage: OverlayPage
+  readonly #siefPage: OverlayPage
   /** bits 15:0 SINTs whose flags, 31:16 SINTs whose messages may be written now. */
   #deliverable = 0
 
-  constructor(page: Int32Array, memory: GuestMemory, apic: LocalApic) {
+  constructor(
+    page: Int32Array,
+    memory: GuestMemory,
+    apic: LocalApic,
+    simPage: OverlayPage,
+    siefPage: OverlayPage,
+  ) {
     this.#page = page
     this.#memory = memory
     this.#apic = apic
+    this.#simPage = simPage
+    this.#siefPage = siefPage
     this.slots = new MessageSlots(page)
     this.#publish()
   }
@@ -61,12 +70,13 @@ export class Synic {
     if ((Atomics.load(this.#page, INBOX_SUMMARY) & this.#deliverable) === 0) return
     // ORDER: the summary is cleared before what it announces is read, so that a later announcement sets it again.
     const taken = Atomics.and(this.#page, INBOX_SUMMARY, ~this.#deliverable) & this.#deliverable
-    const ram = this.#memory.i32
+    const sief = this.#siefPage
     let events = taken & EVENTS_MASK
     while (events !== 0) {
       const sint = 31 - Math.clz32(events)
       events &= ~(1 << sint)
-      if (!moveEventFlags(this.#page, sint, ram, this.#siefWord + sint * SIEF_ARRAY_WORDS)) continue
+      const at = sief.at + sint * SIEF_ARRAY_WORDS
+      if (!moveEventFlags(this.#page, sint, sief.words, at)) continue
       this.eventInterrupts++
       this.#interrupt(sint)
     }
@@ -77,8 +87,8 @@ export class Synic {
   /** Looks again for slots that have become free: on EOM, on EOI, and after new messages. */
   scanMessages(): void {
     let written = this.slots.scan(
-      this.#memory.i32,
-      this.#simWord,
+      this.#simPage.words,
+      this.#simPage.at,
       this.#deliverable >>> INBOX_MESSAGE_SHIFT,
     )
     while (written !== 0) {
@@ -86,6 +96,17 @@ export class Synic {
       written &= ~(1 << sint)
       this.#interrupt(sint)
     }
+  }
+
+  /**
+   * A message of the hypervisor's own, 64 words, for a SINT of this VP: written and its interrupt requested at once. False when
+   * the slot is in use (the guest then owes an EOM) or nothing may be delivered there now.
+   */
+  sendLocal(sint: number, message: Int32Array): boolean {
+    if (((this.#deliverable >>> (INBOX_MESSAGE_SHIFT + sint)) & 1) === 0) return false
+    if (!this.slots.writeLocal(this.#simPage.words, this.#simPage.at, sint, message)) return false
+    this.#interrupt(sint)
+    return true
   }
 
   readControl(out: MsrValue): void {
@@ -102,18 +123,15 @@ export class Synic {
     copy(page === 'sim' ? this.#sim : this.#sief, out)
   }
 
-  /** False (#GP) for an enabled page that is not RAM. A page that is new to its place begins as zeros. */
+  /** False (#GP) for an enabled page that is not RAM. The page's content goes where the page goes. */
   writePage(page: SynicPage, low: number, high: number): boolean {
-    const register = page === 'sim' ? this.#sim : this.#sief
-    const gpa = msrPageNumber(low, high) * PAGE_SIZE
+    const number = msrPageNumber(low, high)
+    const enabled = (low & MSR_PAGE_ENABLE) !== 0
     this.deliver()
-    if ((low & MSR_PAGE_ENABLE) !== 0) {
-      if (!this.#memory.contains(gpa, PAGE_SIZE)) return false
-      if (!isEnabledAt(register, gpa)) this.#memory.fill(gpa, 0, PAGE_SIZE)
-      if (page === 'sim') this.#simWord = gpa / 4
-      else this.#siefWord = gpa / 4
-    }
-    set(register, low, high)
+    if (enabled && !isOverlayPlace(this.#memory, number)) return false
+    const overlay = page === 'sim' ? this.#simPage : this.#siefPage
+    overlay.moveTo(enabled ? number : NOWHERE)
+    set(page === 'sim' ? this.#sim : this.#sief, low, high)
     this.#publish()
     return true
   }
@@ -141,11 +159,6 @@ export class Synic {
     Atomics.store(this.#page, DELIVERABLE, this.#deliverable)
     this.scanMessages()
   }
-}
-
-function isEnabledAt(register: MsrValue, gpa: number): boolean {
-  const enabled = (register.low & MSR_PAGE_ENABLE) !== 0
-  return enabled && msrPageNumber(register.low, register.high) * PAGE_SIZE === gpa
 }
 
 function copy(from: MsrValue, to: MsrValue): void {
