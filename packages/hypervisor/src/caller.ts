@@ -18,13 +18,8 @@ import { postToQueue } from './partition-page.ts'
 import { announce, raiseOutboxEvent } from './synic/event-flags.ts'
 import type { HypercallCapabilities } from './vp-calls.ts'
 import type { Siblings } from './siblings.ts'
+import type { Wake } from './wake.ts'
 import { EVENT_SLOTS_MAX, MESSAGE_QUEUES_MAX, OUTBOX_QUEUE_SHIFT, SPIN_WAITS } from './vp-page.ts'
-
-/** A doorbell as this package needs it. */
-export interface Wake {
-  /** Wakes the thread that waits on it, or keeps it from falling asleep. Any thread. */
-  ring(): void
-}
 
 /** The capabilities of one VP. */
 export class Caller implements HypercallCapabilities {

@@ -9,7 +9,7 @@
 import { HvStatus } from '@guestyard/hvdef'
 import type { ConnectionId, PartitionId, PortId, PrivilegeMask } from '@guestyard/hvdef'
 
-import type { Wake } from './caller.ts'
+import type { Wake } from './wake.ts'
 import { HOST_PAGES_DEFAULT, HostMemoryPool } from './host-memory.ts'
 import type { HostMemoryInspection } from './host-memory.ts'
 import type { HypercallInspection } from './hypercall-counters.ts'
@@ -32,7 +32,8 @@ import { PartitionCalls } from './root-calls/partition-calls.ts'
 import { ProcessorCalls } from './root-calls/processor-calls.ts'
 import { RegisterCalls } from './root-calls/register-calls.ts'
 import { RootCaller, RootProcessor } from './root-processor.ts'
-import type { Clock, VpHandles } from './virtual-processor.ts'
+import type { Clock } from './clock.ts'
+import type { VpHandles } from './virtual-processor.ts'
 
 /** Child partitions, when the options name no number. */
 export const PARTITIONS_MAX_DEFAULT = 1024

@@ -34,15 +34,11 @@ export type {
   SintTarget,
 } from './port.ts'
 export { VirtualProcessor } from './virtual-processor.ts'
-export type {
-  Clock,
-  VirtualProcessorOptions,
-  VpHandles,
-  VpInspection,
-} from './virtual-processor.ts'
-export type { Wake } from './caller.ts'
+export type { Clock } from './clock.ts'
+export type { VirtualProcessorOptions, VpHandles, VpInspection } from './virtual-processor.ts'
+export type { Wake } from './wake.ts'
 export type { CpuidResult } from './cpuid-leaves.ts'
-export type { MsrValue } from './partition-registers.ts'
+export type { MsrValue } from './msr-value.ts'
 export {
   HYPERCALL_CONTINUED,
   HYPERCALL_MEMORY_INTERCEPT,

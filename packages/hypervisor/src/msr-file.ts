@@ -3,7 +3,7 @@
 import { hasPrivilege } from '@guestyard/hvdef'
 import type { PrivilegeMask } from '@guestyard/hvdef'
 
-import type { MsrValue } from './partition-registers.ts'
+import type { MsrValue } from './msr-value.ts'
 import { SYNTHETIC_MSRS } from './synthetic-msrs.ts'
 import type { MsrRegisters, MsrRow } from './synthetic-msrs.ts'
 

@@ -10,6 +10,7 @@ import {
   msrPageNumber,
 } from '@guestyard/hvdef'
 
+import type { MsrValue } from './msr-value.ts'
 import { NOWHERE, isOverlayPlace } from './overlays/overlay-page.ts'
 import { HYPERCALL_OVERLAY, REFERENCE_TSC_OVERLAY } from './overlays/partition-overlays.ts'
 import type { PartitionOverlays } from './overlays/partition-overlays.ts'
@@ -40,12 +41,6 @@ const TSC_WORDS = 6
 const REGISTERS = 11
 /** Attempts at a compare-and-exchange that other VPs of the partition keep winning. */
 const ATTEMPTS_MAX = 64
-
-/** An MSR value, filled in by reads. Both halves are u32. */
-export interface MsrValue {
-  low: number
-  high: number
-}
 
 /** A partition's own MSRs, as one of its VPs sees them. VP's thread. */
 export class PartitionRegisters {

@@ -5,7 +5,7 @@ import type { PartitionId } from '@guestyard/hvdef'
 
 import { Partition } from './partition.ts'
 import type { RootVp } from './root-vp.ts'
-import type { Clock } from './virtual-processor.ts'
+import type { Clock } from './clock.ts'
 
 /** The root partition's id. Children get the numbers after it, each once. */
 export const ROOT_PARTITION_ID: PartitionId = partitionId(1)

@@ -8,7 +8,7 @@ import { HvStatus, assert } from '@guestyard/hvdef'
 import type { ConnectionId, PartitionId, PrivilegeMask } from '@guestyard/hvdef'
 import { TraceKind, TraceLink, traceKey, type Trace } from '@guestyard/trace'
 
-import type { Wake } from './caller.ts'
+import type { Wake } from './wake.ts'
 import {
   CONNECTION_DEAD,
   ConnectionTable,
@@ -26,7 +26,8 @@ import { PartitionTime } from './partition-time.ts'
 import { PortBuffers } from './port-buffers.ts'
 import type { Connection, Port } from './port.ts'
 import { RootVp } from './root-vp.ts'
-import type { Clock, VpHandles } from './virtual-processor.ts'
+import type { Clock } from './clock.ts'
+import type { VpHandles } from './virtual-processor.ts'
 import {
   EVENT_SLOTS_MAX,
   MESSAGE_QUEUES_MAX,

@@ -9,7 +9,7 @@ import {
   SINT_COUNT,
 } from '@guestyard/hvdef'
 
-import type { Wake } from './caller.ts'
+import type { Wake } from './wake.ts'
 import { InterceptInbox } from './intercepts/intercept-slot.ts'
 import { raiseInterrupt, raiseNmi } from './interrupt-inbox.ts'
 import { REQUEST_SUMMARY, REQUEST_TIME, vpBlock } from './partition-page.ts'

@@ -9,7 +9,7 @@
 import { HvStatus } from '@guestyard/hvdef'
 
 import type { LocalApic } from './apic.ts'
-import type { Wake } from './caller.ts'
+import type { Wake } from './wake.ts'
 import { raiseInterrupt, raiseNmi } from './interrupt-inbox.ts'
 import {
   FLUSH_DONE,

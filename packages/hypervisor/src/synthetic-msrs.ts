@@ -14,7 +14,8 @@ import {
 } from '@guestyard/hvdef'
 
 import type { LocalApic } from './apic.ts'
-import type { MsrValue, PartitionRegisters } from './partition-registers.ts'
+import type { MsrValue } from './msr-value.ts'
+import type { PartitionRegisters } from './partition-registers.ts'
 import type { Synic } from './synic/synic.ts'
 import { APIC_HZ } from './time/reference-clock.ts'
 import type { ReferenceClock } from './time/reference-clock.ts'

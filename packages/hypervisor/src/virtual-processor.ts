@@ -11,7 +11,8 @@ import { TraceKind, TraceLink, traceKey, type Trace } from '@guestyard/trace'
 
 import { LocalApic, NMI_VECTOR } from './apic.ts'
 import { Caller } from './caller.ts'
-import type { Wake } from './caller.ts'
+import type { Wake } from './wake.ts'
+import type { Clock } from './clock.ts'
 import { CpuidLeaves } from './cpuid-leaves.ts'
 import type { CpuidResult } from './cpuid-leaves.ts'
 import type { HypercallInspection } from './hypercall-counters.ts'
@@ -23,7 +24,7 @@ import { hasInterrupts, takeInterrupts } from './interrupt-inbox.ts'
 import { VpOverlays } from './overlays/vp-overlays.ts'
 import { CALL_GENERATION, REQUEST_TIME, vpBlock } from './partition-page.ts'
 import { PartitionRegisters } from './partition-registers.ts'
-import type { MsrValue } from './partition-registers.ts'
+import type { MsrValue } from './msr-value.ts'
 import { Siblings } from './siblings.ts'
 import type { Translations } from './siblings.ts'
 import { announce } from './synic/event-flags.ts'
@@ -45,18 +46,6 @@ import {
   SUSPEND,
   VP_PAGE_BYTES,
 } from './vp-page.ts'
-
-/** Time as the engine tells it. */
-export interface Clock {
-  /** Milliseconds since the machine started. */
-  readonly nowMs: number
-  /** 100 ns units since the machine started: an integer. */
-  readonly now100ns: number
-  /** Ticks a second of the TSC: 10 MHz times a power of two. 2.56 GHz when left out. */
-  readonly tscHz?: number
-  /** Reads the time source anew, for a guest that asks for the time; left out where time stands still between polls. */
-  update?(): number
-}
 
 /** What the VP's thread needs: plain data and shared buffers, for `postMessage`. */
 export interface VpHandles {

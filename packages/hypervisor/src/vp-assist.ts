@@ -13,7 +13,7 @@ import {
 
 import { NOWHERE, isOverlayPlace } from './overlays/overlay-page.ts'
 import type { OverlayPage } from './overlays/overlay-page.ts'
-import type { MsrValue } from './partition-registers.ts'
+import type { MsrValue } from './msr-value.ts'
 
 const ASSIST_WORD: number = VP_ASSIST_APIC_ASSIST / 4
 /** Between the enable bit and the page number. */

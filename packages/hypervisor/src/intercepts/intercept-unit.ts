@@ -17,9 +17,9 @@ import {
 } from '@guestyard/hvdef'
 import type { GuestMemory } from '@guestyard/guestmem'
 
-import type { Wake } from '../caller.ts'
+import type { Wake } from '../wake.ts'
 import type { CpuidResult } from '../cpuid-leaves.ts'
-import type { MsrValue } from '../partition-registers.ts'
+import type { MsrValue } from '../msr-value.ts'
 import { MESSAGE_WORDS } from '../vp-page.ts'
 import { interceptsLeaf, interceptsMsr, interceptsPort } from './intercept-masks.ts'
 import { InterceptRegister } from './intercept-slot.ts'

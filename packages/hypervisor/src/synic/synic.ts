@@ -16,7 +16,7 @@ import {
 import type { LocalApic } from '../apic.ts'
 import { NOWHERE, isOverlayPlace } from '../overlays/overlay-page.ts'
 import type { OverlayPage } from '../overlays/overlay-page.ts'
-import type { MsrValue } from '../partition-registers.ts'
+import type { MsrValue } from '../msr-value.ts'
 import { DELIVERABLE, INBOX_MESSAGE_SHIFT, INBOX_SUMMARY } from '../vp-page.ts'
 import { moveEventFlags } from './event-flags.ts'
 import { MessageSlots } from './message-slots.ts'

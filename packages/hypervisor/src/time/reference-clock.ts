@@ -5,8 +5,8 @@ import { assert } from '@guestyard/hvdef'
 
 import { TIME_CONTROL } from '../partition-page.ts'
 import { referenceTimeOf } from '../partition-time.ts'
-import type { Clock } from '../virtual-processor.ts'
-import type { MsrValue } from '../partition-registers.ts'
+import type { Clock } from '../clock.ts'
+import type { MsrValue } from '../msr-value.ts'
 
 const UNITS_PER_SECOND = 10_000_000
 /** What a clock's TSC runs at when it does not say: 2.56 GHz. */

@@ -23,7 +23,7 @@ import {
 } from '@guestyard/hvdef'
 
 import type { LocalApic } from '../apic.ts'
-import type { MsrValue } from '../partition-registers.ts'
+import type { MsrValue } from '../msr-value.ts'
 import type { Synic } from '../synic/synic.ts'
 import { MESSAGE_WORDS } from '../vp-page.ts'
 import type { ReferenceClock } from './reference-clock.ts'
