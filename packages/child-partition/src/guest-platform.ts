@@ -65,7 +65,7 @@ export interface GuestPlatform {
   readonly clock: Clock
   readonly wakeRoot: Wake
   /** Doorbells of the partition's VPs, in their order; none where nobody interrupts a sibling. */
-  readonly wakeVps: readonly Wake[]
+  readonly wakeVps?: readonly Wake[]
   readonly meters: GuestMeters
   readonly trace: Trace | null
   /** Called once, by the runtime's constructor. */

@@ -42,7 +42,7 @@ export class GuestRuntime implements GuestControl {
       vp: new VirtualProcessor(setup.handles, {
         memory,
         wakeRoot: platform.wakeRoot,
-        wakeVps: platform.wakeVps,
+        wakeVps: platform.wakeVps ?? [],
         clock: platform.clock,
         trace: platform.trace,
       }),
