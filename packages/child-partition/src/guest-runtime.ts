@@ -120,6 +120,10 @@ export class GuestRuntime implements GuestControl {
     }
   }
 
+  memoryAdded(memoryBytes: number): number {
+    return this.#kernel.memoryAdded(memoryBytes)
+  }
+
   async shutDown(): Promise<void> {
     this.#abort.abort()
     this.#input.end()

@@ -70,6 +70,8 @@ export interface GuestControl {
   /** What the program reported so far, in order; the list is emptied. */
   takeReports(): unknown[]
   inspect(): GuestInspection
+  /** RAM has grown, to so many bytes in all. Pages free now. */
+  memoryAdded(memoryBytes: number): number
   /** Aborts the program's signal, closes its channels, unloads the bus. */
   shutDown(): Promise<void>
 }

@@ -90,11 +90,15 @@ export class GuestMemory {
     return this.sizeBytes / PAGE_SIZE
   }
 
-  /** True when the bytes `gpa .. gpa + lengthBytes` are all RAM. Any numbers may be asked about. */
+  /**
+   * True when the bytes `gpa .. gpa + lengthBytes` are all RAM. Any numbers may be asked about. RAM that another thread has added
+   * is found, and this thread's views renewed.
+   */
   contains(gpa: number, lengthBytes: number): boolean {
-    return (
-      gpa >= 0 && gpa <= this.sizeBytes && lengthBytes >= 0 && lengthBytes <= this.sizeBytes - gpa
-    )
+    if (isWithin(gpa, lengthBytes, this.sizeBytes)) return true
+    if (this.memory.buffer.byteLength === this.sizeBytes) return false
+    this.refresh()
+    return isWithin(gpa, lengthBytes, this.sizeBytes)
   }
 
   /**
@@ -153,6 +157,10 @@ export class GuestMemory {
     this.view = new DataView(buffer)
     this.sizeBytes = buffer.byteLength
   }
+}
+
+function isWithin(gpa: number, lengthBytes: number, sizeBytes: number): boolean {
+  return gpa >= 0 && gpa <= sizeBytes && lengthBytes >= 0 && lengthBytes <= sizeBytes - gpa
 }
 
 function isWasmSize(bytes: number): boolean {

@@ -24,11 +24,10 @@ export class PageList {
    * The pages with these frame numbers, or undefined when one of them is not RAM. Pages may repeat.
    */
   static from(memory: GuestMemory, pfns: ArrayLike<number>): PageList | undefined {
-    const pageCount = memory.pageCount
     const copy = new Uint32Array(pfns.length)
     for (let index = 0; index < pfns.length; index += 1) {
       const pfn = pfns[index]!
-      if (!(pfn >= 0 && pfn < pageCount) || !Number.isInteger(pfn)) return undefined
+      if (!Number.isInteger(pfn) || !memory.contains(pfn * PAGE_SIZE, PAGE_SIZE)) return undefined
       copy[index] = pfn
     }
     return new PageList(memory, copy)

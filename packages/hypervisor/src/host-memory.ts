@@ -143,6 +143,15 @@ export class HostMemoryPool {
     return HvStatus.SUCCESS
   }
 
+  /** Takes back the machine pages behind RAM from page `ramPage` on, which one `allocateRam` gave: it came to nothing. */
+  takeBackRam(partition: number, ramPage: number): void {
+    const holding = this.#holdings.get(partition)
+    if (holding === undefined) return
+    const first = holding.ram.findIndex((extent) => extent.ramPage >= ramPage)
+    if (first < 0) return
+    for (const extent of holding.ram.splice(first)) this.#join(extent.hostPage, extent.pageCount)
+  }
+
   /** Machine pages behind a child's RAM, in the order they were given. */
   ramOf(partition: number): readonly RamExtent[] {
     return this.#holdings.get(partition)?.ram ?? []

@@ -133,6 +133,11 @@ export class Hypervisor {
     return this.#launch.end(id)
   }
 
+  /** More RAM for a running partition, in pages after those it has. See Launch.addRam. */
+  addRam(id: PartitionId, pageCount: number): HvStatus {
+    return this.#launch.addRam(id, pageCount)
+  }
+
   partition(id: PartitionId): Partition | undefined {
     return this.partitions.get(id)
   }

@@ -171,6 +171,11 @@ export class Partition implements PropertySubject {
     })
   }
 
+  /** The RAM that stands behind it has grown: its new pages may be mapped. */
+  grow(): void {
+    this.slat.grow(this.memory.pageCount)
+  }
+
   /** A new VP, explicitly suspended. The index is free and below VPS_MAX, and the partition is backed. */
   createVp(index: number): RootVp {
     assert(this.#backing !== null && this.vps[index] === undefined, 'A VP is created once.')

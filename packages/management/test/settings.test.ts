@@ -9,6 +9,7 @@ describe('VM settings', () => {
     expect(vmSettings({ name: 'a' })).toEqual({
       name: 'a',
       memoryBytes: 64 * MIB,
+      memoryMaximumBytes: 64 * MIB,
       vpCount: 1,
       weight: 100,
       program: null,
@@ -27,6 +28,10 @@ describe('VM settings', () => {
     [
       { name: 'a', memoryBytes: 1 },
       'VM "a": memoryBytes: 1 is not a whole number from 2097152 to 4294901760',
+    ],
+    [
+      { name: 'a', memoryBytes: 4 * MIB, memoryMaximumBytes: 2 * MIB },
+      'VM "a": memoryMaximumBytes: 2097152 is not a whole number from 4194304 to 4294901760',
     ],
     [
       { name: 'a', memoryBytes: 2 * MIB + 4096 },

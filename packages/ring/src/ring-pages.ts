@@ -17,7 +17,7 @@ export interface RingPages {
 }
 
 /** The buffer behind a shared memory of either kind. */
-function sharedBuffer(shared: WasmMemory | SharedArrayBuffer): ArrayBufferLike {
+export function sharedBuffer(shared: WasmMemory | SharedArrayBuffer): ArrayBufferLike {
   return shared instanceof SharedArrayBuffer ? shared : shared.buffer
 }
 

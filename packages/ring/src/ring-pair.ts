@@ -4,12 +4,12 @@
 //                 control      data            control      data
 //                 guest → host                 host → guest
 
-import type { PageList } from '@guestyard/guestmem'
+import type { PageList, WasmMemory } from '@guestyard/guestmem'
 import { IncomingRing, type IncomingRingOptions, incomingPrivateBytes } from './incoming-ring.ts'
 import { OutgoingRing, type OutgoingRingOptions, outgoingPrivateBytes } from './outgoing-ring.ts'
 import { RingFault } from './ring-fault.ts'
 import { type KernelKind, type RingKernel, createRingKernel, roundUp } from './ring-kernel.ts'
-import { type RingPages, initializeRing, ringPagesOf } from './ring-pages.ts'
+import { type RingPages, initializeRing, ringPagesOf, sharedBuffer } from './ring-pages.ts'
 
 export interface RingPairOptions {
   readonly outgoing?: OutgoingRingOptions
@@ -110,14 +110,21 @@ function recycleKernel(shared: object, kernel: RingKernel): void {
 }
 
 function takeKernel(
-  shared: object,
+  shared: WasmMemory | SharedArrayBuffer,
   privateBytes: number,
   kind: KernelKind,
 ): RingKernel | undefined {
   const idle = idleKernels.get(shared)
   if (idle === undefined) return undefined
+  const sharedBytes = sharedBuffer(shared).byteLength
   for (let index = 0; index < idle.length; index += 1) {
     const kernel = idle[index]!
+    if (kernel.sharedI32.byteLength !== sharedBytes) {
+      // Made before the memory grew: its views end where the memory did.
+      idle.splice(index, 1)
+      index -= 1
+      continue
+    }
     if (kernel.capacity < privateBytes || kernel.requested !== kind) continue
     idle.splice(index, 1)
     kernel.reset()

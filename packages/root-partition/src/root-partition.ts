@@ -2,7 +2,7 @@
 // devices. It never waits; the worker's engine does.
 
 import { GuestMemory, Iommu } from '@guestyard/guestmem'
-import { HvStatus, hvStatusName, partitionId } from '@guestyard/hvdef'
+import { HvStatus, PAGE_SIZE, hvStatusName, partitionId } from '@guestyard/hvdef'
 import { Hypervisor, type Clock, type Partition, type Wake } from '@guestyard/hypervisor'
 import { RelayHub, type MayJoin } from '@guestyard/load-device/vsp'
 import type { Trace } from '@guestyard/trace'
@@ -19,6 +19,7 @@ import {
 } from './scheduler/index.ts'
 import { tracedGrant } from './traced-grant.ts'
 import type {
+  AddMemoryResult,
   CreatePartitionResult,
   PartitionInspection,
   PartitionSpec,
@@ -94,7 +95,7 @@ export class RootPartition {
 
   /** RAM, VPs, routes, a bus with its devices, and a grant for each VP. */
   createPartition(spec: PartitionSpec): CreatePartitionResult {
-    const memory = allocate(spec.memoryBytes)
+    const memory = allocate(spec)
     if (memory === null) {
       return refused(HvStatus.INSUFFICIENT_MEMORY, `${spec.memoryBytes} bytes of RAM`)
     }
@@ -146,6 +147,18 @@ export class RootPartition {
     this.#hypervisor.deletePartition(guest.partition.id)
     for (const pair of guest.doorbells) this.#options.closeDoorbells(pair)
     this.#options.onDeleted?.(id)
+  }
+
+  /** More RAM for a running partition, after what it has: its guest has yet to be told. */
+  addMemory(id: number, bytes: number): AddMemoryResult {
+    const guest = this.#guests.get(id)
+    if (guest === undefined) {
+      return { ok: false, status: HvStatus.INVALID_PARTITION_ID, reason: `no partition ${id}` }
+    }
+    const status = this.#hypervisor.addRam(partitionId(id), bytes / PAGE_SIZE)
+    if (status === HvStatus.SUCCESS) return { ok: true, memoryBytes: guest.memory.sizeBytes }
+    const reason = `${hvStatusName(status)} for ${bytes} bytes more of RAM`
+    return { ok: false, status, reason }
   }
 
   devicesOf(id: number): PartitionDevices | undefined {
@@ -248,9 +261,10 @@ export class RootPartition {
 }
 
 /** RAM, or null when the platform cannot reserve it. */
-function allocate(sizeBytes: number): GuestMemory | null {
+function allocate(spec: PartitionSpec): GuestMemory | null {
+  const { memoryBytes: sizeBytes, memoryMaximumBytes: maximumBytes = sizeBytes } = spec
   try {
-    return GuestMemory.create({ sizeBytes })
+    return GuestMemory.create({ sizeBytes, maximumBytes })
   } catch (error) {
     if (error instanceof RangeError) return null
     throw error

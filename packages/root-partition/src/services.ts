@@ -3,10 +3,12 @@
 
 import { expose } from 'comlink'
 import { portEndpoint } from '@guestyard/engine/node'
+import { HvStatus } from '@guestyard/hvdef'
 import type { MessagePort } from 'node:worker_threads'
 
 import type { RootPartition } from './root-partition.ts'
 import type {
+  AddMemoryResult,
   CreatePartitionResult,
   PartitionSpec,
   RootInspection,
@@ -44,6 +46,13 @@ class PortServices implements RootServices {
     if (!this.#created.delete(partitionId)) return
     this.#root.deletePartition(partitionId)
     this.#worker.changed()
+  }
+
+  addMemory(partitionId: number, bytes: number): AddMemoryResult {
+    if (!this.#created.has(partitionId)) {
+      return { ok: false, status: HvStatus.INVALID_PARTITION_ID, reason: 'no such partition' }
+    }
+    return this.#root.addMemory(partitionId, bytes)
   }
 
   notResponding(partitionId: number, limitMs: number): Promise<void> {

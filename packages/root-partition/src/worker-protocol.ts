@@ -29,6 +29,8 @@ export interface PartitionSpec {
   readonly name: string
   /** RAM in bytes; a positive multiple of 64 KiB. */
   readonly memoryBytes: number
+  /** RAM it may come to have, a multiple of 64 KiB; `memoryBytes` when left out. */
+  readonly memoryMaximumBytes?: number
   /** Virtual processors; 1 or more. */
   readonly vpCount: number
   /** Share of a logical processor under contention, 1..10000; 100 is the default of the hypervisor. */
@@ -56,11 +58,18 @@ export type CreatePartitionResult =
   | { readonly ok: true; readonly start: PartitionStart }
   | { readonly ok: false; readonly status: number; readonly reason: string }
 
+/** RAM of a partition after it was asked to grow. */
+export type AddMemoryResult =
+  | { readonly ok: true; readonly memoryBytes: number }
+  | { readonly ok: false; readonly status: number; readonly reason: string }
+
 /** Served by the root worker on each attached port. */
 export interface RootServices {
   createPartition(spec: PartitionSpec): CreatePartitionResult
   /** Revokes the partition's channels, deletes its ports and forgets its RAM. Unknown ids are ignored. */
   deletePartition(partitionId: number): void
+  /** More RAM for a running partition: `bytes`, a multiple of 64 KiB, after what it has. Its guest has yet to be told. */
+  addMemory(partitionId: number, bytes: number): AddMemoryResult
   /** Resolves when VP 0 has not polled for `limitMs`; pending as long as it does. */
   notResponding(partitionId: number, limitMs: number): Promise<void>
   /** A key for the synthetic keyboard: set-1 make code, flags as `KeyFlags` of `@guestyard/input`. */

@@ -10,13 +10,15 @@ import { MEMORY_GRANULE_BYTES, MEMORY_MAX_BYTES, MEMORY_MIN_BYTES } from '@guest
 import * as v from 'valibot'
 
 import { InputError } from './input-error.ts'
-import { formatBytes, parseByteSize, show } from './quantity.ts'
+import { formatBytes, parseByteSize, show, type Parsed } from './quantity.ts'
 import type { Scenario, ScenarioDefinition, VmDefinition } from './scenario.ts'
 
 /** A machine to make, all of it checked. */
 export interface VmPlan {
   readonly name: string
   readonly memoryBytes: number
+  /** What it may grow to while it runs. */
+  readonly memoryMaximumBytes: number
   /** The guest program; `null`: the guest boots and takes load. */
   readonly program: URL | null
   readonly args: unknown
@@ -50,17 +52,18 @@ const wholeNumber = (from: number, to: number, what: string) => {
   )
 }
 
+/** RAM at the start, and what it may grow to: one size is both. */
+interface MemorySize {
+  readonly startup: number
+  readonly maximum: number
+}
+
 const memorySchema = v.pipe(
   v.unknown(),
-  v.rawTransform<unknown, number>(({ dataset, addIssue, NEVER }) => {
-    const size = parseByteSize(dataset.value)
-    if (!size.ok) {
-      addIssue({ message: size.problem })
-      return NEVER
-    }
-    const problem = memoryProblem(size.value, show(dataset.value))
-    if (problem === undefined) return size.value
-    addIssue({ message: problem })
+  v.rawTransform<unknown, MemorySize>(({ dataset, addIssue, NEVER }) => {
+    const size = parseMemory(dataset.value)
+    if (size.ok) return size.value
+    addIssue({ message: size.problem })
     return NEVER
   }),
 )
@@ -134,7 +137,8 @@ export function planScenario<Vms extends Record<string, VmDefinition>>(
     logicalProcessors: host?.logicalProcessors,
     vms: Object.entries(vms).map(([vmName, vm]) => ({
       name: checkedName(vmName, where),
-      memoryBytes: vm.memory,
+      memoryBytes: vm.memory.startup,
+      memoryMaximumBytes: vm.memory.maximum,
       program: guestProgram(vm.guest, base, `${where}vms.${vmName}.guest`),
       args: checkedArgs(vm.args, `${where}vms.${vmName}.args`),
       weight: vm.weight,
@@ -142,6 +146,33 @@ export function planScenario<Vms extends Record<string, VmDefinition>>(
     })),
     run,
   }
+}
+
+function parseMemory(written: unknown): Parsed<MemorySize> {
+  if (typeof written !== 'object' || written === null || Array.isArray(written)) {
+    const size = parseRam(written)
+    return size.ok ? { ok: true, value: { startup: size.value, maximum: size.value } } : size
+  }
+  const { startup, maximum, ...others } = written as Record<string, unknown>
+  const [unknownField] = Object.keys(others)
+  if (unknownField !== undefined) {
+    return { ok: false, problem: `unknown field ${unknownField} (known: startup, maximum)` }
+  }
+  const from = parseRam(startup)
+  if (!from.ok) return { ok: false, problem: `startup: ${from.problem}` }
+  const to = parseRam(maximum)
+  if (!to.ok) return { ok: false, problem: `maximum: ${to.problem}` }
+  if (to.value < from.value) {
+    return { ok: false, problem: `maximum: ${show(maximum)} is less than startup` }
+  }
+  return { ok: true, value: { startup: from.value, maximum: to.value } }
+}
+
+function parseRam(written: unknown): Parsed<number> {
+  const size = parseByteSize(written)
+  if (!size.ok) return size
+  const problem = memoryProblem(size.value, show(written))
+  return problem === undefined ? size : { ok: false, problem }
 }
 
 function memoryProblem(bytes: number, written: string): string | undefined {

@@ -171,6 +171,7 @@ function startVms(plan: ScenarioPlan, host: ScenarioHost): readonly TrackedVm[] 
     host.createVm({
       name: vm.name,
       memoryBytes: vm.memoryBytes,
+      memoryMaximumBytes: vm.memoryMaximumBytes,
       program: vm.program,
       args: vm.args,
       weight: vm.weight,

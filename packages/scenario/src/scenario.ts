@@ -6,8 +6,14 @@ import type { VmGroup, VmHandle } from './vm-handle.ts'
 
 /** A virtual machine of a scenario. */
 export interface VmDefinition {
-  /** RAM: `'64 MiB'` or a number of bytes; a multiple of 64 KiB. */
-  readonly memory: string | number
+  /**
+   * RAM: `'64 MiB'` or a number of bytes; a multiple of 64 KiB. `{ startup, maximum }` for a machine that `addMemory` may give more
+   * while it runs.
+   */
+  readonly memory:
+    | string
+    | number
+    | { readonly startup: string | number; readonly maximum: string | number }
   /** The guest program, relative to the scenario file; without one the guest waits and takes load. */
   readonly guest?: string | URL
   /** Plain data for the guest program: `guest.args` there. */

@@ -7,7 +7,7 @@ import type { Host, HostOptions, Vm, VmExit, VmState } from '@guestyard/manageme
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 
 import type { LoadTarget } from './load/load-generator.ts'
-import { show } from './quantity.ts'
+import { parseByteSize, show } from './quantity.ts'
 
 /** What a scenario needs of a machine; `Vm` of management has it. */
 export type ScenarioVm = Pick<
@@ -26,6 +26,7 @@ export type ScenarioVm = Pick<
   | 'inspectGuest'
   | 'pressKey'
   | 'moveMouse'
+  | 'addMemory'
 >
 
 /** What a scenario needs of a host; `Host` of management has it. */
@@ -62,6 +63,8 @@ export interface VmHandle extends LoadTarget {
   /** What its program reported since the last call. */
   takeReports(): Promise<unknown[]>
   runLoad(spec: LoadSpec): Promise<LoadResult>
+  /** More RAM while it runs: `'64 MiB'` or bytes, up to its maximum. Resolves with its RAM in all, in bytes, once the guest has it. */
+  addMemory(size: string | number): Promise<number>
   /** The guest's own counters. */
   inspect(): Promise<unknown>
   /** Set-1 make code; false when its keyboard can't take it now. */
@@ -139,6 +142,7 @@ export function trackVm(vm: ScenarioVm, nowMs: () => number = () => performance.
     programEnded: () => vm.programEnded(),
     takeReports: () => vm.takeReports(),
     runLoad: (spec) => vm.runLoad(spec),
+    addMemory: async (size) => vm.addMemory(bytesOf(size)),
     inspect: () => vm.inspectGuest(),
     pressKey: (makeCode, flags) => vm.pressKey(makeCode, flags),
     moveMouse: (x, y, buttons, wheel) => vm.moveMouse(x, y, buttons, wheel),
@@ -153,6 +157,12 @@ export function trackVm(vm: ScenarioVm, nowMs: () => number = () => performance.
       return startFailure
     },
   }
+}
+
+function bytesOf(size: string | number): number {
+  const parsed = parseByteSize(size)
+  if (!parsed.ok) throw new RangeError(`addMemory: ${parsed.problem}`)
+  return parsed.value
 }
 
 /** The machines as a group. */

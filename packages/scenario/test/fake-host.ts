@@ -99,6 +99,7 @@ function fakeVm(
     inspectGuest: () => Promise.reject(new Error('a fake guest has nothing to inspect')),
     pressKey: () => Promise.resolve(true),
     moveMouse: () => Promise.resolve(true),
+    addMemory: (bytes) => Promise.resolve(bytes),
   }
 }
 

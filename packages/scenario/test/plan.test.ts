@@ -47,6 +47,22 @@ describe('what a scenario may not say is refused with the field and the reason',
       'x.ts: vms.db.memory: 2101248 is not a multiple of 64 KiB',
     ],
     [
+      { vms: { db: { memory: { startup: '64 MiB' } } }, run },
+      "x.ts: vms.db.memory: maximum: expected a size such as '64 MiB', got undefined",
+    ],
+    [
+      { vms: { db: { memory: { startup: '1 MiB', maximum: '64 MiB' } } }, run },
+      "x.ts: vms.db.memory: startup: '1 MiB' is too small: at least 2 MiB",
+    ],
+    [
+      { vms: { db: { memory: { startup: '64 MiB', maximum: '32 MiB' } } }, run },
+      "x.ts: vms.db.memory: maximum: '32 MiB' is less than startup",
+    ],
+    [
+      { vms: { db: { memory: { startup: 2 ** 21, maximum: 2 ** 22, buffer: 20 } } }, run },
+      'x.ts: vms.db.memory: unknown field buffer (known: startup, maximum)',
+    ],
+    [
       { vms: { db: { memory: '64 MiB', disks: [] } }, run },
       'x.ts: vms.db.disks: unknown field (known: memory, guest, args, weight, placement)',
     ],
@@ -100,7 +116,7 @@ test('a whole scenario becomes a plan with every default filled in', () => {
       host: { logicalProcessors: 2 },
       vms: {
         db: { memory: '64 MiB', guest, args: { size: 1 } },
-        web: { memory: 2 ** 21, weight: 200 },
+        web: { memory: { startup: 2 ** 21, maximum: '4 MiB' }, weight: 200 },
       },
       run,
     }),
@@ -113,6 +129,7 @@ test('a whole scenario becomes a plan with every default filled in', () => {
       {
         name: 'db',
         memoryBytes: 2 ** 26,
+        memoryMaximumBytes: 2 ** 26,
         program: guest,
         args: { size: 1 },
         weight: 100,
@@ -121,6 +138,7 @@ test('a whole scenario becomes a plan with every default filled in', () => {
       {
         name: 'web',
         memoryBytes: 2 ** 21,
+        memoryMaximumBytes: 2 ** 22,
         program: null,
         args: undefined,
         weight: 200,

@@ -39,6 +39,7 @@ export class Kernel {
   readonly vp: VirtualProcessor
   readonly pages: PageAllocator
   readonly bus: VmbusClient
+  readonly #memory: GuestMemory
   readonly #interrupt: VmbusInterrupt
   /** Interrupts on vectors that the kernel has no handler for. */
   strayInterrupts: number
@@ -49,6 +50,7 @@ export class Kernel {
     const { vp, memory, placement } = options
     const first = KernelPage.FIRST_FREE
     this.vp = vp
+    this.#memory = memory
     this.pages = new PageAllocator(first, memory.sizeBytes / PAGE_SIZE - first, placement)
     this.bus = new VmbusClient({
       transport: new HypercallTransport(vp, memory, this.pages, options.wake),
@@ -72,6 +74,19 @@ export class Kernel {
     const found = enlighten(this.vp)
     if (found.ok) this.bus.connect()
     return found
+  }
+
+  /**
+   * The host says that RAM has grown, to `memoryBytes`. The new pages are the allocator's; what had been handed out stays where it
+   * is. Pages that are free now.
+   */
+  memoryAdded(memoryBytes: number): number {
+    this.#memory.refresh()
+    // The host's word, and what there is: whichever is less.
+    const pages = Math.floor(Math.min(memoryBytes, this.#memory.sizeBytes) / PAGE_SIZE)
+    const added = pages - KernelPage.FIRST_FREE - this.pages.pageCount
+    if (added > 0) this.pages.extend(added)
+    return this.pages.freePages
   }
 
   poll(budget: number): number {

@@ -9,7 +9,7 @@ export type Placement = 'contiguous' | 'scattered'
  * two neighbours in a row, so that nothing may come to rely on contiguity.
  */
 export class PageAllocator {
-  readonly #used: Uint8Array
+  #used: Uint8Array
   readonly #firstPfn: number
   readonly #placement: Placement
   #free: number
@@ -20,6 +20,18 @@ export class PageAllocator {
     this.#firstPfn = firstPfn
     this.#placement = placement
     this.#free = pageCount
+  }
+
+  /** RAM has grown: `pageCount` pages more at the end. */
+  extend(pageCount: number): void {
+    const used = new Uint8Array(this.#used.length + pageCount)
+    used.set(this.#used)
+    this.#used = used
+    this.#free += pageCount
+  }
+
+  get pageCount(): number {
+    return this.#used.length
   }
 
   get freePages(): number {

@@ -3,6 +3,8 @@ export interface VmSettings {
   readonly name: string
   /** RAM in bytes; a multiple of 64 KiB. */
   readonly memoryBytes: number
+  /** What it may grow to while it runs. */
+  readonly memoryMaximumBytes: number
   readonly vpCount: number
   /** Share of a logical processor under contention, 1..10000. */
   readonly weight: number
@@ -25,6 +27,8 @@ export interface VmOptions {
   readonly name: string
   /** Default 64 MiB; at least 2 MiB, at most 4 GiB less 64 KiB, a multiple of 64 KiB. */
   readonly memoryBytes?: number
+  /** What `addMemory` may bring it to while it runs; default `memoryBytes`. The same limits. */
+  readonly memoryMaximumBytes?: number
   /** Default 100. */
   readonly weight?: number
   /** Module with an exported `main(guest)`. */
@@ -65,6 +69,8 @@ export function vmSettings(options: VmOptions): VmSettings {
   const memoryBytes = options.memoryBytes ?? 64 * MIB
   const granule = MEMORY_GRANULE_BYTES
   checkWhole(name, 'memoryBytes', memoryBytes, MEMORY_MIN_BYTES, MEMORY_MAX_BYTES, granule)
+  const memoryMaximumBytes = options.memoryMaximumBytes ?? memoryBytes
+  checkWhole(name, 'memoryMaximumBytes', memoryMaximumBytes, memoryBytes, MEMORY_MAX_BYTES, granule)
   const weight = options.weight ?? 100
   checkWhole(name, 'weight', weight, 1, 10_000)
   const spinMicroseconds = options.spinMicroseconds ?? 20
@@ -81,6 +87,7 @@ export function vmSettings(options: VmOptions): VmSettings {
   return {
     name,
     memoryBytes,
+    memoryMaximumBytes,
     vpCount: 1,
     weight,
     program: program === null ? null : String(program),

@@ -19,7 +19,7 @@ import type {
   VmTask,
   VmwpControl,
 } from '../vmwp/protocol.ts'
-import type { VmSettings } from './settings.ts'
+import { MEMORY_GRANULE_BYTES, type VmSettings } from './settings.ts'
 
 export type VmState = 'off' | 'starting' | 'running' | 'stopping' | 'failed'
 
@@ -153,6 +153,17 @@ export class Vm {
   /** What the guest's program reported since the last call. */
   takeReports(): Promise<unknown[]> {
     return this.#ask((control) => control.takeReports())
+  }
+
+  /**
+   * Gives the running VM more RAM: `bytes`, a multiple of 64 KiB, up to the largest RAM of its settings. Resolves with its RAM in all,
+   * once the guest knows of it; rejects with what stands against it.
+   */
+  addMemory(bytes: number): Promise<number> {
+    if (!(bytes > 0) || bytes % MEMORY_GRANULE_BYTES !== 0) {
+      throw new RangeError(`VM "${this.name}": addMemory: ${bytes} is not a multiple of 64 KiB`)
+    }
+    return this.#ask((control) => control.addMemory(bytes))
   }
 
   inspectGuest(): Promise<GuestInspection> {

@@ -44,6 +44,7 @@ export interface VmOutcome {
 export interface VmTask {
   readonly name: string
   readonly memoryBytes: number
+  readonly memoryMaximumBytes: number
   readonly vpCount: number
   readonly weight: number
   readonly program: string | null
@@ -72,6 +73,8 @@ export interface VmwpControl {
   inspectGuest(): Promise<GuestInspection>
   pressKey(makeCode: number, flags: number): Promise<boolean>
   moveMouse(x: number, y: number, buttons: number, wheel: number): Promise<boolean>
+  /** More RAM, a multiple of 64 KiB; RAM in all once the guest knows. Rejects with what stands against it. */
+  addMemory(bytes: number): Promise<number>
   /** Asks the guest to shut down, and ends it after `graceMs`. The task's own result tells how it went. */
   stop(graceMs: number): Promise<void>
 }

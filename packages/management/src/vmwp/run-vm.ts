@@ -16,6 +16,7 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
     const created = await root.createPartition({
       name: task.name,
       memoryBytes: task.memoryBytes,
+      memoryMaximumBytes: task.memoryMaximumBytes,
       vpCount: task.vpCount,
       weight: task.weight,
     })

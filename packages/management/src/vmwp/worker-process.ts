@@ -128,8 +128,16 @@ export class WorkerProcess {
       pressKey: (makeCode, flags) => this.#root.pressKey(this.#partitionId, makeCode, flags),
       moveMouse: (x, y, buttons, wheel) =>
         this.#root.moveMouse(this.#partitionId, x, y, buttons, wheel),
+      addMemory: (bytes) => this.#addMemory(bytes),
       stop: (graceMs) => this.#stop(graceMs),
     }
+  }
+
+  async #addMemory(bytes: number): Promise<number> {
+    const added = await this.#root.addMemory(this.#partitionId, bytes)
+    if (!added.ok) throw new Error(added.reason)
+    await this.#whileRunning(this.#guest.memoryAdded(added.memoryBytes))
+    return added.memoryBytes
   }
 
   async #stop(graceMs: number): Promise<void> {
