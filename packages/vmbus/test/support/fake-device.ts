@@ -55,6 +55,8 @@ export class FakeDevice implements VspDevice {
   /** Each opening, in order. */
   readonly channels: ServerChannel[] = []
   readonly programs: FakeProgram[] = []
+  /** Openings whose close has been ended. Kept by whoever ends them. */
+  readonly stopped: ServerChannel[] = []
 
   get channel(): ServerChannel {
     const channel = this.channels.at(-1)
