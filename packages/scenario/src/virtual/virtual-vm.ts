@@ -174,11 +174,25 @@ export class VirtualVm implements ScenarioVm {
     )
   }
 
+  async addMemory(bytes: number): Promise<number> {
+    const added = await this.#askRoot((partition, id) => partition.addMemory(id, bytes))
+    if (!added.ok) throw new Error(added.reason)
+    const { memoryBytes } = added
+    await this.#ask('memory', (runtime) => runtime.memoryAdded(memoryBytes))
+    return memoryBytes
+  }
+
   async #launch(): Promise<Run> {
     const { world, root, partition } = this.#host
-    const { name, memoryBytes, vpCount, weight } = this.settings
+    const { name, memoryBytes, memoryMaximumBytes, vpCount, weight } = this.settings
     const { created, doorbells } = await world.ask(root, null, () => ({
-      created: partition.createPartition({ name, memoryBytes, vpCount, weight }),
+      created: partition.createPartition({
+        name,
+        memoryBytes,
+        memoryMaximumBytes,
+        vpCount,
+        weight,
+      }),
       doorbells: this.#host.takeDoorbells(),
     }))
     if (!created.ok) {
