@@ -26,15 +26,17 @@ import {
 
 /** Lookups for one thread. Any thread that was handed `Slat.buffer`; each makes its own. */
 export class SlatReader {
-  readonly #words: Int32Array
+  readonly #buffer: SharedArrayBuffer
+  /** A view of a stated length, renewed when leaves are made beyond it: one that follows the buffer is several times slower. */
+  #words: Int32Array
   readonly #chunks: number
   #generation = -1
   #identityFirst = 0
   #identityPages = 0
 
   constructor(buffer: SharedArrayBuffer) {
-    // Without a length, so that the view sees leaves that are made later.
-    this.#words = new Int32Array(buffer)
+    this.#buffer = buffer
+    this.#words = wholeView(buffer)
     this.#chunks = Atomics.load(this.#words, SLAT_CHUNKS)
   }
 
@@ -83,6 +85,7 @@ export class SlatReader {
     if (kind === SlatKind.RAM) return word + (gpaPage - (chunk << SLAT_CHUNK_SHIFT))
     if (kind !== KIND_LEAF) return word
     const at = slatLeafAt(this.#chunks, slatNumber(word)) + gpaPage - (chunk << SLAT_CHUNK_SHIFT)
+    if (at >= this.#words.length) this.#words = wholeView(this.#buffer)
     return at < this.#words.length ? Atomics.load(this.#words, at) : 0
   }
 
@@ -98,4 +101,8 @@ export class SlatReader {
     this.#identityFirst = first
     this.#identityPages = settled ? pages : 0
   }
+}
+
+function wholeView(buffer: SharedArrayBuffer): Int32Array {
+  return new Int32Array(buffer, 0, buffer.byteLength >> 2)
 }

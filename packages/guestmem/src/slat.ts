@@ -58,7 +58,8 @@ export class Slat {
   readonly ramPagesMax: number
   /** Pages that no device reaches, since an overlay of a VP or of the partition is there. */
   readonly overlays: SlatOverlays
-  readonly #words: Int32Array
+  /** Renewed when the buffer grows. */
+  #words: Int32Array
   readonly #directory: Int32Array
   /** Leaf number plus one by chunk, 0 for a chunk that never had one. */
   readonly #leafOf: Int32Array
@@ -88,7 +89,7 @@ export class Slat {
     this.buffer = new SharedArrayBuffer(slatLeafAt(chunks, 0) * 4, {
       maxByteLength: slatLeafAt(chunks, this.#leavesMax) * 4,
     })
-    this.#words = new Int32Array(this.buffer)
+    this.#words = new Int32Array(this.buffer, 0, this.buffer.byteLength >> 2)
     this.overlays = new SlatOverlays(this.#words, this.gpaPages)
     Atomics.store(this.#words, SLAT_CHUNKS, chunks)
   }
@@ -319,6 +320,7 @@ export class Slat {
     if (bytes <= this.buffer.byteLength) return
     const step = slatLeafAt(this.#directory.length, this.#leaves.length + LEAVES_STEP - 1) * 4
     this.buffer.grow(Math.min(step, this.buffer.maxByteLength))
+    this.#words = new Int32Array(this.buffer, 0, this.buffer.byteLength >> 2)
   }
 
   /** A leaf that has become one thing throughout takes one word again. */
