@@ -13,10 +13,13 @@ import {
   ModifyChannelMessage,
   OpenChannelMessage,
   OpenChannelResultMessage,
+  SyntheticMsr,
   VMBUS_MESSAGE_CONNECTION_ID,
   VmbusMessageType,
   VmbusVersion,
 } from '@guestyard/hvdef'
+
+import { KernelPage } from '@guestyard/child-partition'
 
 import { EndlessLoad } from './endless-load.ts'
 import { RawGuest, initiateContact, type RawOffer } from './raw-guest.ts'
@@ -269,6 +272,57 @@ describe('opens that cannot be', () => {
     expect(openChannel(on, 2047, 1, 4)).toBeUndefined()
     expect(on.yard.busOf(on.guest.partition).devicesInUse).toBe(0)
     expect(openChannel(on, relid, 1, 4)).toBe(0)
+    on.neighbour.mustProgress()
+  })
+})
+
+describe('pages of the hypervisor’s own', () => {
+  const overlays = [KernelPage.HYPERCALL, KernelPage.SIM, KernelPage.SIEF]
+
+  test('are given to no device, and are a fault of the one they were meant for', () => {
+    const on = scene()
+    const [{ relid }] = on.offers as [RawOffer]
+    for (const [id, page] of overlays.entries()) {
+      expect(createGpadl(on, gpadlMessages(relid, id + 1, [page]))).not.toBe(0)
+      const ring = [FIRST_PFN, FIRST_PFN + 1, page, FIRST_PFN + 2]
+      expect(createGpadl(on, gpadlMessages(relid, id + 100, ring))).not.toBe(0)
+    }
+    const { iommu, gpadls } = on.yard.busOf(on.guest.partition)
+    expect(gpadls).toMatchObject({ accepted: 0, inProgress: 0, listBytes: 0 })
+    expect(iommu.faults).toBe(2 * overlays.length)
+    expect(iommu.latestFaults.map(({ gpa, reason }) => [gpa, reason])).toEqual(
+      overlays.flatMap((page) => [
+        [page * 4096, 'overlay'],
+        [page * 4096, 'overlay'],
+      ]),
+    )
+    // The page is RAM again once the SIM has left it.
+    on.guest.partition.vp.writeMsr(SyntheticMsr.SIEFP, 0, 0)
+    expect(createGpadl(on, gpadlMessages(relid, 200, [KernelPage.SIEF]))).toBe(0)
+    on.neighbour.mustProgress()
+  })
+
+  test('put over the rings of an open channel cost that guest, and nobody else', () => {
+    const on = scene()
+    const { guest, yard } = on
+    const [{ relid, connectionId }] = on.offers as [RawOffer]
+    const { vp, memory } = guest.partition
+    expect(createGpadl(on, gpadlMessages(relid, 1, run(8)))).toBe(0)
+    expect(openChannel(on, relid, 1, 4)).toBe(0)
+    for (let page = FIRST_PFN; page < FIRST_PFN + 8; page += 1) {
+      for (const msr of [SyntheticMsr.SIMP, SyntheticMsr.SIEFP]) {
+        vp.writeMsr(msr, (page * 4096) | 1, 0)
+        memory.i32.fill(page * 0x0101_0101, page * 1024, (page + 1) * 1024)
+        guest.signal(connectionId)
+        vp.deliver()
+        yard.restRoot()
+        on.neighbour.mustProgress()
+      }
+    }
+    vp.writeMsr(SyntheticMsr.SIMP, (KernelPage.SIM * 4096) | 1, 0)
+    vp.writeMsr(SyntheticMsr.SIEFP, (KernelPage.SIEF * 4096) | 1, 0)
+    expect(guest.connect()).toHaveLength(3)
+    expect(yard.busOf(guest.partition)).toMatchObject({ devicesInUse: 0, relidsInUse: 3 })
     on.neighbour.mustProgress()
   })
 })

@@ -12,7 +12,8 @@
 // A rep call does at most REPS_PER_INVOCATION_MAX elements and then gives the processor back: HYPERCALL_CONTINUED, with the
 // input value that the same instruction is to be executed with again.
 
-import type { GuestMemory } from '@guestyard/guestmem'
+import { SlatRight } from '@guestyard/guestmem'
+import type { GuestMemory, SlatReader } from '@guestyard/guestmem'
 import {
   HYPERCALL_FAST,
   HYPERCALL_NESTED,
@@ -136,6 +137,7 @@ export class HypercallDispatch<C> {
   readonly #privilegeLow: number
   readonly #privilegeHigh: number
   readonly #memory: GuestMemory
+  readonly #slat: SlatReader | null
   readonly #capabilities: C
   readonly #input: Int32Array = new Int32Array(PAGE_SIZE / 4)
   readonly #output: Int32Array = new Int32Array(PAGE_SIZE / 4)
@@ -149,15 +151,18 @@ export class HypercallDispatch<C> {
     outputWord: 0,
   }
 
+  /** `slat`: what is at each GPA page; without it every page is RAM at its own place. */
   constructor(
     rows: readonly HypercallRow<C>[],
     privileges: PrivilegeMask,
     memory: GuestMemory,
     capabilities: C,
+    slat: SlatReader | null = null,
   ) {
     this.#privilegeLow = privileges.low
     this.#privilegeHigh = privileges.high
     this.#memory = memory
+    this.#slat = slat
     this.#capabilities = capabilities
     this.counters = new HypercallCounters(rows.map((row) => row.name))
     rows.forEach((row, index) => {
@@ -252,17 +257,27 @@ export class HypercallDispatch<C> {
     if (!isPlaced(inputGpa, inputBytes) || !isPlaced(outputGpa, outputBytes)) {
       return this.#refuse(HvStatus.INVALID_ALIGNMENT)
     }
-    if (
-      (inputBytes > 0 && !this.#memory.contains(inputGpa, inputBytes)) ||
-      (outputBytes > 0 && !this.#memory.contains(outputGpa, outputBytes))
-    ) {
-      return this.#refuse(HYPERCALL_MEMORY_INTERCEPT)
-    }
+    const inputAt = this.#addressOf(inputGpa, inputBytes, SlatRight.READ)
+    const outputAt = this.#addressOf(outputGpa, outputBytes, SlatRight.WRITE)
+    if (inputAt < 0 || outputAt < 0) return this.#refuse(HYPERCALL_MEMORY_INTERCEPT)
     const ram = this.#memory.i32
-    const from = inputGpa / 4
+    const from = inputAt / 4
     const words = inputBytes / 4
     for (let word = 0; word < words; word++) this.#input[word] = ram[from + word]!
-    return this.#invoke(entry, inLow, inHigh, ram, outputGpa / 4)
+    return this.#invoke(entry, inLow, inHigh, ram, outputAt / 4)
+  }
+
+  /** Byte address in RAM of a block, which lies in one page; 0 for an empty one, -1 where it may not be. */
+  #addressOf(gpa: number, bytes: number, rights: number): number {
+    if (bytes === 0) return 0
+    let address = gpa
+    if (this.#slat !== null) {
+      const page = Math.floor(gpa / PAGE_SIZE)
+      const ramPage = this.#slat.ramPage(page, rights)
+      if (ramPage < 0) return -1
+      address = ramPage * PAGE_SIZE + (gpa - page * PAGE_SIZE)
+    }
+    return this.#memory.contains(address, bytes) ? address : -1
   }
 
   /** The input is copied: does the call and copies the output to `to`, at word `toWord`. */

@@ -4,6 +4,7 @@
 //
 //   run guest code -> deliver() -> a vector? -> acknowledge(vector) -> guest's handler -> EOI MSR -> ...
 
+import { SlatReader } from '@guestyard/guestmem'
 import type { GuestMemory } from '@guestyard/guestmem'
 import { HvStatus } from '@guestyard/hvdef'
 import type { PrivilegeMask } from '@guestyard/hvdef'
@@ -144,7 +145,13 @@ export class VirtualProcessor {
       this.#siblings,
     )
     this.#caller.trace = this.#trace
-    this.#dispatch = new HypercallDispatch(VP_CALLS, handles.privileges, memory, this.#caller)
+    this.#dispatch = new HypercallDispatch(
+      VP_CALLS,
+      handles.privileges,
+      memory,
+      this.#caller,
+      new SlatReader(handles.slat),
+    )
     this.#synic = new Synic(this.#page, memory, this.#apic, this.#overlays.sim, this.#overlays.sief)
     this.#timers = new SyntheticTimers(this.#clock, this.#apic, this.#synic)
     this.#assist = new VpAssist(memory, this.#overlays.assist)

@@ -8,7 +8,7 @@ import type { GuestMemory, SlatReader } from '@guestyard/guestmem'
 
 import { OVERLAY_ASIDE, OVERLAY_MOVING, OVERLAY_PLACE, PAGE_WORDS } from '../partition-page.ts'
 import type { OverlayClaims } from './claims.ts'
-import { NOWHERE, swapPage } from './overlay-page.ts'
+import { NOWHERE, isOverlayPlace, swapPage } from './overlay-page.ts'
 
 /** The partition's overlays, in the order of their words. */
 export const HYPERCALL_OVERLAY = 0
@@ -65,7 +65,7 @@ export class PartitionOverlays {
     if (Atomics.compareExchange(this.#page, OVERLAY_MOVING + overlay, 0, 1) !== 0) return
     const place = Atomics.load(this.#page, OVERLAY_PLACE + overlay)
     const page = (place & ~VISIBLE) - 1
-    if ((place & VISIBLE) !== 0 && page < this.#memory.pageCount) {
+    if ((place & VISIBLE) !== 0 && isOverlayPlace(this.#memory, page)) {
       write(this.#memory.i32, page * PAGE_WORDS)
     }
     Atomics.store(this.#page, OVERLAY_MOVING + overlay, 0)
@@ -83,7 +83,7 @@ export class PartitionOverlays {
     const at = OVERLAY_ASIDE + overlay * PAGE_WORDS
     if (page !== current) {
       // A place word that the guest scribbled on may name no page of its RAM.
-      if (visible && current < this.#memory.pageCount) {
+      if (visible && isOverlayPlace(this.#memory, current)) {
         swapPage(this.#memory.i32, current, this.#page, at)
         this.#claims.release(current)
       }
