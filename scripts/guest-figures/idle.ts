@@ -1,13 +1,14 @@
 /** What guests cost that do nothing: memory beyond their RAM, processor time, and wakes by thread. */
 
+import process from 'node:process'
 import { setTimeout as after } from 'node:timers/promises'
 import type { Host, Vm } from '@guestyard/management'
+import type { Progress } from '@guestyard/scenario'
 
-const IDLE_GUESTS = 16
-/** What starting left to be done is done by then: V8 collects the garbage of a start some ten seconds after it. */
-const SETTLE_MS = 15_000
+import { settledRss } from './memory.ts'
+
 const WARM_UP_QUESTIONS = 3
-const SETTLE_ONE_MS = 250
+const ASKED_SETTLE_MS = 3_000
 
 /** Processor time over a stretch in which nothing was asked of anybody. */
 export interface IdleFigures {
@@ -22,45 +23,66 @@ export interface IdleFigures {
   /** Times that the root's engine, and those of all guests together, woke. */
   readonly rootWakes: number
   readonly guestWakes: number
-}
-
-export interface MemoryFigures {
-  /** Resident bytes of the process with 0, 1, 2 … idle guests. */
-  readonly residentBytes: readonly number[]
-  /** Resident bytes that one more idle guest costs: the slope through them. */
+  /** Resident bytes of the process, settled. */
+  readonly residentBytes: number
+  /** Resident bytes of each guest after the first, as they come up and settled; the first loads code that all share. */
+  readonly freshBytesPerGuest: number
   readonly bytesPerGuest: number
-  readonly ramBytesPerGuest: number
 }
 
-/** Starts idle guests one by one and sees what each adds. They are left running. */
-export async function startIdleGuests(
-  host: Host,
-  signal: AbortSignal,
-): Promise<{ readonly vms: readonly Vm[]; readonly memory: MemoryFigures }> {
-  const vms: Vm[] = []
-  const residentBytes = [await settledRss(signal)]
-  for (let index = 0; index < IDLE_GUESTS; index += 1) {
-    const vm = host.createVm({ name: `idle-${index}` })
-    await vm.start()
-    vms.push(vm)
-    residentBytes.push(await settledRss(signal))
+export interface IdleOptions {
+  /** Guests of each stretch, rising. */
+  readonly counts: readonly number[]
+  readonly seconds: number
+  readonly signal: AbortSignal
+  readonly progress: Progress
+}
+
+/** The host alone, then with more and more idle guests. They are left running. */
+export async function measureIdle(host: Host, options: IdleOptions): Promise<IdleFigures[]> {
+  const { counts, signal, progress } = options
+  progress.update('the host alone settles')
+  const aloneRss = await settledRss(signal)
+  const figures = [await stretch(host, [], aloneRss, options)]
+  const vms = [await startOne(host, 0)]
+  progress.update('the first guest settles')
+  const firstRss = await settledRss(signal)
+  for (const count of counts) {
+    progress.update(`${count} guests start`)
+    while (vms.length < count) {
+      signal.throwIfAborted()
+      vms.push(await startOne(host, vms.length))
+    }
+    const freshRss = process.memoryUsage.rss()
+    progress.update(`${count} guests settle`)
+    const rss = await settledRss(signal)
+    const idle = await stretch(host, vms, rss, options)
+    figures.push({
+      ...idle,
+      freshBytesPerGuest: (freshRss - firstRss) / (count - 1),
+      bytesPerGuest: (rss - firstRss) / (count - 1),
+    })
   }
-  const ramBytesPerGuest = vms[0]?.settings.memoryBytes ?? 0
-  // The first guest loads code that the others share: it is left out of the slope.
-  const bytesPerGuest = slope(residentBytes.slice(1))
-  return { vms, memory: { residentBytes, bytesPerGuest, ramBytesPerGuest } }
+  return figures
+}
+
+async function startOne(host: Host, index: number): Promise<Vm> {
+  const vm = host.createVm({ name: `idle-${index}` })
+  await vm.start()
+  return vm
 }
 
 /** Does nothing for a while, and says what that took. */
-export async function measureIdle(
+async function stretch(
   host: Host,
   vms: readonly Vm[],
-  seconds: number,
-  signal: AbortSignal,
+  residentBytes: number,
+  { seconds, signal, progress }: IdleOptions,
 ): Promise<IdleFigures> {
   // Asking costs more the first time, when its code is compiled: that is not idling.
   for (let asked = 0; asked < WARM_UP_QUESTIONS; asked += 1) await countersOf(host, vms)
-  await after(SETTLE_MS, undefined, { signal })
+  await after(ASKED_SETTLE_MS, undefined, { signal })
+  progress.update(`${vms.length} guests idle for ${seconds} s`)
   const before = await countersOf(host, vms)
   const cpu = process.cpuUsage()
   const started = performance.now()
@@ -81,6 +103,9 @@ export async function measureIdle(
     restPercent: Math.max(0, percentOfCore - rootPercent - guestsPercent),
     rootWakes: now.rootWakes - before.rootWakes,
     guestWakes: now.guestWakes - before.guestWakes,
+    residentBytes,
+    freshBytesPerGuest: 0,
+    bytesPerGuest: 0,
   }
 }
 
@@ -104,24 +129,6 @@ async function countersOf(host: Host, vms: readonly Vm[]): Promise<Counters> {
 
 function wakesOf(engine: unknown): number {
   return Number(Reflect.get(Object(engine), 'wakes'))
-}
-
-async function settledRss(signal: AbortSignal): Promise<number> {
-  await after(SETTLE_ONE_MS, undefined, { signal })
-  return process.memoryUsage.rss()
-}
-
-/** Least squares through the values at 0, 1, 2 … */
-function slope(values: readonly number[]): number {
-  const middle = (values.length - 1) / 2
-  const mean = sum(values) / values.length
-  let over = 0
-  let under = 0
-  for (const [index, value] of values.entries()) {
-    over += (index - middle) * (value - mean)
-    under += (index - middle) ** 2
-  }
-  return under === 0 ? 0 : over / under
 }
 
 function sum(values: readonly number[]): number {
