@@ -30,7 +30,8 @@ interface BootFigures {
   readonly busMs: Spread
   /** Of that: from the offers to the first open channel. */
   readonly channelMs: Spread
-  readonly residentBytesPerGuest: number
+  /** Growth of the process; null when it is not this script's own. */
+  readonly residentBytesPerGuest: number | null
 }
 
 const SCRIPT: StormScript<'guests' | 'memory', BootFigures> = {
@@ -82,7 +83,7 @@ function bootStorm(sizes: {
         beforeWorkerMs: spreadOf(up.map((start) => start.upMs - start.firstChannelMs)),
         busMs: spreadOf(up.map((start) => start.bootMs)),
         channelMs: spreadOf(up.map((start) => start.firstChannelMs - start.bootMs)),
-        residentBytesPerGuest: resident / sizes.guests,
+        residentBytesPerGuest: import.meta.main ? resident / sizes.guests : null,
       }
       for (const line of tableOf(figures)) log(line)
       expect(failed, 'guests that did not start').toEqual([])
@@ -93,9 +94,10 @@ function bootStorm(sizes: {
 
 function tableOf(figures: BootFigures): string[] {
   const { upMs, beforeWorkerMs, busMs, channelMs, allUpMs, guestsPerSecond, guests } = figures
+  const { residentBytesPerGuest } = figures
   const row = (what: string, { p50, p99, most }: Spread): string[] => [
     what,
-    ...[p50, p99, most].map((ms) => ms.toFixed(1)),
+    ...[p50, p99, most].map((ms) => ms.toFixed(3)),
   ]
   return [
     ...alignTable(
@@ -108,6 +110,10 @@ function tableOf(figures: BootFigures): string[] {
       ],
     ),
     `${guests} guests up in ${(allUpMs / 1000).toFixed(2)} s, ${guestsPerSecond.toFixed(0)} a second`,
-    `resident memory grew by ${formatBytes(Math.max(0, figures.residentBytesPerGuest))} a guest, the garbage of starting included`,
+    ...(residentBytesPerGuest === null
+      ? []
+      : [
+          `resident memory grew by ${formatBytes(Math.max(0, residentBytesPerGuest))} a guest, the garbage of starting included`,
+        ]),
   ]
 }
