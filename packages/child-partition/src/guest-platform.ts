@@ -9,6 +9,7 @@ import type { LoadSpec } from '@guestyard/load-device/protocol'
 import type { Trace } from '@guestyard/trace'
 
 import type { GuestProgram } from './api/guest.ts'
+import type { Processor } from './kernel/compute-queue.ts'
 
 /** What one guest is made of. */
 export interface GuestSetup {
@@ -68,6 +69,8 @@ export interface GuestPlatform {
   readonly wakeVps?: readonly Wake[]
   readonly meters: GuestMeters
   readonly trace: Trace | null
+  /** What programs compute with; without one, computing takes no time. */
+  readonly processor?: Processor
   /** Called once, by the runtime's constructor. */
   createEngine(kernel: GuestKernel): GuestEngine
   loadProgram(url: string): Promise<GuestProgram>

@@ -50,15 +50,16 @@ export class GuestRuntime implements GuestControl {
       placement: setup.placement,
       clock: platform.clock,
       onBusEvent: (event) => this.#onBusEvent(event),
-      wake: () => this.#engine.wake(),
+      wake: () => this.#wake(),
       trace: platform.trace,
+      ...(platform.processor === undefined ? {} : { processor: platform.processor }),
     })
     this.#engine = platform.createEngine(this.#kernel)
     this.#offers = new Offers()
     this.#input = new InputDrivers(this.#kernel.bus, (device, reason) =>
       platform.log.warn({ device, reason }, 'input device failed'),
     )
-    this.#load = new LoadChannels(this.#kernel.bus, this.#offers, () => this.#engine.wake())
+    this.#load = new LoadChannels(this.#kernel.bus, this.#offers, () => this.#wake())
     this.#abort = new AbortController()
     this.#up = Promise.withResolvers()
     this.#unloaded = Promise.withResolvers()
@@ -116,6 +117,7 @@ export class GuestRuntime implements GuestControl {
       pagesFree: pages.freePages,
       strayInterrupts: this.#kernel.strayInterrupts,
       droppedEvents: this.#input.keys.dropped + this.#input.pointer.dropped,
+      computedMicroseconds: this.#kernel.work.used,
       cpuMicroseconds: cpu === null ? 0 : cpu.user + cpu.system,
     }
   }
@@ -138,7 +140,7 @@ export class GuestRuntime implements GuestControl {
     const found = this.#kernel.start()
     if (!found.ok) throw new Error(`no hypervisor: ${found.reason}`)
     this.#vendor = found.vendor
-    this.#engine.wake()
+    this.#wake()
     if (program !== null) this.#program = await this.#platform.loadProgram(program)
     await this.#up.promise
     const bootMs = this.#platform.meters.sinceStartMs()
@@ -168,7 +170,7 @@ export class GuestRuntime implements GuestControl {
   async #unload(): Promise<void> {
     if (this.#kernel.bus.state === 'disconnected') return
     this.#kernel.bus.unload()
-    this.#engine.wake()
+    this.#wake()
     await this.#unloaded.promise
   }
 
@@ -180,15 +182,30 @@ export class GuestRuntime implements GuestControl {
       log: this.#platform.log,
       signal: this.#abort.signal,
       vmbus: this.#kernel.bus,
-      streams: new RelayStreams(this.#load, () => this.#engine.wake()),
+      streams: new RelayStreams(this.#load, () => this.#wake()),
       keyboard: this.#input.keys,
       mouse: this.#input.pointer,
       runLoad: (spec) => this.runLoad(spec),
+      compute: (microseconds) => this.#compute(microseconds),
+      yield: () => this.#compute(0),
       expose: (functions) => {
         this.#functions = functions
       },
       report: (data) => void this.#reports.push(data),
     }
+  }
+
+  async #compute(microseconds: number): Promise<void> {
+    if (!(microseconds >= 0)) throw new RangeError(`${microseconds} is no number of microseconds`)
+    const done = this.#kernel.work.add(microseconds)
+    this.#wake()
+    await done
+  }
+
+  /** Something here made work that no doorbell announces. */
+  #wake(): void {
+    this.#kernel.nudge()
+    this.#engine.wake()
   }
 
   #onBusEvent(event: VmbusClientEvent): void {

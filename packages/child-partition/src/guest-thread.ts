@@ -17,6 +17,7 @@ import { TickingMachine } from './drivers/ticking-machine.ts'
 import { GuestLogPort } from './guest-log-port.ts'
 import type { GuestEngine, GuestMeters, GuestPlatform, WaitedRun } from './guest-platform.ts'
 import { programOf } from './guest-program.ts'
+import type { Processor } from './kernel/compute-queue.ts'
 import type { GuestWorkerData } from './worker-protocol.ts'
 
 const TICK_MS = 1_000
@@ -29,6 +30,7 @@ export class GuestThread implements GuestPlatform {
   readonly wakeVps: readonly Doorbell[]
   readonly meters: GuestMeters
   readonly trace = null
+  readonly processor: Processor = { burn: spin }
   readonly #doorbell: Doorbell
   readonly #spinMicroseconds: number
 
@@ -101,6 +103,14 @@ export class GuestThread implements GuestPlatform {
       spinMicroseconds,
     })
   }
+}
+
+/** Uses the thread for so many microseconds. */
+function spin(microseconds: number): number {
+  const from = performance.now()
+  let used = 0
+  while (used < microseconds) used = (performance.now() - from) * 1000
+  return used
 }
 
 /** CPU time of this thread; null where the runtime can't tell (before Node 23.9). */

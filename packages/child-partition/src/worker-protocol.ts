@@ -54,6 +54,8 @@ export interface GuestInspection {
   readonly strayInterrupts: number
   /** Input events that found their stream full. */
   readonly droppedEvents: number
+  /** What its program asked to compute and was computed, of its own dispatched time. */
+  readonly computedMicroseconds: number
   /** CPU time of the guest's thread since it started, in microseconds. */
   readonly cpuMicroseconds: number
 }

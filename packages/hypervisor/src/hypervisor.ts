@@ -242,7 +242,7 @@ export class Hypervisor {
     if (partition === undefined) return HvStatus.INVALID_PARTITION_ID
     const target = partition.vps[vp]
     if (target === undefined) return HvStatus.INVALID_VP_INDEX
-    target.grant(lp)
+    target.dispatch.grant(lp, false)
     return HvStatus.SUCCESS
   }
 
@@ -252,7 +252,7 @@ export class Hypervisor {
     if (partition === undefined) return HvStatus.INVALID_PARTITION_ID
     const target = partition.vps[vp]
     if (target === undefined) return HvStatus.INVALID_VP_INDEX
-    target.revokeGrant()
+    target.dispatch.revoke()
     return HvStatus.SUCCESS
   }
 

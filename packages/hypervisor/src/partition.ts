@@ -32,6 +32,7 @@ import {
   EVENT_SLOTS_MAX,
   MESSAGE_QUEUES_MAX,
   OUTBOX_CRASH,
+  OUTBOX_DISPATCH,
   OUTBOX_ENDED,
   OUTBOX_FLAGS,
   OUTBOX_GROUP_WORDS,
@@ -53,8 +54,18 @@ export interface PartitionListener {
   intercept?(vp: number, message: Uint8Array): void
   /** The guest has ended a level-triggered interrupt. It was requested again if its line is still asserted. */
   interruptEnded?(vp: number, vector: number): void
+  /**
+   * The partition's weight, cap or reserve is to be another, all in range. SUCCESS: and is from now on. Without this method, always.
+   */
+  admitsCpu?(cpu: {
+    readonly weight: number
+    readonly cap: number
+    readonly reserve: number
+  }): HvStatus
   /** A property (HvPartitionProperty) was set. */
   propertyChanged?(code: number): void
+  /** This VP's report about its grant changed: see RootVp.dispatch. */
+  dispatchChanged?(vp: number): void
   /** A VP was explicitly suspended, or may run. */
   suspensionChanged?(vp: number): void
   /** The guest reports that it has crashed. It may run on. */
@@ -191,7 +202,7 @@ export class Partition implements PropertySubject {
 
   /** The VP is gone: its thread, if there is one, is nobody's any more. */
   deleteVp(index: number): void {
-    this.vps[index]?.revokeGrant()
+    this.vps[index]?.dispatch.revoke()
     this.vps[index] = undefined
     while (this.vps.length > 0 && this.vps[this.vps.length - 1] === undefined) this.vps.pop()
     this.#backing?.closeDoorbell?.(index)
@@ -215,6 +226,12 @@ export class Partition implements PropertySubject {
   /** The property Suspend. */
   setSuspended(suspended: boolean): void {
     for (const vp of this.vps) vp?.setPartitionSuspend(suspended)
+  }
+
+  /** The properties CpuWeight, CpuCap and CpuReserve: see PartitionListener.admitsCpu. */
+  admitsCpu(weight: number, cap: number, reserve: number): HvStatus {
+    const listener = this.#backing?.listener
+    return listener?.admitsCpu?.({ weight, cap, reserve }) ?? HvStatus.SUCCESS
   }
 
   /** The property TimeFreeze. */
@@ -375,6 +392,10 @@ export class Partition implements PropertySubject {
     const listener = this.#backing?.listener
     if ((summary & OUTBOX_SPACE) !== 0 && this.alive && listener !== undefined) {
       listener.queueSpace(vp.index)
+      done++
+    }
+    if ((summary & OUTBOX_DISPATCH) !== 0 && this.alive && listener !== undefined) {
+      listener.dispatchChanged?.(vp.index)
       done++
     }
     if ((summary & OUTBOX_ENDED) !== 0 && this.alive) {

@@ -10,6 +10,7 @@ import {
 } from '@guestyard/hvdef'
 
 import type { Wake } from './wake.ts'
+import { RootDispatch } from './dispatch-state.ts'
 import { InterceptInbox } from './intercepts/intercept-slot.ts'
 import { raiseInterrupt, raiseNmi } from './interrupt-inbox.ts'
 import { REQUEST_SUMMARY, REQUEST_TIME, vpBlock } from './partition-page.ts'
@@ -18,14 +19,15 @@ import { MessageQueueTail } from './synic/message-slots.ts'
 import {
   DELIVERABLE,
   ENDED_VECTORS,
-  GRANT,
   INBOX_MESSAGE_SHIFT,
+  INTERCEPT_RAISED,
   OUTBOX_SUMMARY,
   PING,
   PONG,
   SPIN_WAITS,
   SUSPEND,
   VECTOR_WORDS,
+  VP_COUNTERS,
   VP_PAGE_BYTES,
 } from './vp-page.ts'
 
@@ -36,6 +38,14 @@ const SUSPEND_PARTITION = 2
 const VECTOR_MIN = 16
 const VECTOR_MAX = 255
 
+/** Totals, modulo 2^32. */
+export interface VpCounters {
+  readonly hypercalls: number
+  readonly interrupts: number
+  readonly longSpinWaits: number
+  readonly intercepts: number
+}
+
 export class RootVp {
   readonly index: number
   readonly buffer: SharedArrayBuffer = new SharedArrayBuffer(VP_PAGE_BYTES)
@@ -43,6 +53,8 @@ export class RootVp {
   readonly #queues: MessageQueueTail = new MessageQueueTail(this.page)
   /** What the VP is suspended for. */
   readonly intercept: InterceptInbox = new InterceptInbox(this.page)
+  /** Whether it may run guest code. */
+  readonly dispatch: RootDispatch
   readonly #partitionPage: Int32Array
   readonly #block: number
   readonly #wake: Wake
@@ -58,6 +70,7 @@ export class RootVp {
   constructor(index: number, wake: Wake, partitionPage: Int32Array) {
     this.index = index
     this.#wake = wake
+    this.dispatch = new RootDispatch(this.page, { ring: () => this.#ring() })
     this.#partitionPage = partitionPage
     this.#block = vpBlock(index)
   }
@@ -221,16 +234,14 @@ export class RootVp {
     return Atomics.load(this.page, PONG) === this.#ping
   }
 
-  /** The VP may run guest code on this logical processor, from its next look on. */
-  grant(lp: number): void {
-    Atomics.store(this.page, GRANT, lp + 1)
-    this.#ring()
-  }
-
-  /** The VP stops at its next exit from guest code. */
-  revokeGrant(): void {
-    Atomics.store(this.page, GRANT, 0)
-    this.#ring()
+  /** What the VP says it counted, as of its latest halt. Intercepts are as the VP numbers them. */
+  counters(): VpCounters {
+    return {
+      hypercalls: Atomics.load(this.page, VP_COUNTERS) >>> 0,
+      interrupts: Atomics.load(this.page, VP_COUNTERS + 1) >>> 0,
+      longSpinWaits: Atomics.load(this.page, VP_COUNTERS + 2) >>> 0,
+      intercepts: Atomics.load(this.page, INTERCEPT_RAISED) >>> 0,
+    }
   }
 
   #request(vector: number, level: boolean, autoEoi: boolean): void {

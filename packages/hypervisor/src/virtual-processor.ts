@@ -17,6 +17,7 @@ import type { Clock } from './clock.ts'
 import { CpuidLeaves } from './cpuid-leaves.ts'
 import type { CpuidResult } from './cpuid-leaves.ts'
 import type { HypercallInspection } from './hypercall-counters.ts'
+import { VpDispatch, VpReport } from './dispatch-state.ts'
 import { HYPERCALL_UNDEFINED_OPCODE, HypercallDispatch } from './hypercalls.ts'
 import { MsrFile } from './msr-file.ts'
 import { InterceptSlot } from './intercepts/intercept-slot.ts'
@@ -38,13 +39,13 @@ import { VP_CALLS } from './vp-calls.ts'
 import type { HypercallCapabilities } from './vp-calls.ts'
 import {
   ENDED_VECTORS,
-  GRANT,
   OUTBOX_CRASH,
   OUTBOX_ENDED,
   OUTBOX_RESET,
   PING,
   PONG,
   SUSPEND,
+  VP_COUNTERS,
   VP_PAGE_BYTES,
 } from './vp-page.ts'
 
@@ -96,6 +97,7 @@ export class VirtualProcessor {
   readonly #cpuid: CpuidLeaves
   readonly #wakeRoot: Wake
   readonly #trace: Trace | null
+  readonly #grant: VpDispatch
   readonly #partitionPage: Int32Array
   /** First word of this VP's block there. */
   readonly #block: number
@@ -113,6 +115,9 @@ export class VirtualProcessor {
   #callsReach = false
   #pong = 0
   #hypercalls = 0
+  #spinsSeen = 0
+  /** It halted because it was suspended: it has work when it no longer is. */
+  #haltedSuspended = false
 
   /** Throws a RangeError for handles whose buffers are too small: they come from our own `handlesFor`. */
   constructor(handles: VpHandles, options: VirtualProcessorOptions) {
@@ -125,6 +130,7 @@ export class VirtualProcessor {
     this.#intercept = new InterceptSlot(this.#page)
     this.#trace = options.trace ?? null
     this.#wakeRoot = wakeRoot
+    this.#grant = new VpDispatch(this.#page, wakeRoot)
     this.#clock = new ReferenceClock(options.clock, handles.createdAt100ns, handles.partitionPage)
     this.#overlays = new VpOverlays(this.#partitionPage, vpIndex, memory, handles.slat)
     this.#siblings = new Siblings({
@@ -273,7 +279,8 @@ export class VirtualProcessor {
       hasInterrupts(this.#partitionPage, this.#block) ||
       Atomics.load(this.#page, PING) !== this.#pong ||
       this.#timers.isDue ||
-      (this.#intercept.isOpen ? this.#intercept.settle() : this.#apic.highest() >= 0)
+      (this.#intercept.isOpen ? this.#intercept.settle() : this.#apic.highest() >= 0) ||
+      (this.#haltedSuspended && this.#grant.isHalted && !this.isSuspended)
     )
   }
 
@@ -331,9 +338,45 @@ export class VirtualProcessor {
     return Atomics.load(this.#page, SUSPEND) !== 0 || !this.#intercept.settle()
   }
 
-  /** The logical processor on which this VP may run guest code now, or -1: then it must not. HOT. */
+  /** The logical processor on which this VP may run guest code now, or -1: then it must not. An exit; HOT. */
   grantedLp(): number {
-    return Atomics.load(this.#page, SUSPEND) === 0 ? Atomics.load(this.#page, GRANT) - 1 : -1
+    const lp = this.#grant.exit()
+    if (Atomics.load(this.#page, SUSPEND) === 0) return lp
+    // A suspended VP holds no processor up.
+    if (lp >= 0) this.halt()
+    return -1
+  }
+
+  /** HLT: there is nothing to do. The processor is given up, if the scheduler wants it back. */
+  halt(): void {
+    this.#haltedSuspended = this.isSuspended
+    this.publishCounters()
+    this.#grant.giveUp(VpReport.HALTED)
+  }
+
+  /** True after `halt` until `announceReady`: interrupts and the guest's own timers are to wake it. */
+  get isHalted(): boolean {
+    return this.#grant.isHalted
+  }
+
+  /** A halted VP has work: it wants a processor. */
+  announceReady(): void {
+    this.#grant.announceReady()
+  }
+
+  /** After a hypercall that told of a long spin wait: gives the processor up, so that whoever holds the lock may run. */
+  yieldAfterSpin(): void {
+    const spins = this.#caller.longSpinWaits
+    if (spins === this.#spinsSeen) return
+    this.#spinsSeen = spins
+    this.#grant.giveUp(VpReport.YIELDED)
+  }
+
+  /** Lets the root see what this VP counted. */
+  publishCounters(): void {
+    Atomics.store(this.#page, VP_COUNTERS, this.#hypercalls)
+    Atomics.store(this.#page, VP_COUNTERS + 1, this.#caller.interruptsTaken)
+    Atomics.store(this.#page, VP_COUNTERS + 2, this.#caller.longSpinWaits)
   }
 
   /** Answers the host's ping, and siblings' flushes. `deliver` does; a guest that stays away from `deliver` may. */

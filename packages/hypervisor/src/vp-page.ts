@@ -10,7 +10,7 @@
 //           768  intercept: the answer
 //
 // Interrupts that are requested of the VP are not here but in its block of the partition page, which siblings reach too.
-// Words 4 to 8 (root) and 19 to 23 (VP) are the dispatcher's: dispatch-state.ts.
+// Words 3 to 8 (root) and 19 to 23 (VP) are the dispatcher's: dispatch-state.ts.
 //
 // Every word is an i32 and is only touched through Atomics; message slots are plain and made visible by their
 // queue's tail. The VP's thread may be hostile: the root takes each word it reads as a number of unknown value.
@@ -46,8 +46,9 @@ export const INBOX_SUMMARY = 0
 export const PING = 1
 /** bits 15:0: SINTs whose queue was full when the root last tried. */
 export const SPACE_WANTED = 2
-/** 0: the VP may not run guest code. lp + 1: it may, on logical processor lp. */
+/** The scheduler's grant, and whether the VP is to report what it does with it: see dispatch-state.ts. */
 export const GRANT = 3
+export const REPORTS = 4
 /** Number of the latest intercept that the root has answered. */
 export const INTERCEPT_DONE = 9
 /** Bit 0: the register ExplicitSuspend; bit 1: the partition's property Suspend. Not 0: the VP may not run guest code. */
@@ -61,6 +62,11 @@ export const OUTBOX_SUMMARY = 16
 export const PONG = 17
 /** As INBOX_SUMMARY, but what the SynIC's registers let through: SINT unmasked, page and controller on. */
 export const DELIVERABLE = 18
+/** What the VP did with its grant. */
+export const RUN_STATE = 19
+/** What the VP counted: hypercalls, interrupts taken, long spin waits. Nobody relies on them. */
+export const VP_COUNTERS = 20
+const VP_COUNTER_WORDS = 3
 /** Number of the latest intercept that the VP has raised: it is suspended while INTERCEPT_DONE is another. */
 export const INTERCEPT_RAISED = 24
 /** Long spin waits that the guest reported. */
@@ -102,6 +108,8 @@ export const OUTBOX_ENDED = 0x400_0000
 export const OUTBOX_CRASH = 0x800_0000
 /** OUTBOX_SUMMARY: the partition is to be reset. */
 export const OUTBOX_RESET = 0x1000_0000
+/** OUTBOX_SUMMARY: RUN_STATE changed. */
+export const OUTBOX_DISPATCH = 0x2000_0000
 /** A bit of OUTBOX_SUMMARY covers this many event slots, as a shift, and this many words of flags. */
 export const OUTBOX_GROUP_SHIFT = 7
 export const OUTBOX_GROUP_WORDS = 4
@@ -122,7 +130,10 @@ export const VP_PAGE: readonly OwnershipRow[] = [
     'set after what it announces; cleared before that is read',
   ),
   row('PING', PING, 1, 'root', 'VP', 'any change asks for a PONG'),
-  row('GRANT', GRANT, 1, 'root', 'VP', 'looked at on every way into the guest'),
+  row('GRANT', GRANT, 1, 'root', 'VP', 'looked at on every exit from guest code'),
+  row('REPORTS', REPORTS, 1, 'root', 'VP', 'written before the GRANT it belongs to'),
+  row('RUN_STATE', RUN_STATE, 1, 'VP', 'root', 'announced by OUTBOX_SUMMARY; root validates'),
+  row('VP_COUNTERS', VP_COUNTERS, VP_COUNTER_WORDS, 'VP', 'root', 'a publication, for people'),
   row(
     'SPACE_WANTED',
     SPACE_WANTED,

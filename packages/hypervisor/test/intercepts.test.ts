@@ -272,7 +272,7 @@ describe('a suspended VP', () => {
 
   test('by ExplicitSuspend has no logical processor to run on', () => {
     const { guest } = owned()
-    guest.partition.vps[0]!.grant(1)
+    guest.partition.vps[0]!.dispatch.grant(1, false)
     expect(guest.vp.grantedLp()).toBe(1)
     guest.partition.vps[0]!.setExplicitSuspend(true)
     expect([guest.vp.grantedLp(), guest.vp.isSuspended]).toEqual([-1, true])

@@ -12,6 +12,8 @@ describe('VM settings', () => {
       memoryMaximumBytes: 64 * MIB,
       vpCount: 1,
       weight: 100,
+      cap: 65_536,
+      reserve: 0,
       program: null,
       args: null,
       placement: 'contiguous',

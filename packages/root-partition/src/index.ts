@@ -20,13 +20,10 @@ export {
 } from './interrupts/index.ts'
 export {
   CPU_PROPERTIES_DEFAULT,
-  CPU_SHARE_ONE,
-  CPU_WEIGHT_MAX,
   PERIOD_MS_DEFAULT,
   SLICE_MS_DEFAULT,
   Scheduler,
   Simulation,
-  VpReport,
   areCpuProperties,
   fairShares,
   jainIndex,
@@ -38,6 +35,7 @@ export {
   type ScheduledVpInspection,
   type SchedulerInspection,
   type SchedulerOptions,
+  type SchedulerSettings,
   type SchedulerPolicyName,
   type SimulatedVp,
   type SimulatedVpOptions,

@@ -14,8 +14,10 @@ import { offerDevices, type PartitionDevices } from './providers.ts'
 import {
   CPU_PROPERTIES_DEFAULT,
   Scheduler,
-  VpReport,
-  type DispatchGrant,
+  type CpuProperties,
+  type OverdueVp,
+  type SchedulerInspection,
+  type SchedulerSettings,
 } from './scheduler/index.ts'
 import { tracedGrant } from './traced-grant.ts'
 import type {
@@ -40,6 +42,10 @@ export interface RootPartitionOptions {
   /** Start of that clock, for the guests' threads. */
   readonly clockOriginMs: number
   readonly logicalProcessors: number
+  /** Who runs where; the `root` policy when left out. */
+  readonly scheduler?: SchedulerSettings
+  /** Told of a VP that does not stop when told to; cold path. */
+  readonly onOverdue?: (overdue: OverdueVp) => void
   /** Makes a VP's doorbells, and has the engine wait on the root's. */
   readonly openDoorbells: () => VpDoorbells
   readonly closeDoorbells: (doorbells: VpDoorbells) => void
@@ -85,7 +91,9 @@ export class RootPartition {
     this.#hypervisor = new Hypervisor({ clock: options.clock, devices: this.#deviceCalls })
     this.#scheduler = new Scheduler({
       policy: 'root',
+      ...options.scheduler,
       logicalProcessors: options.logicalProcessors,
+      onOverdue: (overdue) => options.onOverdue?.(overdue),
     })
     this.#hub = new RelayHub(options.mayJoin === undefined ? {} : { mayJoin: options.mayJoin })
     this.#portIds = new PortIds()
@@ -95,6 +103,13 @@ export class RootPartition {
 
   /** RAM, VPs, routes, a bus with its devices, and a grant for each VP. */
   createPartition(spec: PartitionSpec): CreatePartitionResult {
+    const cpu = cpuPropertiesOf(spec)
+    if (!this.#scheduler.admits(spec.vpCount, cpu)) {
+      return refused(
+        HvStatus.NO_RESOURCES,
+        `weight ${cpu.weight}, cap ${cpu.cap}, reserve ${cpu.reserve}`,
+      )
+    }
     const memory = allocate(spec)
     if (memory === null) {
       return refused(HvStatus.INSUFFICIENT_MEMORY, `${spec.memoryBytes} bytes of RAM`)
@@ -109,6 +124,8 @@ export class RootPartition {
       listener: {
         queueSpace: () => void guest?.bus.poll(0),
         interruptEnded: (vp, vector) => guest?.router.ended(vp, vector),
+        dispatchChanged: (vp) => this.#dispatchChanged(guest, vp),
+        admitsCpu: (properties) => this.#admitsCpu(guest, properties),
       },
     })
     if (!created.ok) {
@@ -120,7 +137,7 @@ export class RootPartition {
     this.#guests.set(created.partition.id, guest)
     this.#buses.add(guest.bus)
     this.#deviceCalls.add(created.partition.id, guest.router.remapping)
-    this.#schedule(spec, created.partition)
+    this.#schedule(spec, cpu, created.partition)
     return {
       ok: true,
       start: {
@@ -176,12 +193,13 @@ export class RootPartition {
   /** Units done: some of the VPs' messages and signals, and about `budget` for the buses, however many there are. */
   poll(budget: number): number {
     const done = this.#hypervisor.poll(budget < MESSAGES_PER_POLL ? budget : MESSAGES_PER_POLL)
-    return done + this.#buses.poll(budget)
+    const dispatched = this.#scheduler.poll(this.#options.clock.now100ns)
+    return done + dispatched + this.#buses.poll(budget)
   }
 
   arm(): boolean {
     const hasWork = this.#buses.arm()
-    return this.#hypervisor.arm() || hasWork
+    return this.#hypervisor.arm() || this.#scheduler.hasWork || hasWork
   }
 
   disarm(): void {
@@ -191,19 +209,29 @@ export class RootPartition {
 
   /** When the root must be polled though nobody rings. */
   nextDeadlineMs(): number {
-    return this.#hypervisor.nextDeadlineMs()
+    return Math.min(this.#hypervisor.nextDeadlineMs(), this.#scheduler.nextDeadlineMs)
   }
 
   inspect(): {
     readonly partitions: readonly PartitionInspection[]
     readonly hypervisor: unknown
-    readonly scheduler: unknown
+    readonly scheduler: SchedulerInspection
   } {
     return {
       partitions: [...this.#guests.values()].map(inspectGuest),
       hypervisor: this.#hypervisor.inspect(),
-      scheduler: this.#scheduler.inspect(this.#options.clock.now100ns),
+      scheduler: this.#inspectScheduler(),
     }
+  }
+
+  /** With what the VPs say they counted. */
+  #inspectScheduler(): SchedulerInspection {
+    const seen = this.#scheduler.inspect(this.#options.clock.now100ns)
+    const vps = seen.vps.map((vp) => {
+      const partition = this.#guests.get(vp.partitionId)?.partition
+      return { ...vp, counters: partition?.vps[vp.vpIndex]?.counters() ?? null }
+    })
+    return { ...seen, vps }
   }
 
   #assemble(
@@ -238,19 +266,32 @@ export class RootPartition {
     return { name: spec.name, partition, memory, router, bus, devices, doorbells }
   }
 
-  #schedule(spec: PartitionSpec, partition: Partition): void {
-    const properties = { ...CPU_PROPERTIES_DEFAULT, weight: spec.weight }
+  #schedule(spec: PartitionSpec, cpu: CpuProperties, partition: Partition): void {
+    const { properties } = partition
+    properties.cpuWeight = cpu.weight
+    properties.cpuCap = cpu.cap
+    properties.cpuReserve = cpu.reserve
     const now = this.#options.clock.now100ns
     for (let vp = 0; vp < spec.vpCount; vp += 1) {
-      const grant: DispatchGrant = {
-        grant: (lp) => void this.#hypervisor.grant(partition.id, vp, lp),
-        revoke: () => void this.#hypervisor.revokeGrant(partition.id, vp),
-        report: VpReport.NONE,
-      }
+      const { dispatch } = partition.vps[vp]!
       const { trace = null } = this.#options
-      const traced = trace === null ? grant : tracedGrant(trace, partition.id, vp, grant)
-      this.#scheduler.add(partition.id, vp, properties, traced, now)
+      const grant = trace === null ? dispatch : tracedGrant(trace, partition.id, vp, dispatch)
+      this.#scheduler.add(partition.id, vp, cpu, grant, now)
     }
+  }
+
+  #dispatchChanged(guest: Guest | null, vp: number): void {
+    if (guest === null) return
+    this.#scheduler.stateChanged(guest.partition.id, vp, this.#options.clock.now100ns)
+  }
+
+  /** The partition's weight, cap or reserve is to be another. From a call; the scheduler has the last word. */
+  #admitsCpu(guest: Guest | null, properties: CpuProperties): HvStatus {
+    if (guest === null) return HvStatus.SUCCESS
+    const { now100ns } = this.#options.clock
+    // The property's range has 0, with which a VP would never run: the least there is stands for it.
+    const cpu = { ...properties, cap: Math.max(1, properties.cap) }
+    return this.#scheduler.setProperties(guest.partition.id, cpu, now100ns)
   }
 
   #vpStart(partition: Partition, vp: number, pair: VpDoorbells): VpStart {
@@ -258,6 +299,11 @@ export class RootPartition {
     if (handles === undefined) throw new Error('a partition has handles for each of its VPs')
     return { handles, doorbell: pair.vpBuffer, rootDoorbell: pair.rootBuffer }
   }
+}
+
+function cpuPropertiesOf(spec: PartitionSpec): CpuProperties {
+  const { cap, reserve } = CPU_PROPERTIES_DEFAULT
+  return { weight: spec.weight, cap: spec.cap ?? cap, reserve: spec.reserve ?? reserve }
 }
 
 /** RAM, or null when the platform cannot reserve it. */

@@ -28,6 +28,8 @@ export function serveRoot(data: RootWorkerData): void {
     clock,
     clockOriginMs,
     logicalProcessors: data.logicalProcessors,
+    scheduler: data.scheduler,
+    onOverdue: (overdue) => log.warn(overdue, 'a VP does not stop when told to'),
     openDoorbells(): OpenDoorbells {
       const vp = Doorbell.create()
       const own = Doorbell.create()

@@ -6,7 +6,11 @@ import type { WasmMemory } from '@guestyard/guestmem'
 import type { VpHandles } from '@guestyard/hypervisor'
 import type { MessagePort } from 'node:worker_threads'
 
+import type { SchedulerInspection, SchedulerSettings } from './scheduler/index.ts'
+
 import type { InterruptInspection } from './interrupts/index.ts'
+
+export type { SchedulerInspection, SchedulerSettings }
 
 /** How the root waits when nothing is left to do; see `@guestyard/engine`. */
 export type RootWaitStrategy = 'event-loop' | 'busy'
@@ -18,6 +22,7 @@ export interface RootWorkerData {
   readonly logLevel: LogLevel
   /** Logical processors the scheduler hands out; 1 or more. */
   readonly logicalProcessors: number
+  readonly scheduler: SchedulerSettings
   readonly strategy: RootWaitStrategy
   /** How long the root polls with nothing to do before it sleeps, in microseconds. */
   readonly spinMicroseconds: number
@@ -35,6 +40,9 @@ export interface PartitionSpec {
   readonly vpCount: number
   /** Share of a logical processor under contention, 1..10000; 100 is the default of the hypervisor. */
   readonly weight: number
+  /** Most, and least, of a logical processor for each VP, 0x10000 being the whole. Left out: all, and nothing. */
+  readonly cap?: number
+  readonly reserve?: number
 }
 
 /** What the guest's thread is given: its own RAM and the hypervisor's pages made for it, nothing else. */
@@ -95,7 +103,7 @@ export interface PartitionInspection {
 export interface RootInspection {
   readonly partitions: readonly PartitionInspection[]
   readonly hypervisor: unknown
-  readonly scheduler: unknown
+  readonly scheduler: SchedulerInspection
   readonly engine: unknown
   /** CPU time of the root's thread since it started, in microseconds. */
   readonly cpuMicroseconds: number

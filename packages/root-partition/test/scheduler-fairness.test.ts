@@ -1,11 +1,11 @@
 // What the policies promise, held against machines at random. The simulation is the real scheduler with a clock that jumps.
 
+import { CPU_FRACTION_ONE } from '@guestyard/hvdef'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 import {
   CPU_PROPERTIES_DEFAULT,
-  CPU_SHARE_ONE,
   Simulation,
   fairShares,
   jainIndex,
@@ -53,8 +53,8 @@ const properties = (withBounds: boolean): fc.Arbitrary<CpuProperties> =>
     .record({
       weight: fc.oneof(fc.constant(100), fc.integer({ min: 10, max: 1_000 })),
       cap: withBounds
-        ? fc.oneof(fc.constant(CPU_SHARE_ONE), fc.integer({ min: 2_000, max: CPU_SHARE_ONE }))
-        : fc.constant(CPU_SHARE_ONE),
+        ? fc.oneof(fc.constant(CPU_FRACTION_ONE), fc.integer({ min: 2_000, max: CPU_FRACTION_ONE }))
+        : fc.constant(CPU_FRACTION_ONE),
       reserve: withBounds
         ? fc.oneof(fc.constant(0), fc.integer({ min: 0, max: 8_000 }))
         : fc.constant(0),
@@ -68,7 +68,7 @@ const machine = (withBounds: boolean): fc.Arbitrary<Machine> =>
       vps: fc.array(properties(withBounds), { minLength: 1, maxLength: 64 }),
     })
     .map(({ logicalProcessors, vps }) => {
-      let left = logicalProcessors * CPU_SHARE_ONE
+      let left = logicalProcessors * CPU_FRACTION_ONE
       const fitting = vps.map((one) => {
         const reserve = Math.min(one.reserve, left)
         left -= reserve
@@ -152,7 +152,11 @@ describe('the classic policy, VPs that never halt', () => {
     const simulation = simulate('classic', 2, busy(vps))
     simulation.runUntil(SLICE * 1_000)
     const before = simulation.inspect().vps.map((vp) => vp.guestRunTime)
-    const changed = [{ ...vps[0]!, weight: 300 }, { ...vps[1]!, cap: CPU_SHARE_ONE / 4 }, vps[2]!]
+    const changed = [
+      { ...vps[0]!, weight: 300 },
+      { ...vps[1]!, cap: CPU_FRACTION_ONE / 4 },
+      vps[2]!,
+    ]
     changed.forEach((one, index) =>
       simulation.scheduler.setProperties(index + 2, one, simulation.now),
     )
@@ -238,7 +242,7 @@ class Watch {
   constructor(simulation: Simulation, threads: number) {
     this.#simulation = simulation
     this.#threads = threads
-    this.#caps = simulation.vps.map((vp) => vp.options.properties.cap / CPU_SHARE_ONE)
+    this.#caps = simulation.vps.map((vp) => vp.options.properties.cap / CPU_FRACTION_ONE)
     this.#hadBefore = simulation.vps.map(() => 0)
   }
 
@@ -294,11 +298,11 @@ describe('reserves', () => {
         fc.integer({ min: 1, max: 8 }),
         fc.array(fc.integer({ min: 1_000, max: 30_000 }), { minLength: 1, maxLength: 16 }),
         (logicalProcessors, wanted) => {
-          let left = logicalProcessors * CPU_SHARE_ONE
+          let left = logicalProcessors * CPU_FRACTION_ONE
           const reserved = wanted.map((one) => {
             const reserve = Math.min(one, left)
             left -= reserve
-            return { weight: 1, cap: CPU_SHARE_ONE, reserve }
+            return { weight: 1, cap: CPU_FRACTION_ONE, reserve }
           })
           const rivals = Array.from({ length: 16 }, () => ({
             ...CPU_PROPERTIES_DEFAULT,

@@ -1,11 +1,10 @@
-import { HvStatus } from '@guestyard/hvdef'
+import { CPU_FRACTION_ONE, HvStatus } from '@guestyard/hvdef'
+import { VpReport } from '@guestyard/hypervisor'
 import { describe, expect, test } from 'vitest'
 
 import {
   CPU_PROPERTIES_DEFAULT,
-  CPU_SHARE_ONE,
   Scheduler,
-  VpReport,
   type CpuProperties,
   type DispatchGrant,
   type OverdueVp,
@@ -222,7 +221,7 @@ describe('the classic policy', () => {
 describe('properties at run time', () => {
   test('what is out of range, unknown or more than there is gets the status that says so', () => {
     const yard = new Yard('classic', 1)
-    yard.add(2, { reserve: CPU_SHARE_ONE / 2 })
+    yard.add(2, { reserve: CPU_FRACTION_ONE / 2 })
     yard.add(3)
     const set = (id: number, properties: Partial<CpuProperties>) =>
       yard.scheduler.setProperties(id, { ...CPU_PROPERTIES_DEFAULT, ...properties }, yard.now)
@@ -230,15 +229,15 @@ describe('properties at run time', () => {
     expect(set(3, { weight: 0 })).toBe(HvStatus.PROPERTY_VALUE_OUT_OF_RANGE)
     expect(set(3, { weight: 10_001 })).toBe(HvStatus.PROPERTY_VALUE_OUT_OF_RANGE)
     expect(set(3, { cap: 100, reserve: 101 })).toBe(HvStatus.PROPERTY_VALUE_OUT_OF_RANGE)
-    expect(set(3, { reserve: CPU_SHARE_ONE / 2 + 1 })).toBe(HvStatus.NO_RESOURCES)
-    expect(set(3, { reserve: CPU_SHARE_ONE / 2 })).toBe(HvStatus.SUCCESS)
-    expect(set(2, { reserve: CPU_SHARE_ONE / 4 })).toBe(HvStatus.SUCCESS)
+    expect(set(3, { reserve: CPU_FRACTION_ONE / 2 + 1 })).toBe(HvStatus.NO_RESOURCES)
+    expect(set(3, { reserve: CPU_FRACTION_ONE / 2 })).toBe(HvStatus.SUCCESS)
+    expect(set(2, { reserve: CPU_FRACTION_ONE / 4 })).toBe(HvStatus.SUCCESS)
     expect(yard.vp(2).reserve).toBe(0.25)
   })
 
   test('a reserve that does not fit is refused before the partition is there', () => {
     const yard = new Yard('classic', 2)
-    const half = { ...CPU_PROPERTIES_DEFAULT, reserve: CPU_SHARE_ONE / 2 }
+    const half = { ...CPU_PROPERTIES_DEFAULT, reserve: CPU_FRACTION_ONE / 2 }
     yard.add(2, half)
     yard.add(2, half, 1)
     expect(yard.scheduler.admits(2, half)).toBe(true)

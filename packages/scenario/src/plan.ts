@@ -10,7 +10,14 @@ import { MEMORY_GRANULE_BYTES, MEMORY_MAX_BYTES, MEMORY_MIN_BYTES } from '@guest
 import * as v from 'valibot'
 
 import { InputError } from './input-error.ts'
-import { formatBytes, parseByteSize, show, type Parsed } from './quantity.ts'
+import {
+  formatBytes,
+  parseByteSize,
+  parseDurationMs,
+  parseFraction,
+  show,
+  type Parsed,
+} from './quantity.ts'
 import type { Scenario, ScenarioDefinition, VmDefinition } from './scenario.ts'
 
 /** A machine to make, all of it checked. */
@@ -23,6 +30,9 @@ export interface VmPlan {
   readonly program: URL | null
   readonly args: unknown
   readonly weight: number
+  /** Fractions of a logical processor. */
+  readonly cap: number
+  readonly reserve: number
   readonly placement: 'contiguous' | 'scattered'
 }
 
@@ -32,12 +42,23 @@ export interface ScenarioPlan {
   /** The file it came from, as a URL; `undefined` when it was made in a program. */
   readonly fileUrl: string | undefined
   readonly logicalProcessors: number | undefined
+  readonly scheduler: 'classic' | 'core' | 'root'
+  readonly threadsPerCore: number
+  readonly sliceMs: number
   readonly vms: readonly VmPlan[]
   readonly run: Scenario['run']
 }
 
 const VM_COUNT_MAX = 256
 const LOGICAL_PROCESSORS_MAX = 64
+const THREADS_PER_CORE_MAX = 8
+const SLICE_DEFAULT = '2 ms'
+const SLICE_MS_PLAIN = 2
+const LOGICAL_PROCESSORS_DEFAULT = 2
+const SLICE_MS_MIN = 0.1
+const SLICE_MS_MAX = 100
+/** A smaller cap is none of the hypervisor's units. */
+const CAP_MIN = 1 / 0x1_0000
 const WEIGHT_DEFAULT = 100
 const WEIGHT_MAX = 10_000
 
@@ -68,6 +89,28 @@ const memorySchema = v.pipe(
   }),
 )
 
+const fractionSchema = (from: number) =>
+  v.pipe(
+    v.unknown(),
+    v.rawTransform<unknown, number>(({ dataset, addIssue, NEVER }) => {
+      const share = parseFraction(dataset.value)
+      if (share.ok && share.value >= from) return share.value
+      addIssue({ message: share.ok ? `${show(dataset.value)} is too small` : share.problem })
+      return NEVER
+    }),
+  )
+
+const sliceSchema = v.pipe(
+  v.unknown(),
+  v.rawTransform<unknown, number>(({ dataset, addIssue, NEVER }) => {
+    const slice = parseDurationMs(dataset.value)
+    if (slice.ok && slice.value >= SLICE_MS_MIN && slice.value <= SLICE_MS_MAX) return slice.value
+    const written = show(dataset.value)
+    addIssue({ message: slice.ok ? `${written} is not from 100 us to 100 ms` : slice.problem })
+    return NEVER
+  }),
+)
+
 const vmSchema = v.strictObject(
   {
     memory: memorySchema,
@@ -79,6 +122,8 @@ const vmSchema = v.strictObject(
     ),
     args: v.optional(v.unknown()),
     weight: v.optional(wholeNumber(1, WEIGHT_MAX, 'a weight'), WEIGHT_DEFAULT),
+    cap: v.optional(fractionSchema(CAP_MIN), 1),
+    reserve: v.optional(fractionSchema(0), 0),
     placement: v.optional(
       v.picklist(
         ['contiguous', 'scattered'],
@@ -87,12 +132,23 @@ const vmSchema = v.strictObject(
       'contiguous',
     ),
   },
-  'expected an object with memory, guest, args, weight, placement',
+  'expected an object with memory, guest, args, weight, cap, reserve, placement',
 )
 
 const hostSchema = v.strictObject(
-  { logicalProcessors: v.optional(wholeNumber(1, LOGICAL_PROCESSORS_MAX, 'a count')) },
-  'expected an object with logicalProcessors',
+  {
+    logicalProcessors: v.optional(wholeNumber(1, LOGICAL_PROCESSORS_MAX, 'a count')),
+    scheduler: v.optional(
+      v.picklist(
+        ['classic', 'core', 'root'],
+        (issue) => `expected 'classic', 'core' or 'root', got ${show(issue.input)}`,
+      ),
+      'root',
+    ),
+    threadsPerCore: v.optional(wholeNumber(1, THREADS_PER_CORE_MAX, 'a count'), 1),
+    slice: v.optional(sliceSchema, SLICE_DEFAULT),
+  },
+  'expected an object with logicalProcessors, scheduler, threadsPerCore, slice',
 )
 
 const scenarioSchema = v.strictObject(
@@ -135,6 +191,9 @@ export function planScenario<Vms extends Record<string, VmDefinition>>(
     name: name ?? (options.fileUrl === undefined ? 'scenario' : fileStem(options.fileUrl)),
     fileUrl: options.fileUrl,
     logicalProcessors: host?.logicalProcessors,
+    scheduler: host?.scheduler ?? 'root',
+    threadsPerCore: checkedCores(host?.threadsPerCore ?? 1, host?.logicalProcessors, where),
+    sliceMs: host?.slice ?? SLICE_MS_PLAIN,
     vms: Object.entries(vms).map(([vmName, vm]) => ({
       name: checkedName(vmName, where),
       memoryBytes: vm.memory.startup,
@@ -142,6 +201,8 @@ export function planScenario<Vms extends Record<string, VmDefinition>>(
       program: guestProgram(vm.guest, base, `${where}vms.${vmName}.guest`),
       args: checkedArgs(vm.args, `${where}vms.${vmName}.args`),
       weight: vm.weight,
+      cap: vm.cap,
+      reserve: checkedReserve(vm, `${where}vms.${vmName}.reserve`),
       placement: vm.placement,
     })),
     run,
@@ -173,6 +234,27 @@ function parseRam(written: unknown): Parsed<number> {
   if (!size.ok) return size
   const problem = memoryProblem(size.value, show(written))
   return problem === undefined ? size : { ok: false, problem }
+}
+
+function checkedReserve(
+  vm: { readonly cap: number; readonly reserve: number },
+  where: string,
+): number {
+  if (vm.reserve <= vm.cap) return vm.reserve
+  throw new InputError(where, 'is more than the cap')
+}
+
+function checkedCores(
+  threads: number,
+  logicalProcessors: number | undefined,
+  where: string,
+): number {
+  if ((logicalProcessors ?? LOGICAL_PROCESSORS_DEFAULT) % threads === 0) return threads
+  const processors = `${logicalProcessors ?? LOGICAL_PROCESSORS_DEFAULT} logical processors`
+  throw new InputError(
+    `${where}host.threadsPerCore`,
+    `${processors} are no whole cores of ${threads}`,
+  )
 }
 
 function memoryProblem(bytes: number, written: string): string | undefined {

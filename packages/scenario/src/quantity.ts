@@ -46,6 +46,14 @@ export function parseDurationMs(input: unknown): Parsed<number> {
   return { ok: true, value: Number(parts[1]) * MS_PER_UNIT[unit] }
 }
 
+/** A fraction from 0 to 1, from a number or text such as `'25 %'`. */
+export function parseFraction(input: unknown): Parsed<number> {
+  const percent = typeof input === 'string' ? /^(\d{1,3}(?:\.\d{1,9})?) ?%$/.exec(input) : null
+  const value = percent === null ? input : Number(percent[1]) / 100
+  if (typeof value === 'number' && value >= 0 && value <= 1) return { ok: true, value }
+  return problem(`expected a share such as '25 %' or a number from 0 to 1, got ${show(input)}`)
+}
+
 /** Bytes for people: the largest binary unit that keeps the figure at 1 or more, three digits. */
 export function formatBytes(bytes: number): string {
   for (const unit of ['GiB', 'MiB', 'KiB'] as const) {

@@ -145,6 +145,9 @@ async function runOnHost(
   const host = await startHost({
     ...options.host,
     ...(plan.logicalProcessors === undefined ? {} : { logicalProcessors: plan.logicalProcessors }),
+    scheduler: plan.scheduler,
+    threadsPerCore: plan.threadsPerCore,
+    sliceMs: plan.sliceMs,
   })
   let tracked: readonly TrackedVm[] = []
   try {
@@ -175,6 +178,8 @@ function startVms(plan: ScenarioPlan, host: ScenarioHost): readonly TrackedVm[] 
       program: vm.program,
       args: vm.args,
       weight: vm.weight,
+      cap: vm.cap,
+      reserve: vm.reserve,
       placement: vm.placement,
     }),
   )

@@ -18,8 +18,12 @@ export interface VmDefinition {
   readonly guest?: string | URL
   /** Plain data for the guest program: `guest.args` there. */
   readonly args?: unknown
-  /** Share of the processors beside other machines: 1..10000, 100 when left out. */
+  /** Share of the processors beside other machines: 1..10000, 100 when left out. Under the classic and core schedulers. */
   readonly weight?: number
+  /** Most of a logical processor it gets: `'25 %'` or a fraction above 0 up to 1; all of one when left out. */
+  readonly cap?: string | number
+  /** What it is guaranteed of one: `'10 %'` or a fraction from 0 to the cap; nothing when left out. */
+  readonly reserve?: string | number
   /** How the guest chooses the pages of its rings: `contiguous` (the default) or `scattered`. */
   readonly placement?: 'contiguous' | 'scattered'
 }
@@ -45,6 +49,12 @@ export interface ScenarioDefinition<Vms extends Record<string, VmDefinition>> {
   readonly host?: {
     /** Logical processors the host schedules virtual processors on: 1..64. */
     readonly logicalProcessors?: number
+    /** Who decides what runs where: `'root'` (the default), `'classic'` or `'core'`. */
+    readonly scheduler?: 'classic' | 'core' | 'root'
+    /** Logical processors in a core: 1 (the default) to 8. */
+    readonly threadsPerCore?: number
+    /** How long a virtual processor runs before another's turn: `'2 ms'` (the default), 100 us to 100 ms. */
+    readonly slice?: string
   }
   readonly vms: Vms
   /** What happens. The machines start beside it: wait for `vms.all.started()`. */

@@ -27,9 +27,27 @@ describe('what a scenario may not say is refused with the field and the reason',
     [{ vms: 5, run }, 'x.ts: vms: expected an object of virtual machines'],
     [
       { vms: { db: 5 }, run },
-      'x.ts: vms.db: expected an object with memory, guest, args, weight, placement',
+      'x.ts: vms.db: expected an object with memory, guest, args, weight, cap, reserve, placement',
     ],
     [{ vms: { db: {} }, run }, 'x.ts: vms.db.memory: is missing'],
+    [
+      { vms: { db: { memory: 2 ** 21, cap: '120 %' } }, run },
+      "x.ts: vms.db.cap: expected a share such as '25 %' or a number from 0 to 1, got '120 %'",
+    ],
+    [{ vms: { db: { memory: 2 ** 21, cap: 0 } }, run }, 'x.ts: vms.db.cap: 0 is too small'],
+    [
+      { vms: { db: { memory: 2 ** 21, cap: 0.25, reserve: '30 %' } }, run },
+      'x.ts: vms.db.reserve: is more than the cap',
+    ],
+    [
+      { host: { scheduler: 'fair' }, vms, run },
+      "x.ts: host.scheduler: expected 'classic', 'core' or 'root', got 'fair'",
+    ],
+    [{ host: { slice: '1 s' }, vms, run }, "x.ts: host.slice: '1 s' is not from 100 us to 100 ms"],
+    [
+      { host: { logicalProcessors: 3, threadsPerCore: 2 }, vms, run },
+      'x.ts: host.threadsPerCore: 3 logical processors are no whole cores of 2',
+    ],
     [
       { vms: { db: { memory: '64MB' } }, run },
       "x.ts: vms.db.memory: '64MB' is not a size: write a number and B, KiB, MiB or GiB, such as '64 MiB'",
@@ -64,7 +82,7 @@ describe('what a scenario may not say is refused with the field and the reason',
     ],
     [
       { vms: { db: { memory: '64 MiB', disks: [] } }, run },
-      'x.ts: vms.db.disks: unknown field (known: memory, guest, args, weight, placement)',
+      'x.ts: vms.db.disks: unknown field (known: memory, guest, args, weight, cap, reserve, placement)',
     ],
     [
       { vms: { db: { memory: '64 MiB', weight: 0 } }, run },
@@ -98,7 +116,10 @@ describe('what a scenario may not say is refused with the field and the reason',
       { vms, run, host: { logicalProcessors: 1.5 } },
       'x.ts: host.logicalProcessors: expected a count, a whole number from 1 to 64, got 1.5',
     ],
-    [{ vms, run, host: { cpus: 2 } }, 'x.ts: host.cpus: unknown field (known: logicalProcessors)'],
+    [
+      { vms, run, host: { cpus: 2 } },
+      'x.ts: host.cpus: unknown field (known: logicalProcessors, scheduler, threadsPerCore, slice)',
+    ],
     [{ vms, run, switches: {} }, 'x.ts: switches: unknown field (known: name, host, vms, run)'],
     [{ vms, run, name: '' }, 'x.ts: name: expected text that is not empty'],
   ]
@@ -125,6 +146,9 @@ test('a whole scenario becomes a plan with every default filled in', () => {
     name: 'scenario',
     fileUrl: undefined,
     logicalProcessors: 2,
+    scheduler: 'root',
+    threadsPerCore: 1,
+    sliceMs: 2,
     vms: [
       {
         name: 'db',
@@ -133,6 +157,8 @@ test('a whole scenario becomes a plan with every default filled in', () => {
         program: guest,
         args: { size: 1 },
         weight: 100,
+        cap: 1,
+        reserve: 0,
         placement: 'contiguous',
       },
       {
@@ -142,6 +168,8 @@ test('a whole scenario becomes a plan with every default filled in', () => {
         program: null,
         args: undefined,
         weight: 200,
+        cap: 1,
+        reserve: 0,
         placement: 'contiguous',
       },
     ],

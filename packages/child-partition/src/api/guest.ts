@@ -58,6 +58,13 @@ export interface Guest {
   readonly keyboard: AsyncIterable<KeyEvent>
   readonly mouse: AsyncIterable<PointerEvent>
   runLoad(spec: LoadSpec): Promise<LoadResult>
+  /**
+   * Uses the processor for so many microseconds of the time that this VP is dispatched; resolves when it has. Between pieces of it the
+   * scheduler may give the processor to others. What a program computes otherwise is one piece to the scheduler, up to its next `await`.
+   */
+  compute(microseconds: number): Promise<void>
+  /** Lets the scheduler give the processor to others; resolves at once when it does not, or when this VP is dispatched again. For long loops. */
+  yield(): Promise<void>
   expose(functions: ExposedFunctions): void
   /** Hands plain data to the host, which collects it in order. */
   report(data: unknown): void

@@ -12,6 +12,7 @@ import type { Trace } from '@guestyard/trace'
 import { VmbusClient, type VmbusClientEvent } from '@guestyard/vmbus/client'
 
 import { enlighten, KernelPage, type Enlightenment } from './boot.ts'
+import { ComputeQueue, type Processor } from './compute-queue.ts'
 import { HypercallTransport } from './hypercall-transport.ts'
 import { VMBUS_VECTOR, VmbusInterrupt } from './interrupts.ts'
 import { PageAllocator, type Placement } from './page-allocator.ts'
@@ -27,6 +28,8 @@ export interface KernelOptions {
   /** There is work for `poll` that no doorbell announces: a message waits to be posted again. */
   readonly wake: () => void
   readonly trace?: Trace | null
+  /** What the guest computes with; without one, computing takes no time. */
+  readonly processor?: Processor
 }
 
 /** 100 ns units. */
@@ -43,6 +46,13 @@ export class Kernel {
   readonly #interrupt: VmbusInterrupt
   /** Interrupts on vectors that the kernel has no handler for. */
   strayInterrupts: number
+  /** What the guest's program wants to compute. */
+  readonly work: ComputeQueue
+  readonly #clock: { readonly nowMs: number }
+  /** The bus was asked for signals, and the VP halted; it stays so until the VP runs again. */
+  #isArmed: boolean
+  /** The program made work, outside of any poll. */
+  #isNudged: boolean
   /** Polls that found the VP without a grant, and did nothing. */
   pollsWithoutGrant: number
 
@@ -65,6 +75,10 @@ export class Kernel {
       KernelPage.SIM << PAGE_SHIFT,
       KernelPage.SIEF << PAGE_SHIFT,
     )
+    this.work = new ComputeQueue(options.processor ?? null)
+    this.#clock = options.clock
+    this.#isArmed = false
+    this.#isNudged = false
     this.strayInterrupts = 0
     this.pollsWithoutGrant = 0
   }
@@ -89,29 +103,57 @@ export class Kernel {
     return this.pages.freePages
   }
 
+  /** The program made work that no doorbell announces: a halted VP wants a processor for it. */
+  nudge(): void {
+    this.#isNudged = true
+  }
+
   poll(budget: number): number {
-    if (this.vp.grantedLp() < 0) {
-      // Without a grant no guest code runs; the root rings when it gives one.
-      this.pollsWithoutGrant += 1
-      this.vp.pingPending()
-      return 0
+    const { vp } = this
+    // Each poll is an exit: guest code goes on after it, or the processor is somebody else's.
+    if (vp.grantedLp() < 0) return this.#wait()
+    this.#isNudged = false
+    if (this.#isArmed) {
+      this.#isArmed = false
+      this.bus.disarm()
     }
-    return this.#takeInterrupts() + this.bus.poll(budget)
+    const done = this.#takeInterrupts() + this.bus.poll(budget) + this.work.poll()
+    vp.yieldAfterSpin()
+    return done
   }
 
   arm(): boolean {
-    if (this.vp.grantedLp() < 0) return false
-    return this.bus.arm() || this.vp.hasWork
+    const { vp } = this
+    if (vp.grantedLp() < 0) return false
+    if (this.bus.arm() || vp.hasWork || this.#isNudged || this.work.isPending) return true
+    this.#isArmed = true
+    vp.halt()
+    return false
   }
 
   /** What no doorbell tells: a synthetic timer, or the end of the delay after which a refused message is posted again. */
   nextDeadlineMs(): number {
-    if (this.vp.grantedLp() < 0) return Number.POSITIVE_INFINITY
+    // A VP that waits for a processor can do nothing about it.
+    if (this.vp.grantedLp() < 0 && !this.vp.isHalted) return Number.POSITIVE_INFINITY
     return Math.min(this.bus.nextDeadlineMs, this.vp.nextDeadline100ns / UNITS_PER_MS)
   }
 
   disarm(): void {
+    // A halted VP's bus stays armed: nobody polls it before the VP runs again.
+    if (this.#isArmed && this.vp.grantedLp() < 0) return
+    this.#isArmed = false
     this.bus.disarm()
+  }
+
+  /** Without a grant no guest code runs; the root rings when it gives one. A halted VP asks for it once there is work. */
+  #wait(): number {
+    const { vp } = this
+    this.pollsWithoutGrant += 1
+    vp.pingPending()
+    if (!vp.isHalted) return 0
+    const isDue = this.#clock.nowMs >= this.bus.nextDeadlineMs
+    if (isDue || this.#isNudged || this.work.isPending || vp.hasWork) vp.announceReady()
+    return 0
   }
 
   #takeInterrupts(): number {

@@ -5,7 +5,7 @@
 //
 // Each step that takes pages of the partition's own pool is INSUFFICIENT_MEMORY until enough were deposited.
 
-import { HvPrivilege, HvStatus, PAGE_SIZE } from '@guestyard/hvdef'
+import { HvPrivilege, HvPartitionProperty, HvStatus, PAGE_SIZE } from '@guestyard/hvdef'
 
 import type { HostMemoryPool } from '../host-memory.ts'
 import { simpleCall } from '../hypercalls.ts'
@@ -110,10 +110,32 @@ export class PartitionCalls implements PartitionLife {
     const partition = this.#partitions.get(id)
     if (partition === undefined) return unknown(id)
     if (partition.state === 'finalized') return HvStatus.INVALID_PARTITION_STATE
-    const status = partition.properties.write(code, low, high)
-    if (status === HvStatus.SUCCESS) partition.propertyChanged(code)
+    const { properties } = partition
+    const { cpuWeight, cpuCap, cpuReserve } = properties
+    const status = properties.write(code, low, high)
+    if (status !== HvStatus.SUCCESS) return status
+    if (isCpuProperty(code)) {
+      const admitted = partition.admitsCpu(
+        properties.cpuWeight,
+        properties.cpuCap,
+        properties.cpuReserve,
+      )
+      if (admitted !== HvStatus.SUCCESS) {
+        Object.assign(properties, { cpuWeight, cpuCap, cpuReserve })
+        return admitted
+      }
+    }
+    partition.propertyChanged(code)
     return status
   }
+}
+
+function isCpuProperty(code: number): boolean {
+  return (
+    code === HvPartitionProperty.CPU_WEIGHT ||
+    code === HvPartitionProperty.CPU_CAP ||
+    code === HvPartitionProperty.CPU_RESERVE
+  )
 }
 
 /** The root can do to itself what a parent does to a child as little as to a partition that is not there. */

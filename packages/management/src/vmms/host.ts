@@ -18,10 +18,11 @@ import { hostEnvironment, vmwpLimits } from '../thread-start.ts'
 import type { VmExit, VmOutcome, VmTask } from '../vmwp/protocol.ts'
 import { BootGate } from './boot-gate.ts'
 import { LogService, type LogOptions } from './log-service.ts'
+import { schedulerSettings, type SchedulerOptions } from './scheduler-settings.ts'
 import { vmSettings, type VmOptions } from './settings.ts'
 import { Vm, type VmState } from './vm.ts'
 
-export interface HostOptions {
+export interface HostOptions extends SchedulerOptions {
   /** Logical processors that the root's scheduler hands out, 1..64; default 2. */
   readonly logicalProcessors?: number
   readonly log?: LogOptions
@@ -110,6 +111,7 @@ export class Host {
       logPort: this.#logs.openPort(),
       logLevel: this.#logs.level,
       logicalProcessors,
+      scheduler: schedulerSettings(options, logicalProcessors),
       strategy: options.rootStrategy ?? 'event-loop',
       spinMicroseconds: options.rootSpinMicroseconds ?? 20,
     }

@@ -8,6 +8,9 @@ export interface VmSettings {
   readonly vpCount: number
   /** Share of a logical processor under contention, 1..10000. */
   readonly weight: number
+  /** Most, and least, of a logical processor for each VP; 0x10000 is the whole. */
+  readonly cap: number
+  readonly reserve: number
   /** URL of the guest's program, or null for a guest that only serves load runs. */
   readonly program: string | null
   readonly args: unknown
@@ -29,8 +32,12 @@ export interface VmOptions {
   readonly memoryBytes?: number
   /** What `addMemory` may bring it to while it runs; default `memoryBytes`. The same limits. */
   readonly memoryMaximumBytes?: number
-  /** Default 100. */
+  /** Share of the processors beside other VMs, 1..10000; default 100. Like cap and reserve, under the classic and core schedulers only. */
   readonly weight?: number
+  /** Most that each VP gets of a logical processor: above 0, up to 1; default 1. */
+  readonly cap?: number
+  /** What each VP is guaranteed of one: 0 to the cap; default 0. A VM whose reserve can't be met does not start. */
+  readonly reserve?: number
   /** Module with an exported `main(guest)`. */
   readonly program?: URL | string | null
   readonly args?: unknown
@@ -54,6 +61,8 @@ export interface VmOptions {
   readonly youngHeapBytes?: number
 }
 
+/** One logical processor, as the hypervisor's properties count. */
+const PROCESSOR_ONE = 0x1_0000
 const KIB = 1024
 const MIB = 1024 * KIB
 export const MEMORY_GRANULE_BYTES: number = 64 * KIB
@@ -73,6 +82,10 @@ export function vmSettings(options: VmOptions): VmSettings {
   checkWhole(name, 'memoryMaximumBytes', memoryMaximumBytes, memoryBytes, MEMORY_MAX_BYTES, granule)
   const weight = options.weight ?? 100
   checkWhole(name, 'weight', weight, 1, 10_000)
+  const cap = processorShare(name, 'cap', options.cap ?? 1)
+  const reserve = processorShare(name, 'reserve', options.reserve ?? 0)
+  if (cap === 0) throw new RangeError(`VM "${name}": cap: 0 would never let it run`)
+  if (reserve > cap) throw new RangeError(`VM "${name}": reserve: is more than its cap`)
   const spinMicroseconds = options.spinMicroseconds ?? 20
   checkWhole(name, 'spinMicroseconds', spinMicroseconds, 0, 1_000_000)
   const bootTimeoutMs = options.bootTimeoutMs ?? 60_000
@@ -90,6 +103,8 @@ export function vmSettings(options: VmOptions): VmSettings {
     memoryMaximumBytes,
     vpCount: 1,
     weight,
+    cap,
+    reserve,
     program: program === null ? null : String(program),
     args: options.args ?? null,
     placement: options.placement ?? 'contiguous',
@@ -102,6 +117,14 @@ export function vmSettings(options: VmOptions): VmSettings {
 }
 
 /** A whole number from `min` to `max`, and a multiple of `step`, a size in whole KiB. */
+/** A fraction of a processor in the hypervisor's units. What is above 0 stays so. */
+function processorShare(vm: string, field: string, value: number): number {
+  if (!(value >= 0 && value <= 1)) {
+    throw new RangeError(`VM "${vm}": ${field}: ${value} is not a fraction from 0 to 1`)
+  }
+  return Math.ceil(value * PROCESSOR_ONE)
+}
+
 function checkWhole(
   vm: string,
   field: string,

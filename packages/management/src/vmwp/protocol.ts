@@ -47,6 +47,8 @@ export interface VmTask {
   readonly memoryMaximumBytes: number
   readonly vpCount: number
   readonly weight: number
+  readonly cap: number
+  readonly reserve: number
   readonly program: string | null
   readonly args: unknown
   readonly placement: 'contiguous' | 'scattered'

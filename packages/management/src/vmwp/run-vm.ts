@@ -19,6 +19,8 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
       memoryMaximumBytes: task.memoryMaximumBytes,
       vpCount: task.vpCount,
       weight: task.weight,
+      cap: task.cap,
+      reserve: task.reserve,
     })
     if (!created.ok) {
       return { exit: { reason: 'start-failed', detail: created.reason }, boot: null }

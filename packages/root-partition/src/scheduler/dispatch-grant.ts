@@ -1,18 +1,4 @@
-/** What a VP last said about the grant it was last given. */
-export const VpReport = {
-  /** Nothing yet, or about an older grant: as far as anybody knows it runs. */
-  NONE: 0,
-  /** It took the grant. */
-  RUNNING: 1,
-  /** It gave the processor up and wants it back. */
-  READY: 2,
-  /** It gave the processor up and has nothing to do. */
-  HALTED: 3,
-  /** As READY, by its own wish: others go first. */
-  YIELDED: 4,
-} as const
-
-export type VpReport = (typeof VpReport)[keyof typeof VpReport]
+import type { VpReport } from '@guestyard/hypervisor'
 
 /** The dispatch words of one VP; the hypervisor's part of the VP's page implements it. */
 export interface DispatchGrant {

@@ -1,6 +1,8 @@
 // Fairness as figures: what shares ought to be, computed another way than the scheduler does, and how even they are.
 
-import { CPU_SHARE_ONE, type CpuProperties } from './cpu-properties.ts'
+import { CPU_FRACTION_ONE } from '@guestyard/hvdef'
+
+import type { CpuProperties } from './cpu-properties.ts'
 
 /** Halvings of the interval in which the level lies: far more than a double can tell apart. */
 const HALVINGS = 200
@@ -15,7 +17,7 @@ export function fairShares(
 ): readonly number[] {
   const at = (level: number): number[] =>
     vps.map(({ weight, cap, reserve }) =>
-      Math.min(cap / CPU_SHARE_ONE, Math.max(reserve / CPU_SHARE_ONE, weight * level)),
+      Math.min(cap / CPU_FRACTION_ONE, Math.max(reserve / CPU_FRACTION_ONE, weight * level)),
     )
   let low = 0
   let high = 1

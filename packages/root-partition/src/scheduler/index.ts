@@ -1,11 +1,5 @@
-export {
-  CPU_PROPERTIES_DEFAULT,
-  CPU_SHARE_ONE,
-  CPU_WEIGHT_MAX,
-  areCpuProperties,
-  type CpuProperties,
-} from './cpu-properties.ts'
-export { VpReport, type DispatchGrant } from './dispatch-grant.ts'
+export { CPU_PROPERTIES_DEFAULT, areCpuProperties, type CpuProperties } from './cpu-properties.ts'
+export type { DispatchGrant } from './dispatch-grant.ts'
 export { fairShares, jainIndex } from './fairness.ts'
 export type {
   LogicalProcessorInspection,
@@ -19,6 +13,7 @@ export {
   Scheduler,
   type OverdueVp,
   type SchedulerOptions,
+  type SchedulerSettings,
 } from './scheduler.ts'
 export {
   Simulation,

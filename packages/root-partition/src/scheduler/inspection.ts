@@ -1,5 +1,7 @@
 // The scheduler's counters as plain data: totals since the start, from which rates come by comparing two inspections.
 
+import type { VpCounters } from '@guestyard/hypervisor'
+
 import type { LogicalProcessor } from './logical-processor.ts'
 import type { SchedulerPolicy, SchedulerPolicyName, SchedulerShape } from './policy.ts'
 import type { ScheduledVp, VpState } from './scheduled-vp.ts'
@@ -28,6 +30,8 @@ export interface ScheduledVpInspection {
   readonly throttles: number
   /** Times it did not stop for long after it was told to. */
   readonly overdue: number
+  /** What the VP says it counted, as of its latest halt; null where nobody asked it. */
+  readonly counters: VpCounters | null
 }
 
 export interface LogicalProcessorInspection {
@@ -97,5 +101,6 @@ function inspectVp(vp: ScheduledVp, guestRunTime: number): ScheduledVpInspection
     halts: vp.halts,
     throttles: vp.throttles,
     overdue: vp.overdue,
+    counters: null,
   }
 }

@@ -2,7 +2,8 @@
 // A VP and its partition, as the scheduler keeps them: plain objects of one shape, whose fields the policies and the dispatcher
 // share. Times are 100 ns units.
 
-import { CPU_SHARE_ONE } from './cpu-properties.ts'
+import { CPU_FRACTION_ONE } from '@guestyard/hvdef'
+
 import type { CpuProperties } from './cpu-properties.ts'
 import type { DispatchGrant } from './dispatch-grant.ts'
 
@@ -39,8 +40,8 @@ export class PartitionShare {
 
   setProperties(properties: CpuProperties): void {
     this.weight = properties.weight
-    this.cap = properties.cap / CPU_SHARE_ONE
-    this.reserve = properties.reserve / CPU_SHARE_ONE
+    this.cap = properties.cap / CPU_FRACTION_ONE
+    this.reserve = properties.reserve / CPU_FRACTION_ONE
   }
 
   get isCapped(): boolean {

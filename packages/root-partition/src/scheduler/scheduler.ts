@@ -10,11 +10,12 @@
 // handed in; what a VP is charged runs from the grant to the moment its acknowledgement is read.
 
 import { assert, HvStatus } from '@guestyard/hvdef'
+import { VpReport } from '@guestyard/hypervisor'
 
 import { ClassicPolicy } from './classic-policy.ts'
 import { CorePolicy } from './core-policy.ts'
 import { areCpuProperties, type CpuProperties } from './cpu-properties.ts'
-import { VpReport, type DispatchGrant } from './dispatch-grant.ts'
+import type { DispatchGrant } from './dispatch-grant.ts'
 import { inspectScheduler, type SchedulerInspection } from './inspection.ts'
 import { LogicalProcessor } from './logical-processor.ts'
 import type { SchedulerPolicy, SchedulerPolicyName, SchedulerShape } from './policy.ts'
@@ -33,15 +34,19 @@ const OVERDUE_MS = 100
 const UNITS_PER_MS = 10_000
 const VPS_PER_PARTITION = 256
 
-export interface SchedulerOptions {
+/** What people choose. Plain data. */
+export interface SchedulerSettings {
   readonly policy: SchedulerPolicyName
-  /** 1 or more; a multiple of `threadsPerCore`. */
-  readonly logicalProcessors: number
   /** SMT siblings in a core; default 1. */
   readonly threadsPerCore?: number
   /** Milliseconds; SLICE_MS_DEFAULT and PERIOD_MS_DEFAULT when left out. A period is no shorter than a slice. */
   readonly sliceMs?: number
   readonly periodMs?: number
+}
+
+export interface SchedulerOptions extends SchedulerSettings {
+  /** 1 or more; a multiple of `threadsPerCore`. */
+  readonly logicalProcessors: number
   /** Told of a VP that does not stop when told to; again each time it takes twice as long. */
   readonly onOverdue?: (overdue: OverdueVp) => void
 }
@@ -211,6 +216,11 @@ export class Scheduler {
   /** The time at which `poll` must be called; Infinity: none. */
   get nextDeadline100ns(): number {
     return this.#deadline
+  }
+
+  /** As nextDeadline100ns. A clock that shows so many milliseconds has passed it, however they were rounded. */
+  get nextDeadlineMs(): number {
+    return (this.#deadline + 1) / UNITS_PER_MS
   }
 
   inspect(now: number): SchedulerInspection {

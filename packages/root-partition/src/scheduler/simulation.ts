@@ -2,8 +2,10 @@
 // The scheduler on a machine of its own making: VPs that are patterns of running and sleeping, logical processors that do nothing but
 // pass time, a clock that jumps from event to event. The scheduler is the real one; only what answers its grants is simulated.
 
+import { VpReport } from '@guestyard/hypervisor'
+
 import type { CpuProperties } from './cpu-properties.ts'
-import { VpReport, type DispatchGrant } from './dispatch-grant.ts'
+import type { DispatchGrant } from './dispatch-grant.ts'
 import { Scheduler, type SchedulerOptions } from './scheduler.ts'
 import type { SchedulerInspection } from './inspection.ts'
 

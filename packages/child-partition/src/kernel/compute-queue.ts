@@ -1,0 +1,60 @@
+// HOT (poll)
+// What a guest's program computes, in pieces: between two of them the kernel looks at its grant, so a program that computes for
+// long gives its processor up as soon as the scheduler wants it, and goes on when it has one again.
+
+/** The processor as a guest uses it up: the threads engine spins, the virtual one charges virtual time. */
+export interface Processor {
+  /** Uses it for about `microseconds`. How long it did, which may be more. */
+  burn(microseconds: number): number
+}
+
+/** Microseconds of one piece: long beside an exit, short beside a slice. */
+const PIECE_MICROSECONDS = 100
+
+interface Job {
+  left: number
+  readonly done: () => void
+}
+
+/** VP's thread only. */
+export class ComputeQueue {
+  readonly #processor: Processor | null
+  readonly #jobs: Job[]
+  /** Microseconds of its own dispatched time that the program used. */
+  used: number
+
+  constructor(processor: Processor | null) {
+    this.#processor = processor
+    this.#jobs = []
+    this.used = 0
+  }
+
+  get isPending(): boolean {
+    return this.#jobs.length > 0
+  }
+
+  /** Resolves once so many microseconds were computed, in turn with what was asked for before. 0: at the next poll with a grant. */
+  add(microseconds: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>()
+    this.#jobs.push({ left: microseconds, done: resolve })
+    return promise
+  }
+
+  /** One piece; 1 when there was something to do. Only with a grant. */
+  poll(): number {
+    const job = this.#jobs[0]
+    if (job === undefined) return 0
+    if (this.#processor === null) job.left = 0
+    else if (job.left > 0) {
+      const piece = job.left < PIECE_MICROSECONDS ? job.left : PIECE_MICROSECONDS
+      const used = this.#processor.burn(piece)
+      this.used += used
+      job.left -= used
+    }
+    if (job.left <= 0) {
+      this.#jobs.shift()
+      job.done()
+    }
+    return 1
+  }
+}
