@@ -16,6 +16,7 @@ interface Yard {
   readonly root: RootPartition
   readonly threads: SingleThread
   readonly overdue: OverdueVp[]
+  readonly kernels: Kernel[]
 }
 
 function yard(policy: SchedulerPolicyName, logicalProcessors = 1): Yard {
@@ -35,7 +36,7 @@ function yard(policy: SchedulerPolicyName, logicalProcessors = 1): Yard {
     closeDoorbells: () => {},
     onBusEvent: () => {},
   })
-  return { clock, root, threads: new SingleThread({ machines: [root] }), overdue }
+  return { clock, root, threads: new SingleThread({ machines: [root] }), overdue, kernels: [] }
 }
 
 interface Booted {
@@ -80,6 +81,9 @@ function boot(
   const found = kernel.start()
   if (!found.ok) throw new Error(found.reason)
   on.threads.add(kernel)
+  on.kernels.push(kernel)
+  on.threads.settle()
+  // It halted when it was asked for the last time; now the root hears of it.
   on.threads.settle()
   return { partitionId: created.start.partitionId, kernel, events }
 }
@@ -87,7 +91,15 @@ function boot(
 /** Turns until the clock has moved on by `ms`; when nobody computes it moves by itself. */
 function runFor(on: Yard, ms: number): void {
   const end = on.clock.nowMs + ms
-  while (on.clock.nowMs < end) if (on.threads.turn() === 0) on.clock.advanceMs(0.1)
+  while (on.clock.nowMs < end) {
+    const done = on.threads.turn()
+    // What an engine does once a machine has nothing to do: it halts then.
+    for (const kernel of on.kernels) {
+      kernel.arm()
+      kernel.disarm()
+    }
+    if (done === 0) on.clock.advanceMs(0.1)
+  }
 }
 
 function schedulerOf(on: Yard, guest: Booted) {
@@ -167,6 +179,7 @@ test('a VP that never exits is reported with how long it has been', () => {
   runFor(on, 50)
   const running = schedulerOf(on, stuck).state === 'running' ? stuck : other
   on.threads.remove(running.kernel)
+  on.kernels.splice(on.kernels.indexOf(running.kernel), 1)
   runFor(on, 300)
   expect(on.overdue[0]).toMatchObject({ partitionId: running.partitionId, vpIndex: 0 })
   expect(on.overdue[0]!.overdueMs).toBeGreaterThanOrEqual(100)

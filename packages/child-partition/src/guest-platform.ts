@@ -46,6 +46,8 @@ export interface WaitedRun {
 /** A guest's kernel, as its engine sees it. */
 export interface GuestKernel extends Machine {
   readonly vp: VirtualProcessor
+  /** The guest has work that no doorbell announces: a halted VP is to ask for a processor. */
+  nudge(): void
 }
 
 /** Drives the guest's kernel. */

@@ -8,6 +8,7 @@ export type {
   StreamWriter,
 } from './api/guest.ts'
 export { Kernel, type KernelOptions } from './kernel/kernel.ts'
+export type { Processor } from './kernel/compute-queue.ts'
 export { enlighten, KernelPage, type Enlightenment } from './kernel/boot.ts'
 export type { Placement } from './kernel/page-allocator.ts'
 export { GuestRuntime } from './guest-runtime.ts'

@@ -239,7 +239,7 @@ export class RootVp {
     return {
       hypercalls: Atomics.load(this.page, VP_COUNTERS) >>> 0,
       interrupts: Atomics.load(this.page, VP_COUNTERS + 1) >>> 0,
-      longSpinWaits: Atomics.load(this.page, VP_COUNTERS + 2) >>> 0,
+      longSpinWaits: this.longSpinWaits,
       intercepts: Atomics.load(this.page, INTERCEPT_RAISED) >>> 0,
     }
   }

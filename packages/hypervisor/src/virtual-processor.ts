@@ -376,7 +376,6 @@ export class VirtualProcessor {
   publishCounters(): void {
     Atomics.store(this.#page, VP_COUNTERS, this.#hypercalls)
     Atomics.store(this.#page, VP_COUNTERS + 1, this.#caller.interruptsTaken)
-    Atomics.store(this.#page, VP_COUNTERS + 2, this.#caller.longSpinWaits)
   }
 
   /** Answers the host's ping, and siblings' flushes. `deliver` does; a guest that stays away from `deliver` may. */

@@ -64,9 +64,9 @@ export const PONG = 17
 export const DELIVERABLE = 18
 /** What the VP did with its grant. */
 export const RUN_STATE = 19
-/** What the VP counted: hypercalls, interrupts taken, long spin waits. Nobody relies on them. */
+/** What the VP counted: hypercalls, interrupts taken. Nobody relies on them. */
 export const VP_COUNTERS = 20
-const VP_COUNTER_WORDS = 3
+const VP_COUNTER_WORDS = 2
 /** Number of the latest intercept that the VP has raised: it is suspended while INTERCEPT_DONE is another. */
 export const INTERCEPT_RAISED = 24
 /** Long spin waits that the guest reported. */

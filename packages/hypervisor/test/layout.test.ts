@@ -71,8 +71,8 @@ test('the VP page has the byte layout its drawing shows', () => {
   expect(VP_PAGE_BYTES).toBe(8192 + 16 * 16 * 256)
 })
 
-test('words 5 to 8 and 23 of the VP page are left to the dispatcher', () => {
-  const free = [5, 6, 7, 8, 23]
+test('words 5 to 8, 22 and 23 of the VP page are left to the dispatcher', () => {
+  const free = [5, 6, 7, 8, 22, 23]
   for (const row of VP_PAGE) {
     for (const word of free) {
       expect(word < row.word || word >= row.word + row.count, row.name).toBe(true)

@@ -8,5 +8,6 @@ export {
   type VmOptions,
   type VmSettings,
 } from './vmms/settings.ts'
+export { schedulerSettings, type SchedulerOptions } from './vmms/scheduler-settings.ts'
 export type { LogOptions } from './vmms/log-service.ts'
 export type { BootReport, GuestInspection, VmExit, VmExitReason } from './vmwp/protocol.ts'

@@ -1,6 +1,7 @@
+import { VpReport } from '@guestyard/hypervisor'
 import { TraceKind, type Trace } from '@guestyard/trace'
 
-import { VpReport, type DispatchGrant } from './scheduler/index.ts'
+import type { DispatchGrant } from './scheduler/index.ts'
 
 /** A VP's grant whose dispatches, preemptions and halts are recorded. */
 export function tracedGrant(

@@ -18,6 +18,8 @@ export interface VirtualActorOptions {
   readonly spinNs?: number
   /** May code of a guest run here now? A VP without a grant takes up no event and computes nothing. */
   readonly mayRun?: () => boolean
+  /** Told that there is something for it to do that it may not do now. */
+  readonly wantsToRun?: () => void
   /** Exits to the hypervisor so far. */
   readonly exits?: () => number
   /** Told what a timer's handler or a call threw. */
@@ -43,6 +45,7 @@ export class VirtualActor {
   readonly kind: ActorKind
   readonly machine: Machine
   readonly mayRun: () => boolean
+  readonly wantsToRun: () => void
   readonly exits: () => number
   readonly onError: ((error: unknown) => void) | undefined
   readonly inbox: VirtualEvent<VirtualActor>[] = []
@@ -62,6 +65,8 @@ export class VirtualActor {
   /** Virtual time that it was busy. */
   busyNs = 0
   polls = 0
+  /** What the present poll burned. */
+  burnedNs = 0
   readonly #home: ActorHome
 
   constructor(id: number, home: ActorHome, options: VirtualActorOptions) {
@@ -71,6 +76,7 @@ export class VirtualActor {
     this.machine = options.machine
     this.spinNs = options.spinNs ?? 0
     this.mayRun = options.mayRun ?? always
+    this.wantsToRun = options.wantsToRun ?? nothing
     this.exits = options.exits ?? never
     this.onError = options.onError
     this.#home = home
@@ -97,6 +103,11 @@ export class VirtualActor {
     return promise
   }
 
+  /** From within a poll: keeps it busy for `ns` longer than the poll itself. */
+  burn(ns: number): void {
+    this.burnedNs += ns
+  }
+
   /** It is no more: nothing of it runs, whatever was asked. */
   remove(): void {
     this.#home.remove(this)
@@ -106,6 +117,8 @@ export class VirtualActor {
 function always(): boolean {
   return true
 }
+
+function nothing(): void {}
 
 function never(): number {
   return 0

@@ -302,7 +302,7 @@ export class VirtualEngine implements ActorHome {
     actor.polls++
     const tookUp = this.#takeUpEvent(actor)
     const units = actor.machine.poll(1 << this.random.below(BUDGET_POWERS))
-    const computedNs = this.#compute(actor)
+    const computedNs = this.#compute(actor) + this.#takeBurned(actor)
     const isBusy = tookUp || units > 0 || computedNs > 0
     if (isBusy) {
       this.#work++
@@ -314,7 +314,11 @@ export class VirtualEngine implements ActorHome {
   }
 
   #takeUpEvent(actor: VirtualActor): boolean {
-    if (actor.inbox.length === 0 || !actor.mayRun()) return false
+    if (actor.inbox.length === 0) return false
+    if (!actor.mayRun()) {
+      actor.wantsToRun()
+      return false
+    }
     const event = actor.inbox.shift()!
     if (event.cancelled) return false
     const trace = this.#trace
@@ -344,6 +348,14 @@ export class VirtualEngine implements ActorHome {
     }
     const ns = Math.min(computation.leftNs, this.costs.slice)
     computation.leftNs -= ns
+    this.#trace?.record(TraceKind.COMPUTE, ns)
+    return ns
+  }
+
+  #takeBurned(actor: VirtualActor): number {
+    const ns = actor.burnedNs
+    if (ns === 0) return 0
+    actor.burnedNs = 0
     this.#trace?.record(TraceKind.COMPUTE, ns)
     return ns
   }

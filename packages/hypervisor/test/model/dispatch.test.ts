@@ -135,7 +135,7 @@ function root(mistake: Mistake): ModelThread<Dispatch> {
         if (holder < 0 || (mistake === 'free on revoke' && v.isRevoked[holder] === 1)) {
           if (holder >= 0) v.taken[holder] = READY
           // Mistaken roots would go on for ever.
-          if (v.number[waiting]! === GRANTS_MAX) return 'done'
+          if (v.number[waiting] === GRANTS_MAX) return 'done'
           v.number[waiting]!++
           v.granted[waiting] = 1
           v.taken[waiting] = RUNNING

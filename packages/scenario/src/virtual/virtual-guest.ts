@@ -7,6 +7,7 @@ import type {
   GuestMeters,
   GuestPlatform,
   GuestProgram,
+  Processor,
   WaitedRun,
 } from '@guestyard/child-partition'
 import type { Machine, VirtualActor, VirtualClock } from '@guestyard/engine'
@@ -60,6 +61,7 @@ export class VirtualGuest implements GuestPlatform {
   readonly wakeRoot: VirtualActor
   readonly trace: Trace | null
   readonly meters: GuestMeters
+  readonly processor: Processor
   readonly #options: VirtualGuestOptions
   readonly #world: VirtualWorld
   readonly #machine: VpMachine = new VpMachine()
@@ -83,6 +85,7 @@ export class VirtualGuest implements GuestPlatform {
       machine,
       spinNs: settings.spinMicroseconds * NS_PER_US,
       mayRun: () => machine.kernel === null || machine.kernel.vp.grantedLp() >= 0,
+      wantsToRun: () => machine.kernel?.nudge(),
       exits: () => machine.kernel?.vp.hypercallCount ?? 0,
       onError: options.onFailed,
     })
@@ -91,6 +94,12 @@ export class VirtualGuest implements GuestPlatform {
       random: world.newRandom(),
       failed: options.onFailed,
       exited: options.onExited,
+    }
+    this.processor = {
+      burn: (microseconds) => {
+        this.actor.burn(microseconds * NS_PER_US)
+        return microseconds
+      },
     }
     const startedNs = world.clock.nowNs
     this.meters = {

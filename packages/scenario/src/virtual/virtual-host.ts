@@ -1,6 +1,6 @@
 // The host of the virtual engine: the root partition as one actor, a VM's processor as another, and no thread at all.
 
-import { vmSettings } from '@guestyard/management'
+import { schedulerSettings, vmSettings } from '@guestyard/management'
 import type { HostOptions, VmOptions } from '@guestyard/management'
 import { RootPartition } from '@guestyard/root-partition'
 import type { VpDoorbells } from '@guestyard/root-partition'
@@ -28,12 +28,16 @@ export class VirtualHost implements ScenarioHost {
 
   constructor(world: VirtualWorld, options: HostOptions) {
     const log = world.logger({ component: 'vmms' })
-    const busLog = new BusLog(world.logger({ component: 'root-partition' }), world.clock)
     this.world = world
+    const { logicalProcessors = 2 } = options
+    const rootLog = world.logger({ component: 'root-partition' })
+    const busLog = new BusLog(rootLog, world.clock)
     this.partition = new RootPartition({
       clock: world.clock,
       clockOriginMs: 0,
-      logicalProcessors: options.logicalProcessors ?? 2,
+      logicalProcessors,
+      scheduler: schedulerSettings(options, logicalProcessors),
+      onOverdue: (overdue) => rootLog.warn(overdue, 'a VP does not stop when told to'),
       openDoorbells: () => this.#openDoorbells(),
       closeDoorbells: () => {},
       onBusEvent: (partitionId, event) => busLog.write(partitionId, event),

@@ -184,15 +184,10 @@ export class VirtualVm implements ScenarioVm {
 
   async #launch(): Promise<Run> {
     const { world, root, partition } = this.#host
-    const { name, memoryBytes, memoryMaximumBytes, vpCount, weight } = this.settings
+    const { name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve } = this.settings
+    const spec = { name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve }
     const { created, doorbells } = await world.ask(root, null, () => ({
-      created: partition.createPartition({
-        name,
-        memoryBytes,
-        memoryMaximumBytes,
-        vpCount,
-        weight,
-      }),
+      created: partition.createPartition(spec),
       doorbells: this.#host.takeDoorbells(),
     }))
     if (!created.ok) {
