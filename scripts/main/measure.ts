@@ -74,7 +74,7 @@ export async function measureThroughput(
     for (const payloadBytes of wanted) {
       let errors = 0
       const untilMs = startedMs + (THROUGHPUT_MS * (sizes.length + 1)) / wanted.length
-      const rounds = new SteadyRounds(peers, quick ? 1 : ROUNDS, untilMs)
+      const rounds = new SteadyRounds(peers, quick ? 1 : ROUNDS, { untilMs })
       const kept = await rounds.run(async (round) => {
         show.update(`  ${payloadBytes} B, round ${round}`)
         const bus = await load.channel(guest, busOptions({ payload: payloadBytes, batch: BATCH }))
@@ -108,7 +108,7 @@ export async function measureRoundTrips(
   let errors = 0
   try {
     const untilMs = performance.now() + ROUND_TRIPS_MS
-    const rounds = new SteadyRounds(peers, quick ? 1 : ROUNDS, untilMs)
+    const rounds = new SteadyRounds(peers, quick ? 1 : ROUNDS, { untilMs })
     const kept = await rounds.run(async (round) => {
       const trips: Record<string, RoundTrip> = {}
       for (const waiting of WAITS) {

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 
 import type { PeerAnswer, PeerOrder, RoundTripTask, ThroughputTask } from './peer-protocol.ts'
 import { LAST_SEQUENCE } from './peer-protocol.ts'
+import { now } from './measured-stretch.ts'
 
 /** Without a limit a sender only fills the receiver's queue, and memory with it. */
 const WINDOW = 1024
@@ -103,11 +104,6 @@ export function echoOverPort(order: PeerOrder): Promise<PeerAnswer> {
       else order.port.postMessage(value)
     })
   })
-}
-
-/** Milliseconds on a clock that all threads of the process share. */
-function now(): number {
-  return performance.timeOrigin + performance.now()
 }
 
 function turnOfTheLoop(): Promise<void> {

@@ -7,6 +7,7 @@ import { RingBuffer } from 'ringbuf.js'
 
 import { PEER_RING_BYTES } from './peer-protocol.ts'
 import type {
+  BareRingTask,
   PeerAnswer,
   PeerOrder,
   PeerTask,
@@ -40,6 +41,18 @@ export class PeerPair {
     return { packetsPerSecond, bytesPerSecond, errors: received.errors }
   }
 
+  /** Packets of both directions together where they go both ways. */
+  async bareRing(task: Omit<BareRingTask, 'kind'>): Promise<PeerThroughput> {
+    const [sent, received] = await this.#run({ kind: 'bare-ring', ...task })
+    if (received.is !== 'received') throw failure(sent, received)
+    if (sent.is !== 'sent' && sent.is !== 'moved') throw failure(sent, received)
+    const untilMs = sent.is === 'moved' ? sent.untilMs : received.untilMs
+    const packetsPerSecond = (sent.packets / (untilMs - sent.fromMs)) * 1000
+    const bytesPerSecond = packetsPerSecond * task.payloadBytes
+    const errors = received.errors + (sent.is === 'moved' ? sent.errors : 0)
+    return { packetsPerSecond, bytesPerSecond, errors }
+  }
+
   /** Nanoseconds of each round trip (of groups of them, for `spin`). */
   async roundTrips(task: Omit<RoundTripTask, 'kind'>): Promise<Float64Array> {
     const [timed, echoed] = await this.#run({ kind: 'round-trip', ...task })
@@ -54,8 +67,9 @@ export class PeerPair {
   async #run(task: PeerTask): Promise<[PeerAnswer, PeerAnswer]> {
     const { port1, port2 } = new MessageChannel()
     const shared = RingBuffer.getStorageForCapacity(PEER_RING_BYTES, Uint8Array)
-    const needsLink = task.kind === 'throughput' && task.peer === 'ring'
-    const common = { task, shared, link: needsLink ? createRingLink(PEER_RING_BYTES) : null }
+    const channels = task.kind === 'bare-ring' ? task.channels : 0
+    const links = Array.from({ length: channels }, () => createRingLink(PEER_RING_BYTES))
+    const common = { task, shared, links }
     return Promise.all([
       order(this.#sender, { role: 'sender', port: port1, ...common }),
       order(this.#receiver, { role: 'receiver', port: port2, ...common }),

@@ -5,10 +5,10 @@ import type { MessagePort } from 'node:worker_threads'
 import type { RingLink } from '@guestyard/ring'
 
 /**
- * `post`: postMessage of a copied array; `transfer`: of a transferred buffer; `ringbuf.js`: that library;
- * `ring`: a bare ring of ours. Each moves packets one way and checks every sequence number.
+ * `post`: postMessage of a copied array; `transfer`: of a transferred buffer; `ringbuf.js`: that library. Each moves
+ * packets one way and checks every sequence number.
  */
-export type ThroughputPeer = 'post' | 'transfer' | 'ringbuf.js' | 'ring'
+export type ThroughputPeer = 'post' | 'transfer' | 'ringbuf.js'
 
 /** `spin`: two words in shared memory, nothing else: the machine's speed of the moment. */
 export type RoundTripPeer = 'port' | 'spin'
@@ -23,6 +23,17 @@ export interface ThroughputTask {
   readonly measureMs: number
 }
 
+/** Bare rings of ours: packets one way or both ways, over so many channels between the same two threads. */
+export interface BareRingTask {
+  readonly kind: 'bare-ring'
+  readonly payloadBytes: number
+  readonly batch: number
+  readonly channels: number
+  readonly bothWays: boolean
+  readonly warmUpMs: number
+  readonly measureMs: number
+}
+
 export interface RoundTripTask {
   readonly kind: 'round-trip'
   readonly peer: RoundTripPeer
@@ -30,7 +41,7 @@ export interface RoundTripTask {
   readonly measureMs: number
 }
 
-export type PeerTask = ThroughputTask | RoundTripTask
+export type PeerTask = ThroughputTask | BareRingTask | RoundTripTask
 
 /** Sent to both ends; what they share is made anew for each task. */
 export interface PeerOrder {
@@ -39,13 +50,20 @@ export interface PeerOrder {
   readonly port: MessagePort
   /** For `ringbuf.js` and `spin`. */
   readonly shared: SharedArrayBuffer
-  /** For `ring`. */
-  readonly link: RingLink | null
+  /** For bare rings: one for each channel. */
+  readonly links: readonly RingLink[]
 }
 
 /** Times are milliseconds since the epoch, from clocks of one process. */
 export type PeerAnswer =
   | { readonly is: 'sent'; readonly packets: number; readonly fromMs: number }
+  | {
+      readonly is: 'moved'
+      readonly packets: number
+      readonly errors: number
+      readonly fromMs: number
+      readonly untilMs: number
+    }
   | { readonly is: 'received'; readonly errors: number; readonly untilMs: number }
   | { readonly is: 'timed'; readonly roundTripsNs: Float64Array }
   | { readonly is: 'echoed' }

@@ -2,9 +2,10 @@
 
 import { parentPort } from 'node:worker_threads'
 
+import { receiveFromRings, sendToRings } from './bare-ring-ends.ts'
 import { echoOverPort, receiveMessages, sendMessages, timeOverPort } from './message-ends.ts'
 import type { PeerAnswer, PeerOrder } from './peer-protocol.ts'
-import { receiveFromRing, receiveFromRingbuf, sendToRing, sendToRingbuf } from './ring-ends.ts'
+import { receiveFromRingbuf, sendToRingbuf } from './ringbuf-ends.ts'
 import { echoSpinning, timeSpinning } from './spin-ends.ts'
 
 parentPort?.on('message', (order: PeerOrder) => {
@@ -23,14 +24,15 @@ async function carryOut(order: PeerOrder): Promise<PeerAnswer> {
       }
       return await (role === 'sender' ? timeOverPort(order, task) : echoOverPort(order))
     }
+    if (task.kind === 'bare-ring') {
+      return role === 'sender' ? sendToRings(order, task) : receiveFromRings(order, task)
+    }
     switch (task.peer) {
       case 'post':
       case 'transfer':
         return await (role === 'sender' ? sendMessages(order, task) : receiveMessages(order))
       case 'ringbuf.js':
         return role === 'sender' ? sendToRingbuf(order, task) : receiveFromRingbuf(order, task)
-      case 'ring':
-        return role === 'sender' ? sendToRing(order, task) : receiveFromRing(order, task)
     }
   } finally {
     order.port.close()

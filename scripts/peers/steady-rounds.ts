@@ -17,7 +17,7 @@ export interface Round<T> {
 
 /** Probes that differ by more than this factor are of two speeds. */
 const SAME_SPEED = 1.5
-/** Extra rounds for those that did not count. */
+/** Extra rounds for those that did not count, when nobody says how many. */
 const EXTRA_ROUNDS = 1
 /** Two free processors meet in well under a microsecond; what takes longer than this waits for one. */
 const DISTURBED_NS = 10_000
@@ -33,10 +33,21 @@ export function disturbance(probesNs: readonly number[]): string | undefined {
     : `other work on this machine disturbs these figures: two spinning threads needed ${formatNs(quartile)} to meet`
 }
 
+/** Values of one speed. */
+export function isOneSpeed(...values: readonly number[]): boolean {
+  return Math.max(...values) <= Math.min(...values) * SAME_SPEED
+}
+
 /** One speed before and after, and two processors for two threads. */
 function isSteady(before: number, after: number): boolean {
-  const slower = Math.max(before, after)
-  return slower < DISTURBED_NS && slower <= Math.min(before, after) * SAME_SPEED
+  return Math.max(before, after) < DISTURBED_NS && isOneSpeed(before, after)
+}
+
+export interface SteadyRoundsOptions {
+  /** After this moment of `performance.now` no second or later round begins. */
+  readonly untilMs?: number
+  /** Rounds in the place of those that do not count, at most. */
+  readonly extraRounds?: number
 }
 
 export class SteadyRounds {
@@ -44,27 +55,34 @@ export class SteadyRounds {
   readonly probesNs: number[]
   readonly #peers: PeerPair
   readonly #wanted: number
+  readonly #most: number
   readonly #untilMs: number
 
-  /** After `untilMs` (of `performance.now`) no second or later round begins. */
-  constructor(peers: PeerPair, wanted: number, untilMs: number = Number.POSITIVE_INFINITY) {
+  constructor(peers: PeerPair, wanted: number, options: SteadyRoundsOptions = {}) {
     this.#peers = peers
     this.#wanted = wanted
-    this.#untilMs = untilMs
+    this.#most = wanted + (options.extraRounds ?? EXTRA_ROUNDS)
+    this.#untilMs = options.untilMs ?? Number.POSITIVE_INFINITY
     this.probesNs = []
   }
 
-  /** Runs rounds until enough count; when none does, all of them are given back. One round at least. */
-  async run<T>(measure: (round: number) => Promise<T>): Promise<readonly Round<T>[]> {
+  /**
+   * Runs rounds until enough count; when none does, all of them are given back. One round at least. `counts` is the
+   * caller's own judgement of a round, on top of the probes'.
+   */
+  async run<T>(
+    measure: (round: number) => Promise<T>,
+    counts: (found: T) => boolean = () => true,
+  ): Promise<readonly Round<T>[]> {
     const rounds: Round<T>[] = []
     const steady: Round<T>[] = []
-    while (steady.length < this.#wanted && rounds.length < this.#wanted + EXTRA_ROUNDS) {
+    while (steady.length < this.#wanted && rounds.length < this.#most) {
       const before = await this.#probe()
       const found = await measure(rounds.length + 1)
       const after = await this.#probe()
       const round: Round<T> = { probesNs: [before, after], found }
       rounds.push(round)
-      if (isSteady(before, after)) steady.push(round)
+      if (isSteady(before, after) && counts(found)) steady.push(round)
       if (performance.now() >= this.#untilMs) break
     }
     return steady.length > 0 ? steady : rounds
