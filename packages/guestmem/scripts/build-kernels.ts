@@ -12,6 +12,7 @@ import wabt from 'wabt'
 export const KERNELS = [
   { stem: 'copy-kernel', constant: 'COPY_KERNEL_BASE64' },
   { stem: 'memory-kernel', constant: 'MEMORY_KERNEL_BASE64' },
+  { stem: 'transfer-kernel', constant: 'TRANSFER_KERNEL_BASE64' },
 ] as const
 
 const FEATURES = { multi_memory: true, threads: true, bulk_memory: true }

@@ -20,6 +20,11 @@ export {
 } from './copy-kernel.ts'
 export { type MemoryKernel, createMemoryKernel, createMemoryKernelTwin } from './memory-kernel.ts'
 export {
+  type TransferKernel,
+  createTransferKernel,
+  createTransferKernelTwin,
+} from './transfer-kernel.ts'
+export {
   WASM_PAGE_SIZE,
   type WasmExports,
   type WasmMemory,

@@ -6,6 +6,8 @@ import {
   createCopyKernelTwin,
   createMemoryKernel,
   createMemoryKernelTwin,
+  createTransferKernel,
+  createTransferKernelTwin,
   hasMultiMemory,
   wasm,
 } from '@guestyard/guestmem'
@@ -112,4 +114,32 @@ test('the memory kernel and its twin do the same', () => {
     'out of bounds',
   )
   expect(() => createMemoryKernelTwin(remote.buffer).fill(-1, 0, 1)).toThrow('out of bounds')
+})
+
+test('the transfer kernel and its twin do the same, between two memories and inside one', () => {
+  const address = fc.oneof(fc.nat(200), fc.integer({ min: 65_300, max: WASM_PAGE_SIZE + 8 }))
+  const copied = (same: boolean, steps: readonly (readonly number[])[], twin: boolean): unknown => {
+    const { local: from } = memories()
+    const to = same ? from : memories().local
+    new Uint8Array(from.buffer).reverse()
+    const copy = twin
+      ? createTransferKernelTwin(to.buffer, from.buffer)
+      : createTransferKernel(to, from)
+    const threw = steps.map(([toAt, fromAt, bytes]) => {
+      try {
+        copy(toAt!, fromAt!, bytes!)
+        return false
+      } catch {
+        return true
+      }
+    })
+    return [threw, Buffer.from(to.buffer as ArrayBuffer).toString('base64')]
+  }
+  const steps = fc.array(fc.tuple(address, address, fc.nat(300)), { maxLength: 10 })
+  fc.assert(
+    fc.property(fc.boolean(), steps, (same, all) => {
+      expect(copied(same, all, true)).toEqual(copied(same, all, false))
+    }),
+    { numRuns: 40 },
+  )
 })

@@ -150,6 +150,11 @@ export class IncomingRing extends RingEnd {
     this.spanLeft = 0
   }
 
+  /** The kernel in whose private memory the arena lies. */
+  get arenaKernel(): RingKernel {
+    return this.kernel
+  }
+
   /** Type of packet `i`: one of those this end accepts. */
   packetType(i: number): number {
     return this.arenaWords[this.#index[i << 1]! >> 2]! & 0xffff

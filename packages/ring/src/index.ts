@@ -13,13 +13,8 @@ export {
   type IncomingRingOptions,
   incomingPrivateBytes,
 } from './incoming-ring.ts'
-export {
-  OutgoingRing,
-  type OutgoingRingInspection,
-  type OutgoingRingOptions,
-  outgoingPrivateBytes,
-  packetBytes,
-} from './outgoing-ring.ts'
+export { OutgoingRing, type OutgoingRingInspection } from './outgoing-ring.ts'
+export { type OutgoingRingOptions, outgoingPrivateBytes, packetBytes } from './sending-end.ts'
 export { RingFault, RingStatus, ringFaultName } from './ring-fault.ts'
 export { RingKernel, type KernelKind, createRingKernel, hasWasmKernel } from './ring-kernel.ts'
 export {

@@ -6,10 +6,13 @@
 
 import { assert } from '@guestyard/hvdef'
 import {
+  type TransferKernel,
   WASM_PAGE_SIZE,
   type WasmMemory,
   type WasmModule,
   compileBase64,
+  createTransferKernel,
+  createTransferKernelTwin,
   wasm,
 } from '@guestyard/guestmem'
 import type { KernelCalls } from './kernel-calls.ts'
@@ -37,14 +40,20 @@ export class RingKernel {
   readonly i32: Int32Array<ArrayBuffer>
   /** Shared words, for Atomics. */
   readonly sharedI32: Int32Array
+  /** The private memory of a WebAssembly kernel, else null. */
+  readonly #memory: WasmMemory | null
   #used = DEAD_END + STATE_BYTES
 
   constructor(
     kinds: { readonly kind: KernelKind; readonly requested: KernelKind },
     calls: KernelCalls,
-    buffer: ArrayBuffer,
+    privateMemory: WasmMemory | ArrayBuffer,
     shared: ArrayBufferLike,
   ) {
+    const isPlain = privateMemory instanceof ArrayBuffer
+    const buffer = isPlain ? privateMemory : privateMemory.buffer
+    assert(buffer instanceof ArrayBuffer, 'Private memory is not shared.')
+    this.#memory = isPlain ? null : privateMemory
     this.kind = kinds.kind
     this.requested = kinds.requested
     this.calls = calls
@@ -66,6 +75,13 @@ export class RingKernel {
   /** Private bytes that can be allocated after a `reset`. */
   get capacity(): number {
     return this.u8.length - roundUp(DEAD_END + STATE_BYTES, ALLOCATION_UNIT)
+  }
+
+  /** Copies from private memory of `other`, which may be this one, to private memory of this one. */
+  transferFrom(other: RingKernel): TransferKernel {
+    const from = other.#memory
+    if (this.#memory !== null && from !== null) return createTransferKernel(this.#memory, from)
+    return createTransferKernelTwin(this.u8.buffer, other.u8.buffer)
   }
 
   /** Takes back every allocation, for the next ring pair over the same shared memory. */
@@ -102,13 +118,11 @@ export function createRingKernel(
   const pages = Math.ceil(kernelBytes(privateBytes) / WASM_PAGE_SIZE)
   const privateMemory = new wasm.Memory({ initial: pages, maximum: pages })
   const instance = new wasm.Instance(compiled!, { ring: { private: privateMemory, shared } })
-  const buffer = privateMemory.buffer
-  assert(buffer instanceof ArrayBuffer, 'Private memory is not shared.')
   const exports = instance.exports as unknown as KernelCalls
   return new RingKernel(
     { kind: 'wasm', requested: kind },
     plainCalls(exports),
-    buffer,
+    privateMemory,
     shared.buffer,
   )
 }

@@ -6,10 +6,11 @@
 
 import type { PageList, WasmMemory } from '@guestyard/guestmem'
 import { IncomingRing, type IncomingRingOptions, incomingPrivateBytes } from './incoming-ring.ts'
-import { OutgoingRing, type OutgoingRingOptions, outgoingPrivateBytes } from './outgoing-ring.ts'
+import { OutgoingRing } from './outgoing-ring.ts'
 import { RingFault } from './ring-fault.ts'
 import { type KernelKind, type RingKernel, createRingKernel, roundUp } from './ring-kernel.ts'
 import { type RingPages, initializeRing, ringPagesOf, sharedBuffer } from './ring-pages.ts'
+import { type OutgoingRingOptions, outgoingPrivateBytes } from './sending-end.ts'
 
 export interface RingPairOptions {
   readonly outgoing?: OutgoingRingOptions

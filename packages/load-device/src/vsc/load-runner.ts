@@ -244,12 +244,12 @@ export class LoadRunner extends LoadEnd {
     return this.#nowNs
   }
 
-  /** Ends the warm-up and the measured stretch when their extent is reached. */
+  /** Ends the warm-up and the measured stretch when their extent is reached: at the moment it is, not at the poll's. */
   #advance(now: number): void {
     if (this.#state === 'warming-up' && this.#hasReached(this.#spec.warmUp, now)) {
-      this.#measure(now, true)
+      this.#measure(this.#options.nowNs(), true)
     } else if (this.#state === 'measuring' && this.#hasReached(this.#spec.measure, now)) {
-      this.#end(now)
+      this.#end(this.#options.nowNs())
     }
   }
 

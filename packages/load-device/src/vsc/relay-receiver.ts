@@ -40,12 +40,15 @@ export interface RelayReceiverOptions {
 
 const HEADER_BYTES = LoadHeader.size
 const UNUSED_SHIFT = 16
+const NO_BYTES = new Uint8Array(0)
 /** Packets that one look into the ring handles at most. */
 const REFILL_PACKETS = 256
 
 export class RelayReceiver extends LoadEnd {
   readonly #options: RelayReceiverOptions
   readonly #checker: PacketChecker
+  /** The beginning of the staging area, as long as the piece that was copied last. */
+  #piece: Uint8Array = NO_BYTES
   #bytes = 0
   // Packets #unread up to #checked of the batch have not been read; #offset bytes of the first one have.
   #unread = 0
@@ -149,8 +152,7 @@ export class RelayReceiver extends LoadEnd {
     const dataBytes = incoming.payloadLength(index) - unused - HEADER_BYTES
     const left = dataBytes - this.#offset
     const piece = left < most ? left : most
-    const start = from + HEADER_BYTES + this.#offset
-    if (piece > 0) target.set(incoming.arena.subarray(start, start + piece), at)
+    if (piece > 0) this.#copy(from + HEADER_BYTES + this.#offset, piece, target, at)
     this.#offset += piece
     this.#bytes += piece
     if (this.#offset >= dataBytes) {
@@ -159,5 +161,13 @@ export class RelayReceiver extends LoadEnd {
       this.next = this.#unread
     }
     return piece > 0 ? piece : 0
+  }
+
+  /** From the arena by way of the staging area: a piece there has the same view as the one before, so that none is made. */
+  #copy(from: number, length: number, target: Uint8Array, at: number): void {
+    const { outgoing } = this
+    if (this.#piece.length !== length) this.#piece = outgoing.staging.subarray(0, length)
+    outgoing.stageReceived(0, this.incoming, from, length)
+    target.set(this.#piece, at)
   }
 }

@@ -16,6 +16,7 @@ import {
   LoadMode,
   LoadStatistics,
 } from '../protocol.ts'
+import { ChunkViews } from './chunk-views.ts'
 import { LoadEnd } from './load-end.ts'
 import { endOfStream, setup } from './requests.ts'
 
@@ -48,6 +49,7 @@ const UNUSED_SHIFT = 16
 export class RelaySender extends LoadEnd {
   readonly #options: RelaySenderOptions
   readonly #payloadBytes: number
+  readonly #views: ChunkViews
   #packets = 0
   #bytes = 0
   #isEnded = false
@@ -60,6 +62,7 @@ export class RelaySender extends LoadEnd {
     const wanted = options.payloadBytes ?? DEFAULT_PAYLOAD_BYTES
     this.#options = options
     this.#payloadBytes = Math.max(LOAD_PAYLOAD_MIN_BYTES, Math.min(wanted, most))
+    this.#views = new ChunkViews(this.#payloadBytes - HEADER_BYTES)
     const { streamId } = options
     const payloadBytes = this.#payloadBytes
     this.requests.owe(setup({ mode: LoadMode.RELAY_SENDER, payloadBytes, batch: 1, streamId }))
@@ -69,7 +72,7 @@ export class RelaySender extends LoadEnd {
   /**
    * Sends up to `length` bytes of `bytes` from `at` on. Returns how many were taken: less than given when the ring
    * is full or the stream is not set up yet; `onWritable` then follows. 0 after `end` or a failure. Any task of
-   * the guest's thread may call it.
+   * the guest's thread may call it. Bytes that lie in the same buffer as those of the call before leave no garbage.
    */
   write(bytes: Uint8Array, at: number, length: number): number {
     if (this.isOver() || this.#isEnded) return 0
@@ -91,6 +94,7 @@ export class RelaySender extends LoadEnd {
   end(): void {
     if (this.isOver() || this.#isEnded) return
     this.#isEnded = true
+    this.#views.clear()
     if (this.life !== 'active') return
     this.#oweEnd()
   }
@@ -168,7 +172,7 @@ export class RelaySender extends LoadEnd {
     if (this.outgoing.writableBytes() < packetBytes(payload)) return false
     stagingWords[0] = this.#packets % 0x1_0000_0000
     stagingWords[1] = LOAD_KIND_DATA | (unused << UNUSED_SHIFT)
-    staging.set(bytes.subarray(at, at + length), HEADER_BYTES)
+    staging.set(this.#views.of(bytes, at, length), HEADER_BYTES)
     const status = this.outgoing.write(0, payload, PACKET_TYPE_DATA_INBAND, 0, 0, 0)
     if (status !== RingStatus.OK) return false
     this.#packets += 1

@@ -2,7 +2,8 @@
 
 import { PacketType } from '@guestyard/hvdef'
 import type { Doorbell } from '../doorbell.ts'
-import { type OutgoingRing, packetBytes } from '../outgoing-ring.ts'
+import type { OutgoingRing } from '../outgoing-ring.ts'
+import { packetBytes } from '../sending-end.ts'
 import { RingStatus, ringFaultName } from '../ring-fault.ts'
 import { ChannelError } from './channel-error.ts'
 import type { Codec } from './codec.ts'
