@@ -4,8 +4,6 @@
 import { RingFault, createRingLink, openRingLink } from '@guestyard/ring'
 import type { RingPort } from '@guestyard/ring'
 import type { ChannelProgram } from '@guestyard/vmbus'
-import type { ServerChannel } from '@guestyard/vmbus/server'
-import { LOAD_CLASS_ID, LOAD_INSTANCE_ID } from '@guestyard/load-device'
 import {
   LOAD_VERSION,
   LoadHeader,
@@ -13,7 +11,8 @@ import {
   LoadSetup,
   type LoadMode,
 } from '@guestyard/load-device/protocol'
-import { LoadVsp, RelayHub } from '@guestyard/load-device/vsp'
+import type { LoadVsp } from '@guestyard/load-device/vsp'
+import { openBareHost } from './bare-host.ts'
 
 const DATA_INBAND = 6
 
@@ -31,30 +30,13 @@ export class HostEnd {
     const host = openRingLink(link, 'b')
     const memory = link.shared as { readonly buffer: SharedArrayBuffer }
     this.controlWords = new Int32Array(memory.buffer, 0, 1024)
-    const channel: Omit<ServerChannel, 'domain'> = {
-      relid: 1,
-      incoming: host.incoming,
-      outgoing: host.outgoing,
-      targetVp: 0,
-      userDefined: new Uint8Array(120),
-      subChannelIndex: 0,
-      subChannelCount: 0,
-      classId: LOAD_CLASS_ID,
-      instanceId: LOAD_INSTANCE_ID,
-      busVersion: 0,
-      signal: () => {},
-      wake: () => {},
-      offerSubChannels: () => 0,
-      gpadl: () => undefined,
-      completeOpen: () => {},
-      completeClose: () => {},
-      fail: (reason) => {
+    const opened = openBareHost(host, {
+      onFail: (reason) => {
         this.failures.push(reason)
       },
-    }
-    this.vsp = new LoadVsp({ hub: new RelayHub(), partitionKey: 1 })
-    this.program = this.vsp.open(channel as ServerChannel) as ChannelProgram
-    this.program.disarm()
+    })
+    this.vsp = opened.vsp
+    this.program = opened.program
   }
 
   /** False when the ring took it not. */

@@ -69,14 +69,17 @@ export class RelayReceiver extends LoadEnd {
   }
 
   /**
-   * Copies up to `length` bytes of the stream to `target` from `at` on. Returns how many; 0 when none are there
-   * now: `onReadable` follows, or `onDone`. Any task of the guest's thread may call it.
+   * Copies up to `length` bytes of the stream to `target` from `at` on: whole packets, or a part of one where a whole one
+   * does not fit. Returns how many; 0 when none are there now: `onReadable` follows, or `onDone`. Any task of the guest's
+   * thread may call it.
    */
   read(target: Uint8Array, at: number, length: number): number {
     let copied = 0
     while (copied < length) {
       if (this.#unread === this.#checked && !this.#refill()) break
-      copied += this.#copyPiece(target, at + copied, length - copied)
+      const left = this.#leftOfPacket()
+      if (copied > 0 && left > length - copied) break
+      copied += this.#copyPiece(target, at + copied, length - copied, left)
     }
     this.#isWanted = copied === 0
     if (this.life !== 'over') this.publish(true)
@@ -144,23 +147,26 @@ export class RelayReceiver extends LoadEnd {
     return this.holdsPackets
   }
 
-  #copyPiece(target: Uint8Array, at: number, most: number): number {
+  /** Bytes of the next packet's data that have not been read. */
+  #leftOfPacket(): number {
     const { incoming } = this
     const index = this.#unread
-    const from = incoming.payloadAt(index)
-    const unused = incoming.arenaWords[(from >> 2) + 1]! >>> UNUSED_SHIFT
-    const dataBytes = incoming.payloadLength(index) - unused - HEADER_BYTES
-    const left = dataBytes - this.#offset
+    const unused = incoming.arenaWords[(incoming.payloadAt(index) >> 2) + 1]! >>> UNUSED_SHIFT
+    return incoming.payloadLength(index) - unused - HEADER_BYTES - this.#offset
+  }
+
+  #copyPiece(target: Uint8Array, at: number, most: number, left: number): number {
     const piece = left < most ? left : most
-    if (piece > 0) this.#copy(from + HEADER_BYTES + this.#offset, piece, target, at)
+    const from = this.incoming.payloadAt(this.#unread) + HEADER_BYTES + this.#offset
+    if (piece > 0) this.#copy(from, piece, target, at)
     this.#offset += piece
     this.#bytes += piece
-    if (this.#offset >= dataBytes) {
+    if (piece === left) {
       this.#offset = 0
       this.#unread += 1
       this.next = this.#unread
     }
-    return piece > 0 ? piece : 0
+    return piece
   }
 
   /** From the arena by way of the staging area: a piece there has the same view as the one before, so that none is made. */
