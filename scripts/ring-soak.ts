@@ -7,13 +7,13 @@
 // something was, 2 a wrong flag.
 
 import { writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 
 import { InputError, describeEnvironment, formatCount, readEnvironment } from '@guestyard/scenario'
 
 import { soak } from '../test/ring-soak/soak.ts'
 import type { SoakResult } from '../test/ring-soak/soak-end.ts'
-import { flagError, runScript } from './script-run.ts'
+import { readScriptFlags, wholeNumber } from './script-flags.ts'
+import { runScript } from './script-run.ts'
 
 const HELP = `node scripts/ring-soak.ts [options]
 
@@ -34,45 +34,20 @@ interface Flags {
 await runScript(readFlags, run)
 
 function readFlags(): Flags | null {
-  const flags = parse()
-  if (flags.help === true) {
-    process.stdout.write(HELP)
-    return null
-  }
+  const kinds = { seconds: 'text', seed: 'text', kernel: 'text', json: 'text' } as const
+  const flags = readScriptFlags(kinds, HELP)
+  if (flags === null) return null
   const kernel = flags.kernel ?? 'wasm'
   if (kernel !== 'wasm' && kernel !== 'typed') {
     throw new InputError('--kernel', `wasm or typed, not "${kernel}"`)
   }
+  const range = { least: 0, most: 1_000_000_000 }
   return {
-    seconds: wholeNumber('--seconds', flags.seconds, 600),
-    seed: wholeNumber('--seed', flags.seed, Date.now() % 1_000_000),
+    seconds: wholeNumber('--seconds', flags.seconds, { ...range, otherwise: 600 }),
+    seed: wholeNumber('--seed', flags.seed, { ...range, otherwise: Date.now() % 1_000_000 }),
     kernel,
     json: flags.json ?? null,
   }
-}
-
-function parse() {
-  try {
-    return parseArgs({
-      options: {
-        seconds: { type: 'string' },
-        seed: { type: 'string' },
-        kernel: { type: 'string' },
-        json: { type: 'string' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    }).values
-  } catch (error) {
-    throw flagError(error)
-  }
-}
-
-function wholeNumber(flag: string, text: string | undefined, otherwise: number): number {
-  const value = Number(text ?? otherwise)
-  if (!Number.isInteger(value) || value < 0 || value > 1_000_000_000) {
-    throw new InputError(flag, `a whole number up to 1000000000, not "${text}"`)
-  }
-  return value
 }
 
 async function run(flags: Flags, signal: AbortSignal): Promise<boolean> {

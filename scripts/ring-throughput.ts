@@ -8,7 +8,6 @@
 // sides of every peer check every packet's sequence number.
 
 import { writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 
 import {
   InputError,
@@ -39,7 +38,8 @@ import type { Judged } from './ring-throughput/floors.ts'
 import { NativePeer } from './ring-throughput/native-peer.ts'
 import { eightSenders, oneWay, ratioOf, roundTrips } from './ring-throughput/sections.ts'
 import type { Bench, Section } from './ring-throughput/sections.ts'
-import { flagError, runScript } from './script-run.ts'
+import { readScriptFlags, wholeNumber } from './script-flags.ts'
+import { runScript } from './script-run.ts'
 
 const HELP = `node scripts/ring-throughput.ts [options]
 
@@ -72,37 +72,30 @@ const SECTIONS = ['one-way', 'senders', 'round-trips']
 await runScript(readFlags, run)
 
 function readFlags(): Flags | null {
-  const flags = parse()
-  if (flags.help === true) {
-    process.stdout.write(HELP)
-    return null
-  }
+  const flags = readScriptFlags(
+    {
+      quick: 'switch',
+      rounds: 'text',
+      'measure-ms': 'text',
+      only: 'text',
+      check: 'switch',
+      json: 'text',
+    },
+    HELP,
+  )
+  if (flags === null) return null
   const quick = flags.quick === true
+  const range = { least: 1, most: 100_000 }
   return {
     quick,
-    rounds: wholeNumber('--rounds', flags.rounds, quick ? 2 : 5),
-    measureMs: wholeNumber('--measure-ms', flags['measure-ms'], quick ? 60 : 120),
+    rounds: wholeNumber('--rounds', flags.rounds, { ...range, otherwise: quick ? 2 : 5 }),
+    measureMs: wholeNumber('--measure-ms', flags['measure-ms'], {
+      ...range,
+      otherwise: quick ? 60 : 120,
+    }),
     only: section(flags.only),
     check: flags.check === true,
     json: flags.json ?? null,
-  }
-}
-
-function parse() {
-  try {
-    return parseArgs({
-      options: {
-        quick: { type: 'boolean' },
-        rounds: { type: 'string' },
-        'measure-ms': { type: 'string' },
-        only: { type: 'string' },
-        check: { type: 'boolean' },
-        json: { type: 'string' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    }).values
-  } catch (error) {
-    throw flagError(error)
   }
 }
 
@@ -112,15 +105,6 @@ function section(name: string | undefined): string | null {
     throw new InputError('--only', `${SECTIONS.join(', ')}, not "${name}"`)
   }
   return name
-}
-
-function wholeNumber(flag: string, text: string | undefined, otherwise: number): number {
-  if (text === undefined) return otherwise
-  const value = Number(text)
-  if (!Number.isInteger(value) || value < 1 || value > 100_000) {
-    throw new InputError(flag, `a whole number from 1 to 100000, not "${text}"`)
-  }
-  return value
 }
 
 async function run(flags: Flags): Promise<boolean> {

@@ -2,11 +2,11 @@
 // that must hold is checked after each mutation. One thread and a seed: a failure can be run again.
 
 import { writeFileSync } from 'node:fs'
-import { parseArgs } from 'node:util'
-import { InputError, readEnvironment } from '@guestyard/scenario'
+import { readEnvironment } from '@guestyard/scenario'
 
 import { RingScribbler, type ScribbleReport } from '../test/hostile/ring-scribbler.ts'
-import { flagError, runScript } from './script-run.ts'
+import { readScriptFlags, wholeNumber } from './script-flags.ts'
+import { runScript } from './script-run.ts'
 
 const HELP = `Scribbles over the rings of a guest and checks that nobody else notices.
 
@@ -39,61 +39,34 @@ interface Outcome {
   readonly seconds: number
 }
 
-await runScript(
-  () => readFlags(process.argv.slice(2)),
-  async (flags, signal) => {
-    const outcome = await soak(flags, signal)
-    console.log(summary(outcome))
-    if (flags.json !== null) {
-      const environment = await readEnvironment()
-      const when = new Date().toISOString()
-      const record = { script: 'scribble-soak', when, environment, flags, ...outcome }
-      writeFileSync(flags.json, `${JSON.stringify(record, null, 2)}\n`)
-    }
-    return outcome.failure === null
-  },
-)
-
-function readFlags(args: string[]): Flags | null {
-  const values = parsed(args)
-  if (values.help) {
-    process.stdout.write(HELP)
-    return null
+await runScript(readFlags, async (flags, signal) => {
+  const outcome = await soak(flags, signal)
+  console.log(summary(outcome))
+  if (flags.json !== null) {
+    const environment = await readEnvironment()
+    const when = new Date().toISOString()
+    const record = { script: 'scribble-soak', when, environment, flags, ...outcome }
+    writeFileSync(flags.json, `${JSON.stringify(record, null, 2)}\n`)
   }
-  const drawn = String(Math.floor(Math.random() * SEEDS))
+  return outcome.failure === null
+})
+
+function readFlags(): Flags | null {
+  const values = readScriptFlags({ mutations: 'text', seed: 'text', json: 'text' }, HELP)
+  if (values === null) return null
   return {
-    mutations: wholeNumber(
-      '--mutations',
-      values.mutations ?? '1000000',
-      1,
-      Number.MAX_SAFE_INTEGER,
-    ),
-    seed: wholeNumber('--seed', values.seed ?? drawn, 0, SEEDS - 1),
+    mutations: wholeNumber('--mutations', values.mutations, {
+      least: 1,
+      most: Number.MAX_SAFE_INTEGER,
+      otherwise: 1_000_000,
+    }),
+    seed: wholeNumber('--seed', values.seed, {
+      least: 0,
+      most: SEEDS - 1,
+      otherwise: Math.floor(Math.random() * SEEDS),
+    }),
     json: values.json ?? null,
   }
-}
-
-function parsed(args: string[]): {
-  readonly mutations?: string
-  readonly seed?: string
-  readonly json?: string
-  readonly help?: boolean
-} {
-  const text = { type: 'string' } as const
-  try {
-    const options = { mutations: text, seed: text, json: text, help: { type: 'boolean' } } as const
-    return parseArgs({ args, options }).values
-  } catch (error) {
-    throw flagError(error)
-  }
-}
-
-function wholeNumber(flag: string, text: string, least: number, most: number): number {
-  const value = Number(text)
-  if (text.trim() !== '' && Number.isSafeInteger(value) && value >= least && value <= most) {
-    return value
-  }
-  throw new InputError(flag, `"${text}" is not a whole number from ${least} to ${most}`)
 }
 
 async function soak({ mutations, seed }: Flags, signal: AbortSignal): Promise<Outcome> {

@@ -1,12 +1,11 @@
 /** The flags of `npm start`. */
 
 import { accessSync, constants, statSync } from 'node:fs'
-import { parseArgs } from 'node:util'
 
 import { checkWritable } from '@guestyard/cli'
 import { InputError } from '@guestyard/scenario'
 
-import { flagError } from '../script-run.ts'
+import { readScriptFlags } from '../script-flags.ts'
 
 export interface MainFlags {
   /** The file that is streamed. */
@@ -30,11 +29,9 @@ Exit codes: 0 done, 1 the file or a packet did not arrive whole, 2 a wrong flag,
 
 /** Reads and checks the flags; `null` when help was asked for and printed. */
 export function readMainFlags(args: readonly string[]): MainFlags | null {
-  const flags = parse(args)
-  if (flags.help === true) {
-    process.stdout.write(HELP)
-    return null
-  }
+  const kinds = { file: 'text', json: 'text', quick: 'switch' } as const
+  const flags = readScriptFlags(kinds, HELP, args)
+  if (flags === null) return null
   const file = flags.file ?? process.execPath
   const status = statSync(file, { throwIfNoEntry: false })
   if (status === undefined) throw new InputError('--file', `no file ${file}`)
@@ -42,22 +39,6 @@ export function readMainFlags(args: readonly string[]): MainFlags | null {
   checkReadable(file)
   if (flags.json !== undefined) checkWritable(flags.json, '--json')
   return { file, json: flags.json ?? null, quick: flags.quick === true }
-}
-
-function parse(args: readonly string[]) {
-  try {
-    return parseArgs({
-      args: [...args],
-      options: {
-        file: { type: 'string' },
-        json: { type: 'string' },
-        quick: { type: 'boolean' },
-        help: { type: 'boolean', short: 'h' },
-      },
-    }).values
-  } catch (error) {
-    throw flagError(error)
-  }
 }
 
 function checkReadable(file: string): void {
