@@ -15,9 +15,9 @@ export interface CostModel {
   readonly dispatch: number
   /** A timer's handler or a call that runs on an actor, its own work not counted. */
   readonly task: number
-  /** From the ring of a doorbell to the first poll of whoever slept on it. */
+  /** From the ring of a doorbell to the first poll of whoever slept on it; on average: the seed says, from half to one and a half. */
   readonly wake: number
-  /** A call from the scenario to a machine or back. */
+  /** A call from the scenario to a machine or back; on average, as `wake`. */
   readonly control: number
   /** Longest stretch of computing between two looks at the grant. */
   readonly slice: number
@@ -26,9 +26,9 @@ export interface CostModel {
 export type CostName = keyof CostModel
 
 export const DEFAULT_COSTS: CostModel = {
-  rootPoll: 100,
+  rootPoll: 400,
   rootUnit: 200,
-  vpPoll: 100,
+  vpPoll: 400,
   vpUnit: 200,
   hypercall: 300,
   dispatch: 2_000,
@@ -47,8 +47,8 @@ export const COST_MEANINGS: Readonly<Record<CostName, string>> = {
   hypercall: 'a hypercall',
   dispatch: 'a VP that is given a logical processor',
   task: "a timer's handler, or a call that is taken up",
-  wake: 'from a ring to the first poll of whoever slept',
-  control: 'a call from the scenario to a machine, one way',
+  wake: 'from a ring to the first poll of whoever slept; half to one and a half of it',
+  control: 'a call from the scenario to a machine, one way; half to one and a half of it',
   slice: 'longest stretch of computing between two exits',
 }
 

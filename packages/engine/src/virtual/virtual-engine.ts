@@ -121,6 +121,11 @@ export class VirtualEngine implements ActorHome {
     this.#end('stopped')
   }
 
+  /** A latency, by the seed: from half to one and a half of what it is on average. */
+  latency(ns: number): number {
+    return (ns >>> 1) + this.random.below(ns + 1)
+  }
+
   /** Moves the bounds to `ms` from now, and gives as many turns as there were allowed. */
   extend(ms: number): void {
     this.#timeLimitNs = this.clock.nowNs + nsAt(ms)
@@ -135,7 +140,7 @@ export class VirtualEngine implements ActorHome {
     const trace = this.#trace
     if (actor.state === 'asleep') {
       if (trace !== null) actor.cause = this.#recordWake(trace, actor)
-      this.#wake(actor, this.costs.wake)
+      this.#wake(actor, this.latency(this.costs.wake))
     } else if (trace !== null) {
       actor.cause = trace.cause
     }

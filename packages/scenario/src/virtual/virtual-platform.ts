@@ -6,17 +6,18 @@ import process from 'node:process'
 
 import type { VirtualPlatform } from '@guestyard/engine'
 
-/** Requests to the system that hold the clock: files, names, connections being made, bytes being written. */
-const SYSTEM_REQUEST = /Req|ConnectWrap|WriteWrap|ShutdownWrap/
-/** Requests to the thread pool, which Node does not list: cryptography. */
-const POOL_REQUEST = /REQUEST$/
+/** What is asked of the system or the thread pool and answered once: files, names, cryptography. A connection is neither. */
+const REQUEST = /^(?:FSREQ|FILEHANDLECLOSEREQ|GETADDRINFOREQ|GETNAMEINFOREQ|QUERYWRAP)|REQUEST$/
+const NO_REQUEST = 'HTTPCLIENTREQUEST'
+/** What Node lists as active and does not tell its hooks the end of. */
+const ACTIVE_REQUEST = /Req|ConnectWrap|WriteWrap|ShutdownWrap/
 
 /** One for a thread; dispose of it when the run is over. */
 export class NodeVirtualPlatform implements VirtualPlatform {
   /** The real one: the globals may be virtual by the time it is called. */
   readonly #setImmediate: typeof setImmediate = setImmediate
   readonly #hook: AsyncHook
-  readonly #poolRequests: Set<number> = new Set()
+  readonly #requests: Set<number> = new Set()
   #pending = true
   readonly #onLoop: (() => void) | null
 
@@ -27,9 +28,9 @@ export class NodeVirtualPlatform implements VirtualPlatform {
     this.#hook = createHook({
       init: (id, type) => {
         this.#pending = true
-        if (POOL_REQUEST.test(type)) this.#poolRequests.add(id)
+        if (type !== 'PROMISE' && REQUEST.test(type) && type !== NO_REQUEST) this.#requests.add(id)
       },
-      after: (id) => void this.#poolRequests.delete(id),
+      after: (id) => void this.#requests.delete(id),
       promiseResolve: () => {
         this.#pending = true
       },
@@ -50,8 +51,8 @@ export class NodeVirtualPlatform implements VirtualPlatform {
 
   isWaiting(): boolean {
     return (
-      this.#poolRequests.size > 0 ||
-      process.getActiveResourcesInfo().some((name) => SYSTEM_REQUEST.test(name))
+      this.#requests.size > 0 ||
+      process.getActiveResourcesInfo().some((name) => ACTIVE_REQUEST.test(name))
     )
   }
 

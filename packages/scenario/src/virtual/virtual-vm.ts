@@ -145,11 +145,11 @@ export class VirtualVm implements ScenarioVm {
     await this.#waitingFor("program's end", run.program.promise)
   }
 
-  runLoad(spec: LoadSpec): Promise<LoadResult> {
+  async runLoad(spec: LoadSpec): Promise<LoadResult> {
     return this.#ask('load', (runtime) => runtime.runLoad(structuredClone(spec)))
   }
 
-  call(name: string, data?: unknown): Promise<unknown> {
+  async call(name: string, data?: unknown): Promise<unknown> {
     const copy: unknown = structuredClone(data)
     return this.#ask(`call of "${name}"`, (runtime) => runtime.call(name, copy))
   }

@@ -54,6 +54,8 @@ export class VirtualWorld {
   readonly #programs: AsyncLocalStorage<ProgramContext> = new AsyncLocalStorage()
   readonly #hostProgram: ProgramContext
   readonly #waiting: Set<Waiting> = new Set()
+  /** By control port: when the latest message arrives. */
+  readonly #lastArrivals: Map<number, number> = new Map()
   readonly #uninstall: () => void
   readonly #onStray: (error: unknown) => void
   #programCount = 0
@@ -102,11 +104,6 @@ export class VirtualWorld {
     })
   }
 
-  /** Nanoseconds that a call takes on its way. */
-  get controlNs(): number {
-    return this.engine.costs.control
-  }
-
   /** A generator of its own for each program, so that what one draws does not change what another gets. */
   newRandom(): SeededRandom {
     this.#programCount += 1
@@ -133,7 +130,7 @@ export class VirtualWorld {
     run: () => T | Promise<T>,
   ): Promise<T> {
     const answer = Promise.withResolvers<T>()
-    const reply = (settle: () => void): void => void this.host.post(this.controlNs, settle)
+    const reply = (settle: () => void): void => this.#send(actor, this.host, settle)
     const answerIt = async (): Promise<void> => {
       try {
         const value = await run()
@@ -142,7 +139,7 @@ export class VirtualWorld {
         if (!(error instanceof ProgramExit)) reply(() => answer.reject(error))
       }
     }
-    actor.post(this.controlNs, () => {
+    this.#send(this.host, actor, () => {
       void (program === null ? answerIt() : this.runAs(program, answerIt))
     })
     return answer.promise
@@ -174,6 +171,16 @@ export class VirtualWorld {
   /** What somebody threw, as text that is the same on every machine. */
   describe(thrown: unknown, fileUrl: string | null): string {
     return describeThrown(thrown, fileUrl)
+  }
+
+  /** On a control port: messages take their time, and none overtakes another. */
+  #send(from: VirtualActor, to: VirtualActor, deliver: () => void): void {
+    const { nowNs } = this.clock
+    const port = from.id * 65_536 + to.id
+    const dueNs = nowNs + this.engine.latency(this.engine.costs.control)
+    const arrivesNs = Math.max(dueNs, this.#lastArrivals.get(port) ?? 0)
+    this.#lastArrivals.set(port, arrivesNs)
+    to.post(arrivesNs - nowNs, deliver)
   }
 
   #program(): ProgramContext {
