@@ -41,6 +41,7 @@ export async function runSweep(
   const progress = createProgress(output.stderr)
   const sweep: Sweep = { next: seeds.from, passed: 0, failure: null }
   const count = seeds.to - seeds.from + 1
+  progress.line(`${path}: seeds ${seeds.from}..${seeds.to}, ${pool.threads} at a time`)
   const runSeeds = async (): Promise<void> => {
     // A failure ends the sweep, but lower seeds that are running may fail as well: the lowest is the answer.
     while (sweep.next <= seeds.to && sweep.failure === null && !signal.aborted) {

@@ -66,6 +66,8 @@ async function printTrace(path: string, flags: TraceFlags, output: CommandOutput
       if (!output.stdout.write(`${line}\n`)) await once(output.stdout, 'drain')
     }
   } catch (error) {
+    // Whoever reads has seen enough.
+    if (codeOf(error) === 'EPIPE') return
     throw asInputError(path, error)
   }
   for (const actor of flags.actor ?? []) {
@@ -80,9 +82,13 @@ async function printTrace(path: string, flags: TraceFlags, output: CommandOutput
 
 function asInputError(path: string, error: unknown): unknown {
   if (error instanceof TraceFileError) return new InputError(path, error.message)
-  const { code } = Object(error) as { code?: unknown }
+  const code = codeOf(error)
   if (code === 'ENOENT') return new InputError(path, 'no such file')
   if (code === 'EISDIR') return new InputError(path, 'is not a file')
   if (code === 'EACCES') return new InputError(path, 'cannot be read')
   return error
+}
+
+function codeOf(error: unknown): unknown {
+  return (Object(error) as { code?: unknown }).code
 }
