@@ -3,7 +3,7 @@
 // partition's connection table, fills message buffers and the VP's outbox, and rings the root.
 
 import { HvStatus } from '@guestyard/hvdef'
-import { TraceKind, TraceLink, traceKey, type Trace } from '@guestyard/trace'
+import type { Trace } from '@guestyard/trace'
 
 import {
   CONNECTION_DEAD,
@@ -19,6 +19,7 @@ import { announce, raiseOutboxEvent } from './synic/event-flags.ts'
 import type { HypercallCapabilities } from './vp-calls.ts'
 import type { Siblings } from './siblings.ts'
 import type { Wake } from './wake.ts'
+import { tracePost, traceSignal } from './vp-trace.ts'
 import { EVENT_SLOTS_MAX, MESSAGE_QUEUES_MAX, OUTBOX_QUEUE_SHIFT, SPIN_WAITS } from './vp-page.ts'
 
 /** The capabilities of one VP. */
@@ -83,10 +84,7 @@ export class Caller implements HypercallCapabilities {
     const status = postToQueue(this.#partitionPage, queue, this.#vp, type, size, payload, payloadAt)
     if (status !== HvStatus.SUCCESS) return status
     this.messagesPosted++
-    if (this.trace !== null) {
-      const key = traceKey(TraceLink.MESSAGE_TO_ROOT, this.partitionId, 0, queue)
-      this.trace.beginFor(key, TraceKind.MESSAGE_POSTED, connection, size)
-    }
+    if (this.trace !== null) tracePost(this.trace, this.partitionId, queue, connection, size)
     if (announce(this.#vpPage, 1 << (OUTBOX_QUEUE_SHIFT + queue))) this.#wake()
     return HvStatus.SUCCESS
   }
@@ -99,10 +97,7 @@ export class Caller implements HypercallCapabilities {
     if (flagNumber >= descriptorFlagCount(descriptor)) return HvStatus.INVALID_PARAMETER
     this.eventsSignalled++
     const slot = (descriptorSlot(descriptor) + flagNumber) & (EVENT_SLOTS_MAX - 1)
-    if (this.trace !== null) {
-      const key = traceKey(TraceLink.EVENT_TO_ROOT, this.partitionId, 0, slot)
-      this.trace.beginFor(key, TraceKind.EVENT_SIGNALLED, connection, slot)
-    }
+    if (this.trace !== null) traceSignal(this.trace, this.partitionId, slot, connection)
     if (raiseOutboxEvent(this.#vpPage, slot)) this.#wake()
     return HvStatus.SUCCESS
   }

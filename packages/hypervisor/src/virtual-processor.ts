@@ -6,9 +6,8 @@
 
 import { SlatReader } from '@guestyard/guestmem'
 import type { GuestMemory } from '@guestyard/guestmem'
-import { HvStatus } from '@guestyard/hvdef'
 import type { PrivilegeMask } from '@guestyard/hvdef'
-import { TraceKind, TraceLink, traceKey, type Trace } from '@guestyard/trace'
+import { TraceKind, type Trace } from '@guestyard/trace'
 
 import { LocalApic, NMI_VECTOR } from './apic.ts'
 import { Caller } from './caller.ts'
@@ -34,6 +33,7 @@ import { Synic } from './synic/synic.ts'
 import type { MsrRegisters } from './synthetic-msrs.ts'
 import { ReferenceClock } from './time/reference-clock.ts'
 import { SyntheticTimers } from './time/synthetic-timers.ts'
+import { traceAnswer, traceInterrupt } from './vp-trace.ts'
 import { VpAssist } from './vp-assist.ts'
 import { VP_CALLS } from './vp-calls.ts'
 import type { HypercallCapabilities } from './vp-calls.ts'
@@ -151,6 +151,7 @@ export class VirtualProcessor {
       this.#siblings,
     )
     this.#caller.trace = this.#trace
+    this.#intercept.trace = this.#trace
     this.#dispatch = new HypercallDispatch(
       VP_CALLS,
       handles.privileges,
@@ -160,6 +161,7 @@ export class VirtualProcessor {
     )
     this.#synic = new Synic(this.#page, memory, this.#apic, this.#overlays.sim, this.#overlays.sief)
     this.#timers = new SyntheticTimers(this.#clock, this.#apic, this.#synic)
+    this.#timers.trace = this.#trace
     this.#assist = new VpAssist(memory, this.#overlays.assist)
     this.#partition = new PartitionRegisters(
       handles.partitionPage,
@@ -234,10 +236,9 @@ export class VirtualProcessor {
     if (this.#trace === null) {
       return this.#dispatch.call(inLow, inHigh, p0Low, p0High, p1Low, p1High)
     }
-    const turn = this.#trace.begin(TraceKind.HYPERCALL, inLow & 0xffff, p0Low)
+    const before = this.#trace.begin(TraceKind.HYPERCALL, inLow & 0xffff, p0Low)
     const status = this.#dispatch.call(inLow, inHigh, p0Low, p0High, p1Low, p1High)
-    if (status !== HvStatus.SUCCESS) this.#trace.record(TraceKind.REFUSED, inLow & 0xffff, status)
-    this.#trace.cause = turn
+    traceAnswer(this.#trace, before, inLow & 0xffff, status)
     return status
   }
 
@@ -294,14 +295,8 @@ export class VirtualProcessor {
 
   /** The processor takes a vector that `deliver` returned. False when it was not requested. */
   acknowledge(vector: number): boolean {
-    const trace = this.#trace
-    if (trace !== null) {
-      const { partitionId, vpIndex } = this.#handles
-      const message = trace.takeNext(traceKey(TraceLink.MESSAGE_TO_VP, partitionId, vpIndex, 0))
-      const event = trace.takeUp(traceKey(TraceLink.EVENT_TO_VP, partitionId, vpIndex, 0))
-      // One interrupt takes one message and all flags.
-      if (message !== 0 || event !== 0) trace.cause = message === 0 ? event : message
-      trace.begin(TraceKind.INTERRUPT, vector)
+    if (this.#trace !== null) {
+      traceInterrupt(this.#trace, this.#handles.partitionId, this.#handles.vpIndex, vector)
     }
     if (!this.#apic.acknowledge(vector)) return false
     this.#caller.interruptsTaken++

@@ -70,7 +70,7 @@ export const TRACE_KINDS: readonly TraceKindRow[] = [
   { name: 'preempt', fields: ['partition', 'vp'] },
   { name: 'halt', fields: ['partition', 'vp'] },
   { name: 'timer', fields: ['timer', 'sint'] },
-  { name: 'intercept', fields: ['type', 'address'] },
+  { name: 'intercept', fields: ['type'] },
   { name: 'life', fields: ['partition', 'stage'] },
   { name: 'compute', fields: ['ns'] },
   { name: 'refused', fields: ['code', 'status'] },

@@ -9,6 +9,7 @@
 // as a low and a high word, or a vector of an exception to raise instead of going on. What it leaves out stays as it was.
 
 import { assert } from '@guestyard/hvdef'
+import { TraceKind, type Trace } from '@guestyard/trace'
 
 import { announce } from '../synic/event-flags.ts'
 import {
@@ -50,6 +51,7 @@ export class InterceptSlot {
   #open = false
   /** Intercepts begun so far. */
   count = 0
+  trace: Trace | null = null
 
   constructor(page: Int32Array) {
     this.#page = page
@@ -76,6 +78,7 @@ export class InterceptSlot {
     assert(!this.#open, 'A VP that is suspended for an intercept raises no other.')
     this.#open = true
     this.count++
+    this.trace?.begin(TraceKind.INTERCEPT, message[0]! >>> 0)
     this.#raised = (this.#raised + 1) | 0
     for (let word = 0; word < MESSAGE_WORDS; word++) {
       this.#page[INTERCEPT_MESSAGE + word] = message[word]!

@@ -21,6 +21,7 @@ import {
   STIMER_VECTOR_SHIFT,
   TimerMessagePayload,
 } from '@guestyard/hvdef'
+import { TraceKind, type Trace } from '@guestyard/trace'
 
 import type { LocalApic } from '../apic.ts'
 import type { MsrValue } from '../msr-value.ts'
@@ -50,6 +51,7 @@ export class SyntheticTimers {
   /** Expiries so far, and periods that were skipped. */
   expirations = 0
   skipped = 0
+  trace: Trace | null = null
   readonly #clock: ReferenceClock
   readonly #apic: LocalApic
   readonly #synic: Synic
@@ -179,6 +181,7 @@ export class SyntheticTimers {
     const expired = timer.due
     timer.due = NEVER
     this.expirations++
+    this.trace?.begin(TraceKind.TIMER, index, sintOf(timer))
     if (this.#send(timer, index, expired)) {
       this.#goOn(timer, expired, now)
       return
