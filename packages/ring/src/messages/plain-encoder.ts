@@ -7,6 +7,9 @@
 //   D4 72 id [array of keys] value…       first object of a shape (msgpackr's record definition)
 //   id value…                             later ones; ids are 0x40 … 0x7F, so small integers end at 0x3F
 //
+// Values are written before their object's shape is known, so an object inside another of the same shape is the first to tell it. The outer
+// one, which is read earlier, then tells the shape again, under the same id.
+//
 // Shapes are found by walking a tree along the object's keys, while its values are written; each node remembers the child taken last.
 
 const FIRST_ID = 0x40
@@ -35,6 +38,9 @@ class ShapeNode {
   hint: ShapeNode | undefined = undefined
   /** Id the receiver knows this shape by; 0 when it does not. */
   id = 0
+  /** Message that told the shape last, and where in it: no later than the definition stands by now. */
+  toldIn = 0
+  toldAt = 0
 
   constructor(parent: ShapeNode | undefined, key: string) {
     this.parent = parent
@@ -52,6 +58,7 @@ export class PlainEncoder {
   #at = 0
   #depth = 0
   #defined = false
+  #message = 0
 
   /** Encodes into `bytes` from its start. Returns the length, or NOT_PLAIN; the shapes are as before then. */
   encode(value: unknown, bytes: Uint8Array): number {
@@ -59,6 +66,7 @@ export class PlainEncoder {
     this.#at = 0
     this.#depth = 0
     this.#defined = false
+    this.#message++
     const written = this.#write(value)
     const outOfShapes = this.#nextId > LAST_ID || this.#nodes > NODES_MAX
     if (outOfShapes || (!written && this.#defined)) this.forget()
@@ -126,7 +134,8 @@ export class PlainEncoder {
       node = node.hintKey === key && node.hint !== undefined ? node.hint : this.#child(node, key)
       if (!this.#write(value[key])) return false
     }
-    if (node.id !== 0) {
+    const toldWithin = node.toldIn === this.#message && node.toldAt > start
+    if (node.id !== 0 && !toldWithin) {
       this.#bytes[start] = node.id
       return true
     }
@@ -150,7 +159,7 @@ export class PlainEncoder {
     const keys: string[] = []
     for (let node = shape; node.parent !== undefined; node = node.parent) keys.unshift(node.key)
     const valuesEnd = this.#at
-    const id = this.#nextId
+    const id = shape.id === 0 ? this.#nextId : shape.id
     // No id changes its meaning within a message: the definition of an outer object is put before inner ones that
     // were written, and may use ids, earlier. Out of ids, this message goes another way and the next starts anew.
     if (id > LAST_ID || valuesEnd > this.#limit) return false
@@ -164,8 +173,10 @@ export class PlainEncoder {
     this.#bytes.copyWithin(start + definition.length, start + 1, valuesEnd)
     this.#bytes.set(definition, start)
     this.#at--
-    this.#nextId = id + 1
+    if (shape.id === 0) this.#nextId = id + 1
     shape.id = id
+    shape.toldIn = this.#message
+    shape.toldAt = start
     return true
   }
 

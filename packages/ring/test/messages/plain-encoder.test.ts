@@ -42,6 +42,11 @@ const plain = fc
         maxKeys: 8,
         noNullPrototype: true,
       }),
+      // Few keys, so that objects stand inside others of their own shape.
+      fc.dictionary(fc.constantFrom('a', 'b'), tie('value'), {
+        maxKeys: 2,
+        noNullPrototype: true,
+      }),
     ),
   }))
   .value.filter((value) => !containsKey(value, '__proto__'))
@@ -50,6 +55,18 @@ function containsKey(value: unknown, wanted: string): boolean {
   if (typeof value !== 'object' || value === null) return false
   return Object.entries(value).some(([key, inner]) => key === wanted || containsKey(inner, wanted))
 }
+
+test('an object inside another of the same shape arrives, the first time and later', () => {
+  const encoder = new PlainEncoder()
+  const unpackr = decoder()
+  const bytes = Buffer.alloc(BYTES)
+  const tree = { left: { left: { left: 1, right: 2 }, right: 3 }, right: { left: 4, right: 5 } }
+  const list = { next: { next: { next: null } } }
+  for (const value of [tree, list, [tree, list], tree]) {
+    const length = encoder.encode(value, bytes)
+    expect(unpackr.unpack(bytes.subarray(0, length))).toEqual(value)
+  }
+})
 
 test('msgpackr decodes any plain values, in a row, as they were', () => {
   fc.assert(
