@@ -1,6 +1,6 @@
 // One script guest: kernel, drivers and program, and what is asked of them over its control. What runs it is handed in.
 
-import { VirtualProcessor } from '@guestyard/hypervisor'
+import { VirtualProcessor } from '@guestyard/hypervisor/vp'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import type { VmbusClientEvent } from '@guestyard/vmbus/client'
 

@@ -1,6 +1,5 @@
 export { LifeStage, TRACE_KINDS, TraceKind, type TraceKindRow } from './kinds.ts'
 export { Trace, TraceLink, traceKey, type TraceSink } from './trace.ts'
-export { TraceEncoder } from './trace-encoder.ts'
 export {
   TRACE_FORMAT,
   TRACE_VERSION,

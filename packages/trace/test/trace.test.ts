@@ -8,7 +8,6 @@ import { afterAll, describe, expect, test } from 'vitest'
 import {
   TRACE_KINDS,
   Trace,
-  TraceEncoder,
   TraceFileError,
   TraceKind,
   TraceLink,
@@ -18,6 +17,7 @@ import {
 } from '../src/index.ts'
 import type { TraceEntry, TraceHeader, TraceRecord } from '../src/index.ts'
 import { createTraceFile, readTraceFile } from '../src/node/index.ts'
+import { TraceEncoder } from '../src/trace-encoder.ts'
 
 const HEADER: TraceHeader = { scenario: 'a test', engine: 'virtual', seed: 7 }
 const folder = mkdtempSync(join(tmpdir(), 'guestyard-trace-'))

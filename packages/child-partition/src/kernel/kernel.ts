@@ -7,7 +7,7 @@
 
 import { PAGE_SHIFT, PAGE_SIZE } from '@guestyard/hvdef'
 import type { GuestMemory } from '@guestyard/guestmem'
-import { NMI_VECTOR, type VirtualProcessor } from '@guestyard/hypervisor'
+import { NMI_VECTOR, type VirtualProcessor } from '@guestyard/hypervisor/vp'
 import type { Trace } from '@guestyard/trace'
 import { VmbusClient, type VmbusClientEvent } from '@guestyard/vmbus/client'
 
