@@ -258,7 +258,7 @@ export class Hypervisor {
 
   /**
    * Takes what VPs announced and calls the ports' handlers; a load for each VP that announced nothing. Messages and signals
-   * handed on: about `budget`, more by at most one VP's outbox. Where it stopped the next call goes on.
+   * handed on: about `budget`, more by at most 127 signals. Where it stopped the next call goes on.
    */
   poll(budget: number): number {
     const { polled } = this.partitions
@@ -268,7 +268,7 @@ export class Hypervisor {
       if (this.#cursor >= polled.length) this.#cursor = 0
       const { partition, vp } = polled[this.#cursor]!
       this.#cursor++
-      if (vp.hasOutbox) done += partition.drain(vp)
+      if (vp.hasOutbox) done += partition.drain(vp, budget - done)
       if (partition.buffers.isStalled && vp.index === 0) done += partition.buffers.retry()
     }
     return done

@@ -97,6 +97,8 @@ export interface PartitionBacking {
 export type PartitionState = 'created' | 'active' | 'finalized'
 
 const QUEUE_BITS = (1 << MESSAGE_QUEUES_MAX) - 1
+const QUEUE_MASK = QUEUE_BITS << OUTBOX_QUEUE_SHIFT
+const GROUP_MASK = 0xffff
 
 export class Partition implements PropertySubject {
   readonly id: PartitionId
@@ -367,24 +369,40 @@ export class Partition implements PropertySubject {
     for (const id of this.#connections.keys()) this.disconnect(id)
   }
 
-  /** Takes everything that `vp` announced. Messages and signals handed on; at most what one pass over the outbox can hold. */
-  drain(vp: RootVp): number {
-    // ORDER: the summary is taken before what it announces. What comes later is announced anew, so nothing is put back
-    // here, not even for a queue that gave all its sixteen buffers. See event-flags.ts.
-    const summary = Atomics.exchange(vp.page, OUTBOX_SUMMARY, 0)
+  /**
+   * Takes what `vp` announced, about `budget` messages and signals of it, more by at most one group of flags. Handed on: how many. What is
+   * left is held, in its order, for the next call.
+   */
+  drain(vp: RootVp, budget: number): number {
+    // ORDER: the summary is taken before what it announces. What comes later is announced anew, so nothing is put back in
+    // the page, not even for a queue that gave all its sixteen buffers. See event-flags.ts.
+    const summary = vp.held | Atomics.exchange(vp.page, OUTBOX_SUMMARY, 0)
+    vp.held = 0
     let done = 0
     let queues = (summary >>> OUTBOX_QUEUE_SHIFT) & QUEUE_BITS
     while (queues !== 0 && this.alive) {
+      if (done >= budget) {
+        vp.held = (summary & ~QUEUE_MASK) | (queues << OUTBOX_QUEUE_SHIFT)
+        return done
+      }
       const queue = 31 - Math.clz32(queues)
       queues &= ~(1 << queue)
       if (this.trace !== null) {
         const key = traceKey(TraceLink.MESSAGE_TO_ROOT, this.id, 0, queue)
         this.trace.beginWith(key, TraceKind.MESSAGE_TAKEN, this.id, queue)
       }
-      done += this.buffers.drain(queue)
+      const most = budget - done
+      const taken = this.buffers.drain(queue, most)
+      done += taken
+      // It may have more, of the same announcement.
+      if (taken === most) queues |= 1 << queue
     }
-    let groups = summary & 0xffff
+    let groups = summary & GROUP_MASK
     while (groups !== 0 && this.alive) {
+      if (done >= budget) {
+        vp.held = (summary & ~(QUEUE_MASK | GROUP_MASK)) | groups
+        return done
+      }
       const group = 31 - Math.clz32(groups)
       groups &= ~(1 << group)
       done += this.#drainFlags(vp, group)

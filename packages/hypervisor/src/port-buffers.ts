@@ -67,12 +67,13 @@ export class PortBuffers {
     this.#stalled &= ~(1 << port.queue)
   }
 
-  /** Hands on at most sixteen messages of one queue: how many. The handler may delete ports and partitions. */
-  drain(index: number): number {
+  /** Hands on at most `most` messages of one queue, and sixteen: how many. The handler may delete ports and partitions. */
+  drain(index: number, most: number = PORT_MESSAGE_BUFFERS): number {
     const queue = this.#queues[index]!
     let done = 0
     this.#stalled &= ~(1 << index)
-    while (done < PORT_MESSAGE_BUFFERS && queue.port !== null) {
+    const limit = most < PORT_MESSAGE_BUFFERS ? most : PORT_MESSAGE_BUFFERS
+    while (done < limit && queue.port !== null) {
       if (!this.#isFull(index, queue.head)) break
       if (!queue.port.handler.canReceive()) {
         this.#stalled |= 1 << index

@@ -60,6 +60,8 @@ export class RootVp {
   readonly #wake: Wake
   /** Lines that are asserted, a bit for each vector. */
   readonly #lines: Int32Array = new Int32Array(VECTOR_WORDS)
+  /** What a drain took from the announcement and left for the next one; in the summary's bits. */
+  held = 0
   #ping = 0
   #suspend = 0
   messagesQueued = 0
@@ -77,7 +79,7 @@ export class RootVp {
 
   /** True when the VP announced something that nobody took yet. */
   get hasOutbox(): boolean {
-    return Atomics.load(this.page, OUTBOX_SUMMARY) !== 0
+    return this.held !== 0 || Atomics.load(this.page, OUTBOX_SUMMARY) !== 0
   }
 
   /** See Partition.postMessageToVp. */

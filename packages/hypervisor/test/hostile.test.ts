@@ -135,8 +135,8 @@ function joinNeighbour(hypervisor: Hypervisor): { check(): void } {
       )
       expect(vp.hypercall(hypercallInputLow(0x5d, true), 0, 2, 0, 0, 0)).toBe(HvStatus.SUCCESS)
       // At most two partitions with one VP each: two calls reach both.
-      hypervisor.poll(1)
-      hypervisor.poll(1)
+      hypervisor.poll(64)
+      hypervisor.poll(64)
       expect(mailbox.received).toHaveLength(round)
       expect(mailbox.received.at(-1)!.payload).toEqual([round & 0xff, round >> 8, 0, 0])
       expect(signals.flags).toHaveLength(round)
@@ -192,7 +192,7 @@ describe('by design', () => {
       },
     })
     guest.post(1, 1, new Uint8Array(1))
-    expect(guest.hypervisor.poll(1)).toBe(16)
+    expect(guest.hypervisor.poll(64)).toBe(16)
   })
 
   test('an inbox tail that makes no sense is an empty queue', () => {

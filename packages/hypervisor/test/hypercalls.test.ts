@@ -332,7 +332,7 @@ describe('HvCallSignalEvent', () => {
     const all = new Signals()
     const { connection } = whole.eventPort(5, 2048, all)
     for (let flag = 0; flag < 2048; flag++) whole.signal(connection, flag)
-    expect(whole.hypervisor.poll(1)).toBe(2048)
+    expect(whole.hypervisor.poll(2048)).toBe(2048)
     expect(all.flags.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 2048 }, (_, i) => i))
 
     const many = new Guest().boot()
@@ -342,7 +342,7 @@ describe('HvCallSignalEvent', () => {
     }))
     for (const port of ports) many.eventPort(port.id, 1, port.signals)
     for (const port of ports) expect(many.signal(port.id)).toBe(HvStatus.SUCCESS)
-    many.hypervisor.poll(1)
+    many.hypervisor.poll(2048)
     expect(ports.every((port) => port.signals.flags.length === 1)).toBe(true)
   })
 })

@@ -262,6 +262,34 @@ describe('ports', () => {
     expect(guest.memory.view.getBigUint64(guest.simGpa(1) + SINT * 256 + 8, true)).toBe(1n)
   })
 
+  test('a poll takes its budget of an outbox, and later polls the rest in the order of their posts', () => {
+    const guest = new Guest().boot()
+    const mailbox = new Mailbox()
+    const { connection } = guest.messagePort(7, mailbox)
+    const signals = new Signals()
+    const bell = guest.eventPort(8, 300, signals)
+    for (let i = 0; i < 16; i += 1) expect(guest.post(connection, 1, Uint8Array.of(i))).toBe(0)
+    for (let flag = 0; flag < 300; flag += 1) expect(guest.signal(bell.connection, flag)).toBe(0)
+    const sizes: number[] = []
+    while (guest.hypervisor.arm()) sizes.push(guest.hypervisor.poll(5))
+    expect(Math.max(...sizes)).toBeLessThanOrEqual(5 + 127)
+    expect(sizes.slice(0, 3)).toEqual([5, 5, 5])
+    expect(mailbox.received.map(({ payload }) => payload[0])).toEqual([...Array(16).keys()])
+    expect(signals.flags.toSorted((a, b) => a - b)).toEqual([...Array(300).keys()])
+  })
+
+  test('what a poll left is nobody’s after its partition is deleted', () => {
+    const guest = new Guest().boot()
+    const mailbox = new Mailbox()
+    const { connection } = guest.messagePort(7, mailbox)
+    for (let i = 0; i < 16; i += 1) guest.post(connection, 1, Uint8Array.of(i))
+    guest.hypervisor.poll(3)
+    guest.hypervisor.deletePartition(guest.partition.id)
+    expect(guest.hypervisor.arm()).toBe(false)
+    guest.hypervisor.poll(64)
+    expect(mailbox.received.length).toBe(3)
+  })
+
   test('a port whose SINT is full keeps what comes in its buffers until there is room', () => {
     const guest = new Guest().boot()
     const id = guest.partition.id
