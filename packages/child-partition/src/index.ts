@@ -21,3 +21,4 @@ export type {
   GuestSetup,
   WaitedRun,
 } from './guest-platform.ts'
+export { GuestLogPort } from './guest-log-port.ts'

@@ -194,7 +194,7 @@ function contextOf(
   records: Records,
   startedMs: number,
 ): ScenarioContext {
-  const { signal, cpuMs } = options
+  const { signal, cpuMs, environment } = options
   const handles = tracked.map((of) => of.handle)
   const vms: Record<string, VmHandle> = {}
   for (const handle of handles) vms[handle.name] = handle
@@ -213,6 +213,7 @@ function contextOf(
       progress.line(text)
     },
     signal,
+    engine: environment !== undefined && 'engine' in environment ? environment.engine : 'threads',
   }
 }
 

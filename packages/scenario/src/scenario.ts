@@ -40,6 +40,8 @@ export interface ScenarioContext<Names extends string = string> {
   readonly log: (text: string) => void
   /** Aborts when the run is interrupted. */
   readonly signal: AbortSignal
+  /** What runs the machines. Figures of `virtual` follow from declared costs, and may be held to closer bounds. */
+  readonly engine: 'threads' | 'virtual'
 }
 
 /** A whole scenario; see {@link defineScenario}. */

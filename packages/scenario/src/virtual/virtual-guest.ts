@@ -1,6 +1,6 @@
 // A script guest under the virtual engine: the platform that its runtime runs on there.
 
-import { GuestRuntime, programOf } from '@guestyard/child-partition'
+import { GuestLogPort, GuestRuntime, programOf } from '@guestyard/child-partition'
 import type {
   GuestEngine,
   GuestKernel,
@@ -74,11 +74,8 @@ export class VirtualGuest implements GuestPlatform {
     this.clock = world.clock
     this.trace = world.trace
     this.wakeRoot = options.root
-    this.log = world.logger({
-      component: 'guest',
-      vm: settings.name,
-      partitionId: start.partitionId,
-    })
+    const bindings = { component: 'guest', vm: settings.name, partitionId: start.partitionId }
+    this.log = world.logger(bindings, (port) => new GuestLogPort(port, () => world.clock.nowMs))
     this.actor = world.engine.addActor({
       name: settings.name,
       kind: 'vp',

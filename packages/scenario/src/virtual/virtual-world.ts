@@ -6,7 +6,7 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { SeededRandom, VirtualClock, VirtualEngine } from '@guestyard/engine'
 import type { CostModel, Machine, VirtualActor } from '@guestyard/engine'
 import { createPortLogger } from '@guestyard/engine/node'
-import type { LogLevel, PortLogger } from '@guestyard/engine/node'
+import type { LogLevel, LogPort, PortLogger } from '@guestyard/engine/node'
 import type { Trace } from '@guestyard/trace'
 
 import { describeThrown } from './describe-thrown.ts'
@@ -115,9 +115,13 @@ export class VirtualWorld {
     return this.#programs.run(program, run)
   }
 
-  logger(bindings: Readonly<Record<string, string | number>>): PortLogger {
+  /** Lines go to the run's log. `through`: by way of a port that lets only so many pass. */
+  logger(
+    bindings: Readonly<Record<string, string | number>>,
+    through: (port: LogPort) => LogPort = (port) => port,
+  ): PortLogger {
     const { level, write } = this.#options.log
-    return createPortLogger({ postMessage: write }, level, bindings)
+    return createPortLogger(through({ postMessage: write }), level, bindings)
   }
 
   /**
