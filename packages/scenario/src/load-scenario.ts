@@ -16,9 +16,13 @@ const CHECK_TIMEOUT_MS = 5000
 
 /**
  * The plan of the scenario in a file (TypeScript or JavaScript, default export). Throws `InputError`
- * with one line that names the file and the field; starts nothing.
+ * with one line that names the file and the field; starts nothing. `moduleUrl`: what is imported for the file, which is the file's
+ * own URL when it is left out.
  */
-export async function loadScenario(path: string): Promise<ScenarioPlan> {
+export async function loadScenario(
+  path: string,
+  options: { readonly moduleUrl?: (fileUrl: string) => string } = {},
+): Promise<ScenarioPlan> {
   const file = resolve(path)
   const status = statSync(file, { throwIfNoEntry: false })
   if (status === undefined) throw new InputError(path, 'no such file')
@@ -27,7 +31,7 @@ export async function loadScenario(path: string): Promise<ScenarioPlan> {
     throw new InputError(path, 'is not a scenario file: expected .ts, .mts, .js or .mjs')
   }
   const fileUrl = pathToFileURL(file).href
-  const module = await importScenario(path, fileUrl)
+  const module = await importScenario(path, fileUrl, options.moduleUrl?.(fileUrl) ?? fileUrl)
   if (!('default' in module)) {
     throw new InputError(path, 'has no default export: write export default defineScenario({ … })')
   }
@@ -42,9 +46,13 @@ export async function loadScenario(path: string): Promise<ScenarioPlan> {
   return planScenario(scenario as Scenario, { where: path, fileUrl })
 }
 
-async function importScenario(path: string, fileUrl: string): Promise<Record<string, unknown>> {
+async function importScenario(
+  path: string,
+  fileUrl: string,
+  moduleUrl: string,
+): Promise<Record<string, unknown>> {
   try {
-    return (await import(fileUrl)) as Record<string, unknown>
+    return (await import(moduleUrl)) as Record<string, unknown>
   } catch (error) {
     const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
     const place = error instanceof SyntaxError ? syntaxErrorPlace(error, fileUrl) : undefined

@@ -133,6 +133,14 @@ describe('machines live and end alike', () => {
   })
 })
 
+test("modules are each program's own, and no run remembers an earlier one", async () => {
+  for (let seed = 1; seed <= 4; seed += 1) {
+    const report = await run('modules', { seed })
+    expect(failures(report)).toEqual([])
+    expect(report.error).toBeNull()
+  }
+})
+
 describe('an end that nobody wanted', () => {
   test('a deadlock is one clear line: who waits for what', async () => {
     const report = await run('deadlock')

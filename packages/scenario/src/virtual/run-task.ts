@@ -102,7 +102,7 @@ class VirtualRun {
   async #run(): Promise<RunReport> {
     const { seed, path } = this.#task
     const world = this.#world
-    const plan = await loadScenario(path)
+    const plan = await loadScenario(path, { moduleUrl: (url) => world.modules.fresh(url) })
     return runScenario(this.#guarded(plan), {
       signal: this.#abort.signal,
       progress: this.#progress(),

@@ -144,8 +144,7 @@ export class VirtualGuest implements GuestPlatform {
   }
 
   async loadProgram(url: string): Promise<GuestProgram> {
-    // A module's state belongs to one guest: each loads a copy of its own, as each thread would.
-    return programOf(url, await import(`${url}?guest=${this.#options.start.partitionId}`))
+    return programOf(url, await import(this.#world.modules.fresh(url)))
   }
 
   async #until(spec: LoadSpec, run: WaitedRun): Promise<void> {

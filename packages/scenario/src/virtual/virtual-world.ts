@@ -10,6 +10,7 @@ import type { LogLevel, LogPort, PortLogger } from '@guestyard/engine/node'
 import type { Trace } from '@guestyard/trace'
 
 import { describeThrown } from './describe-thrown.ts'
+import { ModuleCopies } from './module-copies.ts'
 import { installVirtualGlobals } from './virtual-globals.ts'
 import { NodeVirtualPlatform } from './virtual-platform.ts'
 
@@ -47,6 +48,7 @@ export class VirtualWorld {
   readonly clock: VirtualClock = new VirtualClock()
   readonly engine: VirtualEngine
   readonly trace: Trace | null
+  readonly modules: ModuleCopies = new ModuleCopies()
   /** The scenario and the management service. */
   readonly host: VirtualActor
   readonly #options: WorldOptions
@@ -167,6 +169,7 @@ export class VirtualWorld {
   /** The thread is as it was. */
   dispose(): void {
     this.#uninstall()
+    this.modules.dispose()
     process.off('uncaughtException', this.#onStray)
     process.off('unhandledRejection', this.#onStray)
     this.#platform.dispose()

@@ -1,0 +1,52 @@
+// A module's state belongs to whoever loaded it: each guest has a thread of its own in the other engine, and each run a process.
+// Here all of them load into one thread, which runs many seeds, so every program gets copies of the files it imports by path. What it
+// imports by a package's name is shared.
+
+import * as nodeModule from 'node:module'
+
+const KEY = 'yard'
+const RELATIVE = /^(?:\.{0,2}\/|file:)/
+
+/** Copies so far, in this thread: no two runs share one. */
+let copies = 0
+
+/** One for a run. Dispose of it when the run is over. */
+export class ModuleCopies {
+  readonly #hooks: { deregister(): void } | null
+
+  constructor() {
+    // Missing before Node 22.15: then a program's own file is copied, and what it imports is not.
+    const register = nodeModule.registerHooks as typeof nodeModule.registerHooks | undefined
+    this.#hooks =
+      register?.({
+        resolve(specifier, context, next) {
+          const found = next(specifier, context)
+          const copy = copyOf(context.parentURL)
+          if (copy === null || !RELATIVE.test(specifier) || !found.url.startsWith('file:')) {
+            return found
+          }
+          return { ...found, url: withCopy(found.url, copy) }
+        },
+      }) ?? null
+  }
+
+  /** The URL of a fresh copy of a program: what it imports by path follows. */
+  fresh(url: string): string {
+    copies += 1
+    return withCopy(url, String(copies))
+  }
+
+  dispose(): void {
+    this.#hooks?.deregister()
+  }
+}
+
+function copyOf(url: string | undefined): string | null {
+  return url === undefined || !url.includes(KEY) ? null : new URL(url).searchParams.get(KEY)
+}
+
+function withCopy(url: string, copy: string): string {
+  const copied = new URL(url)
+  copied.searchParams.set(KEY, copy)
+  return copied.href
+}
