@@ -59,7 +59,7 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
     ],
     [
       'run none.ts --engine virtual --cost speed=3',
-      '--cost: no cost "speed": rootPoll, rootUnit, vpPoll, vpUnit, hypercall, dispatch, task, wake, control, slice',
+      '--cost: no cost "speed": rootPoll, rootUnit, vpPoll, vpUnit, hypercall, dispatch, task, wake, control',
     ],
     [
       'run none.ts --engine virtual --cost vpPoll=0',

@@ -37,7 +37,7 @@ describe('run --engine virtual', () => {
     expect(Buffer.compare(first[0], other[0])).not.toBe(0)
     expect(JSON.parse(first[1])).toMatchObject({
       outcome: 'passed',
-      environment: { engine: 'virtual', seed: 7, costs: { slice: 50_000 } },
+      environment: { engine: 'virtual', seed: 7, costs: { control: 20_000 } },
     })
   })
 

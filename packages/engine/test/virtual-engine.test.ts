@@ -228,27 +228,44 @@ describe('time', () => {
 })
 
 describe('a processor that is granted', () => {
-  test('takes up nothing and computes nothing without a grant, and goes on where it was', async () => {
-    const { engine, clock } = yard({ costs: costModel({ ...COSTS, slice: 1000, dispatch: 0 }) })
+  test('takes up nothing without a grant, and asks for one', async () => {
+    const { engine, clock } = yard()
     let granted = false
+    let asked = 0
     const machine = new Pile()
-    const vp = engine.addActor({ name: 'vp', kind: 'vp', machine, mayRun: () => granted })
+    const vp = engine.addActor({
+      name: 'vp',
+      kind: 'vp',
+      machine,
+      mayRun: () => granted,
+      wantsToRun: () => void (asked += 1),
+    })
     const root = engine.addActor({ name: 'root', kind: 'root', machine: new Pile() })
-    const ran: string[] = []
-    vp.post(0, () => void ran.push(`event ${granted}`))
-    void vp.compute(10_000).then(() => ran.push(`computed at ${clock.nowNs >= 60_000}`))
-    const set = (value: boolean): void => {
-      granted = value
+    const ran: number[] = []
+    vp.post(0, () => void ran.push(clock.nowNs))
+    root.post(20_000, () => {
+      granted = true
       vp.ring()
-    }
-    root.post(20_000, () => set(true))
-    root.post(25_000, () => set(false))
-    root.post(50_000, () => set(true))
+    })
     await engine.run()
-    expect(ran).toEqual(['event true', 'computed at false'])
-    // Preempted within one slice of the moment, and done when the two stretches are 10 µs.
-    expect(clock.nowNs).toBeGreaterThan(50_000)
-    expect(clock.nowNs).toBeLessThan(60_000)
+    expect(ran.length).toBe(1)
+    expect(ran[0]).toBeGreaterThanOrEqual(20_500)
+    expect(asked).toBeGreaterThan(0)
+  })
+
+  test('is busy for what it burns, and the next poll comes after it', async () => {
+    const { engine, clock } = yard()
+    const machine = new Pile()
+    const polledAt: number[] = []
+    machine.waiting = 3
+    const vp = engine.addActor({ name: 'vp', kind: 'vp', machine })
+    machine.onPoll = () => void polledAt.push(clock.nowNs)
+    machine.onUnit = () => vp.burn(7_000)
+    await engine.run()
+    expect(machine.done).toBe(3)
+    expect(vp.busyNs).toBe(vp.polls * 10 + 3 * 7_100)
+    expect(clock.nowNs).toBeGreaterThanOrEqual(3 * 7_100)
+    expect(polledAt.at(-1)).toBeGreaterThanOrEqual(3 * 7_100)
   })
 
   test('is charged for its exits and for each dispatch', async () => {
@@ -288,7 +305,6 @@ describe('an end', () => {
     const actor = engine.addActor({ name: 'vp', kind: 'vp', machine: new Pile() })
     let ran = 0
     actor.post(10, () => ran++)
-    void actor.compute(100)
     actor.remove()
     actor.ring()
     actor.post(10, () => ran++)
@@ -389,7 +405,6 @@ describe('costs', () => {
     [{ vpUnit: -1 }, 'vpUnit: -1 is not a whole number of nanoseconds'],
     [{ vpUnit: 1.5 }, 'vpUnit: 1.5'],
     [{ rootPoll: 0 }, 'rootPoll: 0 is not a whole number of nanoseconds, 1 or more'],
-    [{ slice: 0 }, 'slice: 0'],
   ])('%o are refused: %s', (costs, problem) => {
     expect(() => costModel(costs as Record<string, number>)).toThrow(problem)
   })

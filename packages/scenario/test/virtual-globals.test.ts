@@ -45,7 +45,7 @@ function world() {
   return {
     state,
     /** Runs everything that is due until `ns`, in order. */
-    runUntil(ns: number): void {
+    runUntil: (ns: number): void => {
       for (;;) {
         const next = due.toSorted((a, b) => a.at - b.at)[0]
         if (next === undefined || next.at > ns) break
@@ -139,7 +139,6 @@ test('timers run in the order of their time, and their functions take what Node 
     const settled = await Promise.allSettled(waits)
     expect(settled[0]).toEqual({ status: 'fulfilled', value: 'value' })
     expect(settled[1]).toMatchObject({ status: 'rejected', reason: { name: 'AbortError' } })
-    expect(() => setTimeout('text' as never, 1)).toThrow(TypeError)
   } finally {
     uninstall()
   }

@@ -133,6 +133,18 @@ describe('machines live and end alike', () => {
   })
 })
 
+describe('a processor that is scheduled', () => {
+  test('takes the time that a guest computes', async () => {
+    expect(failures(await run('timed'))).toEqual([])
+  })
+
+  test.each([1, 2])('is shared by weight within a hundredth, seed %i', async (seed) => {
+    const report = await run('shares', { seed })
+    expect(failures(report)).toEqual([])
+    expect(report.error).toBeNull()
+  })
+})
+
 test("modules are each program's own, and no run remembers an earlier one", async () => {
   for (let seed = 1; seed <= 4; seed += 1) {
     const report = await run('modules', { seed })

@@ -44,17 +44,16 @@ export class ComputeQueue {
   poll(): number {
     const job = this.#jobs[0]
     if (job === undefined) return 0
-    if (this.#processor === null) job.left = 0
-    else if (job.left > 0) {
-      const piece = job.left < PIECE_MICROSECONDS ? job.left : PIECE_MICROSECONDS
-      const used = this.#processor.burn(piece)
-      this.used += used
-      job.left -= used
-    }
-    if (job.left <= 0) {
+    // Told by the poll after the last piece: under the virtual engine that piece is over only then.
+    if (job.left <= 0 || this.#processor === null) {
       this.#jobs.shift()
       job.done()
+      return 1
     }
+    const piece = job.left < PIECE_MICROSECONDS ? job.left : PIECE_MICROSECONDS
+    const used = this.#processor.burn(piece)
+    this.used += used
+    job.left -= used
     return 1
   }
 }

@@ -19,8 +19,6 @@ export interface CostModel {
   readonly wake: number
   /** A call from the scenario to a machine or back; on average, as `wake`. */
   readonly control: number
-  /** Longest stretch of computing between two looks at the grant. */
-  readonly slice: number
 }
 
 export type CostName = keyof CostModel
@@ -35,7 +33,6 @@ export const DEFAULT_COSTS: CostModel = {
   task: 1_000,
   wake: 5_000,
   control: 20_000,
-  slice: 50_000,
 }
 
 /** One line a cost, for help and documents. */
@@ -49,7 +46,6 @@ export const COST_MEANINGS: Readonly<Record<CostName, string>> = {
   task: "a timer's handler, or a call that is taken up",
   wake: 'from a ring to the first poll of whoever slept; half to one and a half of it',
   control: 'a call from the scenario to a machine, one way; half to one and a half of it',
-  slice: 'longest stretch of computing between two exits',
 }
 
 /** A day: more is a mistake. */
@@ -61,7 +57,7 @@ export function costModel(overrides: Readonly<Record<string, number>> = {}): Cos
     if (!Object.hasOwn(DEFAULT_COSTS, name)) {
       throw new RangeError(`no cost "${name}": ${Object.keys(DEFAULT_COSTS).join(', ')}`)
     }
-    const least = name === 'slice' || name.endsWith('Poll') ? 1 : 0
+    const least = name.endsWith('Poll') ? 1 : 0
     if (!Number.isInteger(ns) || ns < least || ns > COST_MAX) {
       throw new RangeError(`${name}: ${ns} is not a whole number of nanoseconds, ${least} or more`)
     }

@@ -16,7 +16,7 @@ export interface VirtualActorOptions {
   readonly machine: Machine
   /** How long it polls in vain before it sleeps. */
   readonly spinNs?: number
-  /** May code of a guest run here now? A VP without a grant takes up no event and computes nothing. */
+  /** May code of a guest run here now? A VP without a grant takes up no event. */
   readonly mayRun?: () => boolean
   /** Told that there is something for it to do that it may not do now. */
   readonly wantsToRun?: () => void
@@ -33,11 +33,6 @@ export interface ActorHome {
   remove(actor: VirtualActor): void
 }
 
-interface Computation {
-  leftNs: number
-  readonly done: () => void
-}
-
 /** Made by `VirtualEngine.addActor`. The fields are the engine's. */
 export class VirtualActor {
   readonly id: number
@@ -49,7 +44,6 @@ export class VirtualActor {
   readonly exits: () => number
   readonly onError: ((error: unknown) => void) | undefined
   readonly inbox: VirtualEvent<VirtualActor>[] = []
-  readonly computations: Computation[] = []
   state: ActorState = 'awake'
   spinNs: number
   freeAtNs = 0
@@ -93,14 +87,6 @@ export class VirtualActor {
     return () => {
       event.cancelled = true
     }
-  }
-
-  /** Keeps it busy for `ns` of the time that it may run. */
-  compute(ns: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>()
-    this.computations.push({ leftNs: ns, done: resolve })
-    this.ring()
-    return promise
   }
 
   /** From within a poll: keeps it busy for `ns` longer than the poll itself. */

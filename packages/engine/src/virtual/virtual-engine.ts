@@ -2,7 +2,7 @@
 // The discrete-event engine: every thread of a machine in one thread, under one clock that it moves by itself.
 //
 //   who may run now?  awake and free; spinning, and something was done since it looked; a deadline or an event that is due
-//     several ─▶ the seed chooses one ─▶ it polls (or takes up an event, or computes) ─▶ it is busy for what that cost
+//     several ─▶ the seed chooses one ─▶ it takes up an event, polls ─▶ it is busy for what that cost
 //     nobody  ─▶ the clock jumps to where somebody is free, a deadline comes or an event is due
 //     never   ─▶ quiet: nothing can run again
 //
@@ -178,7 +178,6 @@ export class VirtualEngine implements ActorHome {
     if (actor.state === 'gone') return
     actor.state = 'gone'
     actor.inbox.length = 0
-    actor.computations.length = 0
     this.#actors.splice(this.#actors.indexOf(actor), 1)
     this.#awake = this.#awake.filter((other) => other !== actor)
   }
@@ -307,7 +306,7 @@ export class VirtualEngine implements ActorHome {
     actor.polls++
     const tookUp = this.#takeUpEvent(actor)
     const units = actor.machine.poll(1 << this.random.below(BUDGET_POWERS))
-    const computedNs = this.#compute(actor) + this.#takeBurned(actor)
+    const computedNs = this.#takeBurned(actor)
     const isBusy = tookUp || units > 0 || computedNs > 0
     if (isBusy) {
       this.#work++
@@ -342,21 +341,7 @@ export class VirtualEngine implements ActorHome {
     return true
   }
 
-  /** Goes on with what the actor computes. Nanoseconds that it is busy with it now; 0: nothing, or it may not run. */
-  #compute(actor: VirtualActor): number {
-    const computation = actor.computations[0]
-    if (computation === undefined || !actor.mayRun()) return 0
-    if (computation.leftNs === 0) {
-      actor.computations.shift()
-      computation.done()
-      return 1
-    }
-    const ns = Math.min(computation.leftNs, this.costs.slice)
-    computation.leftNs -= ns
-    this.#trace?.record(TraceKind.COMPUTE, ns)
-    return ns
-  }
-
+  /** What the poll kept the actor busy with beside its units. */
   #takeBurned(actor: VirtualActor): number {
     const ns = actor.burnedNs
     if (ns === 0) return 0
