@@ -38,6 +38,8 @@ import type { VpHandles } from './virtual-processor.ts'
 /** Child partitions, when the options name no number. */
 export const PARTITIONS_MAX_DEFAULT = 1024
 
+const SILENT: Wake = { ring() {} }
+
 export interface HypervisorOptions {
   readonly clock: Clock
   /** Child partitions at one time, at least 1. */
@@ -119,7 +121,8 @@ export class Hypervisor {
     }
     const backing: PartitionBacking = {
       memory,
-      openDoorbell: (vp) => ({ wake: wakeVp[vp]!, buffer: vpDoorbells?.[vp] ?? null }),
+      // A VP that is created later has nobody who waits for it.
+      openDoorbell: (vp) => ({ wake: wakeVp[vp] ?? SILENT, buffer: vpDoorbells?.[vp] ?? null }),
       ...(listener === undefined ? {} : { listener }),
     }
     const started = this.#launch.start(vpCount, backing, options.privileges)
