@@ -7,7 +7,7 @@ import { Kernel } from '@guestyard/child-partition'
 import { ManualClock, SingleThread } from '@guestyard/engine'
 import { GuestMemory, Iommu } from '@guestyard/guestmem'
 import { Hypervisor, VirtualProcessor } from '@guestyard/hypervisor'
-import { InterruptRouter, PortIds } from '@guestyard/root-partition'
+import { InterruptRouter, PortIds, VidPartition, WinHv } from '@guestyard/root-partition'
 import type { ChannelProgram } from '@guestyard/vmbus'
 import type { ClientChannel, ClientGpadl, VmbusClientEvent } from '@guestyard/vmbus/client'
 import {
@@ -76,13 +76,18 @@ function scene(): Scene {
   })
   if (!created.ok) throw new Error('no partition')
   const { partition } = created
-  const router = new InterruptRouter(hypervisor, partition, new PortIds(), {
-    get acceptsMessages() {
-      return inbox.bus!.acceptsMessages
+  const router = new InterruptRouter(
+    new WinHv(hypervisor),
+    new VidPartition(partition.id, partition.vps.length, partition, new WinHv(hypervisor)),
+    new PortIds(),
+    {
+      get acceptsMessages() {
+        return inbox.bus!.acceptsMessages
+      },
+      receiveMessage: (payload, length) => inbox.bus!.receiveMessage(payload, length),
+      receiveSignal: (relid) => inbox.bus!.receiveSignal(relid),
     },
-    receiveMessage: (payload, length) => inbox.bus!.receiveMessage(payload, length),
-    receiveSignal: (relid) => inbox.bus!.receiveSignal(relid),
-  })
+  )
   const hostEvents: VmbusServerEvent[] = []
   const server = new VmbusServer({
     transport: {

@@ -22,6 +22,9 @@ export interface RamExtent {
   readonly ramPage: number
 }
 
+/** Pages of a large page. */
+const LARGE_PAGES = 512
+
 interface Extent {
   first: number
   count: number
@@ -126,7 +129,8 @@ export class HostMemoryPool {
 
   /**
    * Machine pages behind RAM pages `ramPage` to `ramPage + count` of a child; nothing of them may be behind another.
-   * INSUFFICIENT_MEMORY, and nothing given, when the machine has not as many.
+   * INSUFFICIENT_MEMORY, and nothing given, when the machine has not as many. RAM of 2 MiB and more begins at a large page
+   * of the machine's where one stretch has room for all of it.
    */
   allocateRam(partition: number, ramPage: number, count: number): HvStatus {
     if (count > this.#freePages) {
@@ -136,7 +140,7 @@ export class HostMemoryPool {
     const { ram } = this.#holdingOf(partition)
     let given = 0
     while (given < count) {
-      const extent = this.#cut(count - given)
+      const extent = this.#cutLarge(count - given) ?? this.#cut(count - given)
       ram.push({ hostPage: extent.first, pageCount: extent.count, ramPage: ramPage + given })
       given += extent.count
     }
@@ -219,6 +223,26 @@ export class HostMemoryPool {
     if (extent.count === 0) this.#free.splice(index, 1)
     this.#freePages -= cut.count
     return cut
+  }
+
+  /** `count` pages that follow each other from a large page's first on, or undefined where there are none. */
+  #cutLarge(count: number): Extent | undefined {
+    if (count < LARGE_PAGES) return undefined
+    for (let index = 0; index < this.#free.length; index++) {
+      const extent = this.#free[index]!
+      const first = Math.ceil(extent.first / LARGE_PAGES) * LARGE_PAGES
+      const before = first - extent.first
+      const after = extent.count - before - count
+      if (after < 0) continue
+      const rest = [
+        { first: extent.first, count: before },
+        { first: first + count, count: after },
+      ]
+      this.#free.splice(index, 1, ...rest.filter((each) => each.count > 0))
+      this.#freePages -= count
+      return { first, count }
+    }
+    return undefined
   }
 
   #join(first: number, count: number): void {

@@ -160,7 +160,10 @@ export class Launch {
       for (let done = 0; done < extent.pageCount;) {
         const left = extent.pageCount - done
         // A large page where one fits: an entry of the SLAT for 512 of them, and one element of the call.
-        const isLarge = left >= SLAT_CHUNK_PAGES && (extent.ramPage + done) % SLAT_CHUNK_PAGES === 0
+        const isLarge =
+          left >= SLAT_CHUNK_PAGES &&
+          (extent.ramPage + done) % SLAT_CHUNK_PAGES === 0 &&
+          (extent.hostPage + done) % SLAT_CHUNK_PAGES === 0
         const step = isLarge ? SLAT_CHUNK_PAGES : 1
         const count = Math.min(LIST_MAX, Math.floor(left / step))
         MapGpaPagesInput.encode(this.#view, INPUT_GPA, {

@@ -43,3 +43,13 @@ export {
 } from './scheduler/index.ts'
 export { BusLog } from './bus-log.ts'
 export type { PartitionDevices } from './providers.ts'
+export { WinHv } from './winhv/index.ts'
+export {
+  InterceptQueue,
+  VidPartition,
+  type ExitOwner,
+  type InterceptInspection,
+  type VpAccess,
+  type VpAnswer,
+  type VpExit,
+} from './vid/index.ts'

@@ -1,9 +1,15 @@
 // The root partition as one polled machine: the hypervisor's authority, and for every partition its routes, its bus and its
 // devices. It never waits; the worker's engine does.
 
-import { GuestMemory, Iommu } from '@guestyard/guestmem'
-import { HvStatus, PAGE_SIZE, hvStatusName, partitionId } from '@guestyard/hvdef'
-import { Hypervisor, type Clock, type Partition, type Wake } from '@guestyard/hypervisor'
+import { Iommu } from '@guestyard/guestmem'
+import {
+  HvPartitionProperty,
+  HvStatus,
+  PAGE_SIZE,
+  hvStatusName,
+  partitionId,
+} from '@guestyard/hvdef'
+import { Hypervisor, type Clock, type PartitionListener, type Wake } from '@guestyard/hypervisor'
 import { RelayHub, type MayJoin } from '@guestyard/load-device/vsp'
 import type { Trace } from '@guestyard/trace'
 import { VmbusServer, type VmbusServerEvent } from '@guestyard/vmbus/server'
@@ -20,13 +26,17 @@ import {
   type SchedulerSettings,
 } from './scheduler/index.ts'
 import { tracedGrant } from './traced-grant.ts'
+import { InterceptQueue, Vid, type VidPartition } from './vid/index.ts'
+import { WinHv } from './winhv/index.ts'
 import type {
   AddMemoryResult,
   CreatePartitionResult,
   PartitionInspection,
   PartitionSpec,
-  VpStart,
 } from './worker-protocol.ts'
+
+/** Memory of a machine whose options say nothing of it: 64 GiB, of which only what partitions touch is ever real. */
+const HOST_MEMORY_BYTES_DEFAULT: number = 64 * 2 ** 30
 
 /** The two doorbells of one VP: made by whoever knows how threads wait. */
 export interface VpDoorbells {
@@ -46,6 +56,8 @@ export interface RootPartitionOptions {
   readonly scheduler?: SchedulerSettings
   /** Told of a VP that does not stop when told to; cold path. */
   readonly onOverdue?: (overdue: OverdueVp) => void
+  /** Memory of the machine, in bytes; HOST_MEMORY_BYTES_DEFAULT when left out. A partition that does not fit is refused. */
+  readonly hostMemoryBytes?: number
   /** Makes a VP's doorbells, and has the engine wait on the root's. */
   readonly openDoorbells: () => VpDoorbells
   readonly closeDoorbells: (doorbells: VpDoorbells) => void
@@ -66,12 +78,11 @@ const MESSAGES_PER_POLL = 32
 
 interface Guest {
   readonly name: string
-  readonly partition: Partition
-  readonly memory: GuestMemory
+  readonly partition: VidPartition
+  readonly intercepts: InterceptQueue
   readonly router: InterruptRouter
   readonly bus: VmbusServer
   readonly devices: PartitionDevices
-  readonly doorbells: readonly VpDoorbells[]
 }
 
 /** Root thread only. */
@@ -79,6 +90,8 @@ export class RootPartition {
   readonly #options: RootPartitionOptions
   readonly #hypervisor: Hypervisor
   readonly #deviceCalls: DeviceInterruptCalls
+  readonly #winhv: WinHv
+  readonly #vid: Vid
   readonly #scheduler: Scheduler
   readonly #hub: RelayHub
   readonly #portIds: PortIds
@@ -88,7 +101,13 @@ export class RootPartition {
   constructor(options: RootPartitionOptions) {
     this.#options = options
     this.#deviceCalls = new DeviceInterruptCalls()
-    this.#hypervisor = new Hypervisor({ clock: options.clock, devices: this.#deviceCalls })
+    this.#hypervisor = new Hypervisor({
+      clock: options.clock,
+      devices: this.#deviceCalls,
+      hostPages: Math.floor((options.hostMemoryBytes ?? HOST_MEMORY_BYTES_DEFAULT) / PAGE_SIZE),
+    })
+    this.#winhv = new WinHv(this.#hypervisor)
+    this.#vid = new Vid(this.#hypervisor, this.#winhv)
     this.#scheduler = new Scheduler({
       policy: 'root',
       ...options.scheduler,
@@ -101,7 +120,7 @@ export class RootPartition {
     this.#buses = new BusRota()
   }
 
-  /** RAM, VPs, routes, a bus with its devices, and a grant for each VP. */
+  /** RAM, VPs, routes, a bus with its devices, and a grant for each VP: by hypercall, from the first to the last. */
   createPartition(spec: PartitionSpec): CreatePartitionResult {
     const cpu = cpuPropertiesOf(spec)
     if (!this.#scheduler.admits(spec.vpCount, cpu)) {
@@ -110,41 +129,51 @@ export class RootPartition {
         `weight ${cpu.weight}, cap ${cpu.cap}, reserve ${cpu.reserve}`,
       )
     }
-    const memory = allocate(spec)
-    if (memory === null) {
-      return refused(HvStatus.INSUFFICIENT_MEMORY, `${spec.memoryBytes} bytes of RAM`)
-    }
-    const doorbells = Array.from({ length: spec.vpCount }, () => this.#options.openDoorbells())
-    let guest: Guest | null = null
-    const created = this.#hypervisor.createPartition({
-      memory,
+    const doorbells: VpDoorbells[] = []
+    const late: LateGuest = { guest: null }
+    const created = this.#vid.create({
+      memoryBytes: spec.memoryBytes,
+      ...(spec.memoryMaximumBytes === undefined
+        ? {}
+        : { memoryMaximumBytes: spec.memoryMaximumBytes }),
       vpCount: spec.vpCount,
-      wakeVp: doorbells.map((pair) => pair.vp),
-      vpDoorbells: doorbells.map((pair) => pair.vpBuffer),
-      listener: {
-        queueSpace: () => void guest?.bus.poll(0),
-        interruptEnded: (vp, vector) => guest?.router.ended(vp, vector),
-        dispatchChanged: (vp) => this.#dispatchChanged(guest, vp),
-        admitsCpu: (properties) => this.#admitsCpu(guest, properties),
+      properties: [
+        [HvPartitionProperty.CPU_WEIGHT, cpu.weight],
+        [HvPartitionProperty.CPU_CAP, cpu.cap],
+        [HvPartitionProperty.CPU_RESERVE, cpu.reserve],
+      ],
+      openDoorbell: (vp) => {
+        const pair = this.#options.openDoorbells()
+        doorbells[vp] = pair
+        return { wake: pair.vp, buffer: pair.vpBuffer }
       },
+      closeDoorbell: (vp) => this.#options.closeDoorbells(doorbells[vp]!),
+      listener: this.#listenerOf(late),
     })
     if (!created.ok) {
-      for (const pair of doorbells) this.#options.closeDoorbells(pair)
-      return refused(created.status, `partition "${spec.name}"`)
+      const reason = `partition "${spec.name}" refused: ${created.reason}`
+      return { ok: false, status: created.status, reason }
     }
-    created.partition.trace = this.#options.trace ?? null
-    guest = this.#assemble(spec, created.partition, memory, doorbells)
-    this.#guests.set(created.partition.id, guest)
+    const { partition } = created
+    this.#hypervisor.partitions.get(partition.id)!.trace = this.#options.trace ?? null
+    const guest = this.#assemble(spec, partition)
+    late.guest = guest
+    this.#guests.set(partition.id, guest)
     this.#buses.add(guest.bus)
-    this.#deviceCalls.add(created.partition.id, guest.router.remapping)
-    this.#schedule(spec, cpu, created.partition)
+    this.#deviceCalls.add(partition.id, guest.router.remapping)
+    this.#schedule(partition, cpu)
+    this.#vid.start(partition)
     return {
       ok: true,
       start: {
-        partitionId: created.partition.id,
+        partitionId: partition.id,
         clockOriginMs: this.#options.clockOriginMs,
-        memory: memory.memory,
-        vps: doorbells.map((pair, vp) => this.#vpStart(created.partition, vp, pair)),
+        memory: partition.memory.memory,
+        vps: doorbells.map((pair, vp) => ({
+          handles: partition.handlesFor(vp),
+          doorbell: pair.vpBuffer,
+          rootDoorbell: pair.rootBuffer,
+        })),
       },
     }
   }
@@ -155,15 +184,19 @@ export class RootPartition {
     if (guest === undefined) return
     this.#guests.delete(id)
     this.#buses.remove(guest.bus)
-    for (let vp = 0; vp < guest.doorbells.length; vp += 1) {
+    for (let vp = 0; vp < guest.partition.vpCount; vp += 1) {
       this.#scheduler.remove(id, vp, this.#options.clock.now100ns)
     }
     guest.bus.reset()
     guest.router.dispose()
     this.#deviceCalls.remove(id)
-    this.#hypervisor.deletePartition(guest.partition.id)
-    for (const pair of guest.doorbells) this.#options.closeDoorbells(pair)
+    this.#vid.delete(id)
     this.#options.onDeleted?.(id)
+  }
+
+  /** The intercepts of a partition, for whoever emulates its devices. */
+  interceptsOf(id: number): InterceptQueue | undefined {
+    return this.#guests.get(id)?.intercepts
   }
 
   /** More RAM for a running partition, after what it has: its guest has yet to be told. */
@@ -173,7 +206,9 @@ export class RootPartition {
       return { ok: false, status: HvStatus.INVALID_PARTITION_ID, reason: `no partition ${id}` }
     }
     const status = this.#hypervisor.addRam(partitionId(id), bytes / PAGE_SIZE)
-    if (status === HvStatus.SUCCESS) return { ok: true, memoryBytes: guest.memory.sizeBytes }
+    if (status === HvStatus.SUCCESS) {
+      return { ok: true, memoryBytes: guest.partition.memory.sizeBytes }
+    }
     const reason = `${hvStatusName(status)} for ${bytes} bytes more of RAM`
     return { ok: false, status, reason }
   }
@@ -228,21 +263,16 @@ export class RootPartition {
   #inspectScheduler(): SchedulerInspection {
     const seen = this.#scheduler.inspect(this.#options.clock.now100ns)
     const vps = seen.vps.map((vp) => {
-      const partition = this.#guests.get(vp.partitionId)?.partition
+      const partition = this.#hypervisor.partitions.get(vp.partitionId)
       return { ...vp, counters: partition?.vps[vp.vpIndex]?.counters() ?? null }
     })
     return { ...seen, vps }
   }
 
-  #assemble(
-    spec: PartitionSpec,
-    partition: Partition,
-    memory: GuestMemory,
-    doorbells: readonly VpDoorbells[],
-  ): Guest {
+  #assemble(spec: PartitionSpec, partition: VidPartition): Guest {
     // Router and bus need each other: routes lead to the bus, the bus raises interrupts by the routes.
     const inbox = { bus: null as VmbusServer | null }
-    const router = new InterruptRouter(this.#hypervisor, partition, this.#portIds, {
+    const router = new InterruptRouter(this.#winhv, partition, this.#portIds, {
       get acceptsMessages() {
         return inbox.bus!.acceptsMessages
       },
@@ -251,7 +281,7 @@ export class RootPartition {
     })
     const bus = new VmbusServer({
       transport: {
-        iommu: new Iommu(memory, partition.slat),
+        iommu: new Iommu(partition.memory, partition.slat),
         vpCount: spec.vpCount,
         postMessage: (vp, payload, length) => router.post(vp, payload, length),
         openInterrupt: (relid, vp) => router.openInterrupt(relid, vp),
@@ -263,20 +293,28 @@ export class RootPartition {
     })
     inbox.bus = bus
     const devices = offerDevices(bus, this.#hub, partition.id)
-    return { name: spec.name, partition, memory, router, bus, devices, doorbells }
+    const intercepts = new InterceptQueue(partition.id, partition.slat, this.#winhv)
+    return { name: spec.name, partition, intercepts, router, bus, devices }
   }
 
-  #schedule(spec: PartitionSpec, cpu: CpuProperties, partition: Partition): void {
-    const { properties } = partition
-    properties.cpuWeight = cpu.weight
-    properties.cpuCap = cpu.cap
-    properties.cpuReserve = cpu.reserve
+  #schedule({ id, vpCount }: VidPartition, cpu: CpuProperties): void {
+    const { vps } = this.#hypervisor.partitions.get(id)!
     const now = this.#options.clock.now100ns
-    for (let vp = 0; vp < spec.vpCount; vp += 1) {
-      const { dispatch } = partition.vps[vp]!
+    for (let vp = 0; vp < vpCount; vp += 1) {
+      const { dispatch } = vps[vp]!
       const { trace = null } = this.#options
-      const grant = trace === null ? dispatch : tracedGrant(trace, partition.id, vp, dispatch)
-      this.#scheduler.add(partition.id, vp, cpu, grant, now)
+      const grant = trace === null ? dispatch : tracedGrant(trace, id, vp, dispatch)
+      this.#scheduler.add(id, vp, cpu, grant, now)
+    }
+  }
+
+  #listenerOf(late: LateGuest): PartitionListener {
+    return {
+      queueSpace: () => void late.guest?.bus.poll(0),
+      interruptEnded: (vp, vector) => late.guest?.router.ended(vp, vector),
+      intercept: (vp, message) => late.guest?.intercepts.receive(vp, message),
+      dispatchChanged: (vp) => this.#dispatchChanged(late.guest, vp),
+      admitsCpu: (properties) => this.#admitsCpu(late.guest, properties),
     }
   }
 
@@ -293,12 +331,6 @@ export class RootPartition {
     const cpu = { ...properties, cap: Math.max(1, properties.cap) }
     return this.#scheduler.setProperties(guest.partition.id, cpu, now100ns)
   }
-
-  #vpStart(partition: Partition, vp: number, pair: VpDoorbells): VpStart {
-    const handles = partition.handlesFor(vp)
-    if (handles === undefined) throw new Error('a partition has handles for each of its VPs')
-    return { handles, doorbell: pair.vpBuffer, rootDoorbell: pair.rootBuffer }
-  }
 }
 
 function cpuPropertiesOf(spec: PartitionSpec): CpuProperties {
@@ -306,28 +338,23 @@ function cpuPropertiesOf(spec: PartitionSpec): CpuProperties {
   return { weight: spec.weight, cap: spec.cap ?? cap, reserve: spec.reserve ?? reserve }
 }
 
-/** RAM, or null when the platform cannot reserve it. */
-function allocate(spec: PartitionSpec): GuestMemory | null {
-  const { memoryBytes: sizeBytes, memoryMaximumBytes: maximumBytes = sizeBytes } = spec
-  try {
-    return GuestMemory.create({ sizeBytes, maximumBytes })
-  } catch (error) {
-    if (error instanceof RangeError) return null
-    throw error
-  }
-}
-
 function refused(status: HvStatus, what: string): CreatePartitionResult {
   return { ok: false, status, reason: `${what}: ${hvStatusName(status)}` }
+}
+
+/** What hears of a partition is there before the guest that it is told to. */
+interface LateGuest {
+  guest: Guest | null
 }
 
 function inspectGuest(guest: Guest): PartitionInspection {
   return {
     partitionId: guest.partition.id,
     name: guest.name,
-    memoryBytes: guest.memory.sizeBytes,
+    memoryBytes: guest.partition.memory.sizeBytes,
     vmbus: guest.bus.inspect(),
     interrupts: guest.router.inspect(),
+    intercepts: guest.intercepts.inspect(),
     devices: {
       keyboard: guest.devices.keyboard.inspect(),
       mouse: guest.devices.mouse.inspect(),

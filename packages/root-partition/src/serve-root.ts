@@ -30,6 +30,7 @@ export function serveRoot(data: RootWorkerData): void {
     logicalProcessors: data.logicalProcessors,
     scheduler: data.scheduler,
     onOverdue: (overdue) => log.warn(overdue, 'a VP does not stop when told to'),
+    ...(data.hostMemoryBytes === undefined ? {} : { hostMemoryBytes: data.hostMemoryBytes }),
     openDoorbells(): OpenDoorbells {
       const vp = Doorbell.create()
       const own = Doorbell.create()

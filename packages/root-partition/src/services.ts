@@ -7,6 +7,7 @@ import { HvStatus } from '@guestyard/hvdef'
 import type { MessagePort } from 'node:worker_threads'
 
 import type { RootPartition } from './root-partition.ts'
+import { ExitMailbox, type VpAnswer, type VpExit } from './vid/index.ts'
 import type {
   AddMemoryResult,
   CreatePartitionResult,
@@ -28,11 +29,13 @@ class PortServices implements RootServices {
   readonly #root: RootPartition
   readonly #worker: RootWorker
   readonly #created: Set<number>
+  readonly #mailboxes: Map<number, ExitMailbox>
 
   constructor(root: RootPartition, worker: RootWorker) {
     this.#root = root
     this.#worker = worker
     this.#created = new Set()
+    this.#mailboxes = new Map()
   }
 
   createPartition(spec: PartitionSpec): CreatePartitionResult {
@@ -44,7 +47,7 @@ class PortServices implements RootServices {
   deletePartition(partitionId: number): void {
     // A worker process may only end what it started: one VM's can't reach its neighbour.
     if (!this.#created.delete(partitionId)) return
-    this.#root.deletePartition(partitionId)
+    this.#end(partitionId)
     this.#worker.changed()
   }
 
@@ -72,6 +75,27 @@ class PortServices implements RootServices {
     return taken
   }
 
+  ownPorts(partitionId: number, first: number, count: number): number {
+    const mailbox = this.#mailboxOf(partitionId)
+    if (mailbox === undefined) return HvStatus.INVALID_PARTITION_ID
+    return this.#root.interceptsOf(partitionId)!.ownPorts(first, count, mailbox)
+  }
+
+  ownMemory(partitionId: number, gpa: number, bytes: number): number {
+    const mailbox = this.#mailboxOf(partitionId)
+    if (mailbox === undefined) return HvStatus.INVALID_PARTITION_ID
+    return this.#root.interceptsOf(partitionId)!.ownMemory(gpa, bytes, mailbox)
+  }
+
+  nextExits(partitionId: number): Promise<readonly VpExit[]> {
+    return this.#mailboxOf(partitionId)?.next() ?? Promise.resolve([])
+  }
+
+  completeExit(partitionId: number, vp: number, sequence: number, answer: VpAnswer): boolean {
+    if (!this.#created.has(partitionId)) return false
+    return this.#root.interceptsOf(partitionId)?.complete(vp, sequence, answer) ?? false
+  }
+
   alive(): void {}
 
   inspect(): RootInspection {
@@ -88,9 +112,26 @@ class PortServices implements RootServices {
 
   /** The port closed: whoever was behind it is gone. */
   dispose(): void {
-    for (const partitionId of this.#created) this.#root.deletePartition(partitionId)
+    for (const partitionId of this.#created) this.#end(partitionId)
     this.#created.clear()
     this.#worker.changed()
+  }
+
+  #end(partitionId: number): void {
+    this.#root.deletePartition(partitionId)
+    this.#mailboxes.get(partitionId)?.close()
+    this.#mailboxes.delete(partitionId)
+  }
+
+  /** Where exits of a partition wait for whoever is behind this port. Undefined unless it was created here. */
+  #mailboxOf(partitionId: number): ExitMailbox | undefined {
+    if (!this.#created.has(partitionId)) return undefined
+    let mailbox = this.#mailboxes.get(partitionId)
+    if (mailbox === undefined) {
+      mailbox = new ExitMailbox()
+      this.#mailboxes.set(partitionId, mailbox)
+    }
+    return mailbox
   }
 }
 

@@ -9,6 +9,9 @@ import type { MessagePort } from 'node:worker_threads'
 import type { SchedulerInspection, SchedulerSettings } from './scheduler/index.ts'
 
 import type { InterruptInspection } from './interrupts/index.ts'
+import type { InterceptInspection, VpAnswer, VpExit } from './vid/index.ts'
+
+export type { VpAnswer, VpExit }
 
 export type { SchedulerInspection, SchedulerSettings }
 
@@ -23,6 +26,8 @@ export interface RootWorkerData {
   /** Logical processors the scheduler hands out; 1 or more. */
   readonly logicalProcessors: number
   readonly scheduler: SchedulerSettings
+  /** Memory of the machine, in bytes: partitions that do not fit are refused. Default: HOST_MEMORY_BYTES_DEFAULT. */
+  readonly hostMemoryBytes?: number
   readonly strategy: RootWaitStrategy
   /** How long the root polls with nothing to do before it sleeps, in microseconds. */
   readonly spinMicroseconds: number
@@ -84,6 +89,17 @@ export interface RootServices {
   pressKey(partitionId: number, makeCode: number, flags: number): boolean
   /** Absolute mouse position 0..32767, buttons bit mask (1 left, 2 right, 4 middle), wheel steps. */
   moveMouse(partitionId: number, x: number, y: number, buttons: number, wheel: number): boolean
+  /**
+   * Makes `count` ports from `first` on the caller's: what VPs do to them it gets from `nextExits`. Only for a partition it created.
+   * An HvStatus: INVALID_PARTITION_ID, INVALID_PARAMETER, OBJECT_IN_USE.
+   */
+  ownPorts(partitionId: number, first: number, count: number): number
+  /** Makes `bytes` of GPA space from `gpa` on the caller's, where no RAM is. As `ownPorts`; also NO_RESOURCES. */
+  ownMemory(partitionId: number, gpa: number, bytes: number): number
+  /** Resolves with accesses that VPs wait for, as soon as there are any; with none when the partition is gone. */
+  nextExits(partitionId: number): Promise<readonly VpExit[]>
+  /** The VP goes on. False when it waits for no such answer. */
+  completeExit(partitionId: number, vp: number, sequence: number, answer: VpAnswer): boolean
   /** Answers: the root's thread serves its ports. */
   alive(): void
   inspect(): RootInspection
@@ -97,6 +113,7 @@ export interface PartitionInspection {
   readonly memoryBytes: number
   readonly vmbus: unknown
   readonly interrupts: InterruptInspection
+  readonly intercepts: InterceptInspection
   readonly devices: Readonly<Record<string, unknown>>
 }
 

@@ -9,7 +9,7 @@ import {
 } from '@guestyard/hvdef'
 import { Hypervisor, VirtualProcessor, type Partition } from '@guestyard/hypervisor'
 
-import { InterruptRouter, PortIds, type BusInbox } from '../src/index.ts'
+import { InterruptRouter, PortIds, type BusInbox, VidPartition, WinHv } from '../src/index.ts'
 
 class Inbox implements BusInbox {
   acceptsMessages = true
@@ -54,7 +54,17 @@ describe('interrupt routing', () => {
     vp.writeMsr(SyntheticMsr.GUEST_OS_ID, 1, 0x8000_0000)
     vp.writeMsr(SyntheticMsr.HYPERCALL, 0x1000 | MSR_PAGE_ENABLE, 0)
     const inbox = new Inbox()
-    return { partition, vp, inbox, router: new InterruptRouter(hypervisor, partition, ids, inbox) }
+    return {
+      partition,
+      vp,
+      inbox,
+      router: new InterruptRouter(
+        new WinHv(hypervisor),
+        new VidPartition(partition.id, partition.vps.length, partition, new WinHv(hypervisor)),
+        ids,
+        inbox,
+      ),
+    }
   }
 
   function signal(from: Guest, connection: number): number {

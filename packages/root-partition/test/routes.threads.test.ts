@@ -9,7 +9,7 @@ import { Hypervisor, type Partition } from '@guestyard/hypervisor'
 import { Doorbell } from '@guestyard/ring'
 import { expect, test } from 'vitest'
 
-import { InterruptRouter, PortIds } from '../src/index.ts'
+import { InterruptRouter, PortIds, VidPartition, WinHv } from '../src/index.ts'
 
 const RELID = 33
 const ROUNDS = 6_000
@@ -42,11 +42,16 @@ async function bench(): Promise<Bench> {
   })
   if (!created.ok) throw new Error('no partition')
   const { partition } = created
-  router = new InterruptRouter(hypervisor, partition, new PortIds(), {
-    acceptsMessages: true,
-    receiveMessage: () => true,
-    receiveSignal: () => {},
-  })
+  router = new InterruptRouter(
+    new WinHv(hypervisor),
+    new VidPartition(partition.id, partition.vps.length, partition, new WinHv(hypervisor)),
+    new PortIds(),
+    {
+      acceptsMessages: true,
+      receiveMessage: () => true,
+      receiveSignal: () => {},
+    },
+  )
   const counters = new SharedArrayBuffer(64)
   const workers = bells.map(
     (bell, vp) =>

@@ -45,6 +45,7 @@ export interface ScenarioPlan {
   readonly scheduler: 'classic' | 'core' | 'root'
   readonly threadsPerCore: number
   readonly sliceMs: number
+  readonly hostMemoryBytes: number | undefined
   readonly vms: readonly VmPlan[]
   readonly run: Scenario['run']
 }
@@ -59,6 +60,8 @@ const SLICE_MS_MIN = 0.1
 const SLICE_MS_MAX = 100
 /** A smaller cap is none of the hypervisor's units. */
 const CAP_MIN = 1 / 0x1_0000
+const HOST_MEMORY_MIN_BYTES: number = 16 * 2 ** 20
+const HOST_MEMORY_MAX_BYTES: number = 2 ** 40
 const WEIGHT_DEFAULT = 100
 const WEIGHT_MAX = 10_000
 
@@ -111,6 +114,18 @@ const sliceSchema = v.pipe(
   }),
 )
 
+const hostMemorySchema = v.pipe(
+  v.unknown(),
+  v.rawTransform<unknown, number>(({ dataset, addIssue, NEVER }) => {
+    const size = parseByteSize(dataset.value)
+    if (size.ok && isHostMemory(size.value)) return size.value
+    addIssue({
+      message: size.ok ? `${show(dataset.value)} is not from 16 MiB to 1 TiB` : size.problem,
+    })
+    return NEVER
+  }),
+)
+
 const vmSchema = v.strictObject(
   {
     memory: memorySchema,
@@ -147,8 +162,9 @@ const hostSchema = v.strictObject(
     ),
     threadsPerCore: v.optional(wholeNumber(1, THREADS_PER_CORE_MAX, 'a count'), 1),
     slice: v.optional(sliceSchema, SLICE_DEFAULT),
+    memory: v.optional(hostMemorySchema),
   },
-  'expected an object with logicalProcessors, scheduler, threadsPerCore, slice',
+  'expected an object with logicalProcessors, scheduler, threadsPerCore, slice, memory',
 )
 
 const scenarioSchema = v.strictObject(
@@ -194,6 +210,7 @@ export function planScenario<Vms extends Record<string, VmDefinition>>(
     scheduler: host?.scheduler ?? 'root',
     threadsPerCore: checkedCores(host?.threadsPerCore ?? 1, host?.logicalProcessors, where),
     sliceMs: host?.slice ?? SLICE_MS_PLAIN,
+    hostMemoryBytes: host?.memory,
     vms: Object.entries(vms).map(([vmName, vm]) => ({
       name: checkedName(vmName, where),
       memoryBytes: vm.memory.startup,
@@ -268,6 +285,10 @@ function memoryProblem(bytes: number, written: string): string | undefined {
     return `${written} is not a multiple of ${formatBytes(MEMORY_GRANULE_BYTES)}`
   }
   return undefined
+}
+
+function isHostMemory(bytes: number): boolean {
+  return bytes >= HOST_MEMORY_MIN_BYTES && bytes <= HOST_MEMORY_MAX_BYTES
 }
 
 function asInputError(issue: v.BaseIssue<unknown>, where: string): InputError {

@@ -148,6 +148,7 @@ async function runOnHost(
     scheduler: plan.scheduler,
     threadsPerCore: plan.threadsPerCore,
     sliceMs: plan.sliceMs,
+    ...(plan.hostMemoryBytes === undefined ? {} : { hostMemoryBytes: plan.hostMemoryBytes }),
   })
   let tracked: readonly TrackedVm[] = []
   try {

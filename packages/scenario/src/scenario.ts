@@ -57,6 +57,8 @@ export interface ScenarioDefinition<Vms extends Record<string, VmDefinition>> {
     readonly threadsPerCore?: number
     /** How long a virtual processor runs before another's turn: `'2 ms'` (the default), 100 us to 100 ms. */
     readonly slice?: string
+    /** Memory of the machine, in bytes or as a size such as '4 GiB': a virtual machine that does not fit is refused. Default 64 GiB. */
+    readonly memory?: number | string
   }
   readonly vms: Vms
   /** What happens. The machines start beside it: wait for `vms.all.started()`. */

@@ -118,7 +118,11 @@ describe('what a scenario may not say is refused with the field and the reason',
     ],
     [
       { vms, run, host: { cpus: 2 } },
-      'x.ts: host.cpus: unknown field (known: logicalProcessors, scheduler, threadsPerCore, slice)',
+      'x.ts: host.cpus: unknown field (known: logicalProcessors, scheduler, threadsPerCore, slice, memory)',
+    ],
+    [
+      { vms, run, host: { memory: '1 MiB' } },
+      "x.ts: host.memory: '1 MiB' is not from 16 MiB to 1 TiB",
     ],
     [{ vms, run, switches: {} }, 'x.ts: switches: unknown field (known: name, host, vms, run)'],
     [{ vms, run, name: '' }, 'x.ts: name: expected text that is not empty'],
@@ -134,7 +138,7 @@ test('a whole scenario becomes a plan with every default filled in', () => {
   const guest = new URL('fake-host.ts', import.meta.url)
   const plan = planScenario(
     defineScenario({
-      host: { logicalProcessors: 2 },
+      host: { logicalProcessors: 2, memory: '4 GiB' },
       vms: {
         db: { memory: '64 MiB', guest, args: { size: 1 } },
         web: { memory: { startup: 2 ** 21, maximum: '4 MiB' }, weight: 200 },
@@ -149,6 +153,7 @@ test('a whole scenario becomes a plan with every default filled in', () => {
     scheduler: 'root',
     threadsPerCore: 1,
     sliceMs: 2,
+    hostMemoryBytes: 2 ** 32,
     vms: [
       {
         name: 'db',

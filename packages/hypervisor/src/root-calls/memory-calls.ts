@@ -74,7 +74,7 @@ export class MemoryCalls implements MemoryCallTargets {
     if (partition.state !== 'active') return HvStatus.INVALID_PARTITION_STATE
     if ((flags & ~MAP_FLAGS) !== 0) return HvStatus.INVALID_PARAMETER
     const count = (flags & HvMapFlags.LARGE_PAGE) === 0 ? 1 : SLAT_CHUNK_PAGES
-    if (gpaPage % count !== 0) return HvStatus.INVALID_PARAMETER
+    if (gpaPage % count !== 0 || hostPage % count !== 0) return HvStatus.INVALID_PARAMETER
     const ramPage = this.#ramPages(partition, hostPage, count)
     if (ramPage < 0) return HvStatus.ACCESS_DENIED
     const rights = (flags & HvMapFlags.NO_ACCESS) === 0 ? flags & SLAT_RIGHTS_ALL : 0

@@ -25,6 +25,8 @@ import { Vm, type VmState } from './vm.ts'
 export interface HostOptions extends SchedulerOptions {
   /** Logical processors that the root's scheduler hands out, 1..64; default 2. */
   readonly logicalProcessors?: number
+  /** Memory of the machine in bytes, 16 MiB to 1 TiB: a VM that does not fit is refused. Default 64 GiB. */
+  readonly hostMemoryBytes?: number
   readonly log?: LogOptions
   /** VMs that boot at a time, 1..256; the others wait their turn. Default: twice the processors there are. */
   readonly bootsAtOnce?: number
@@ -66,9 +68,20 @@ export async function startHost(options: HostOptions = {}): Promise<Host> {
       `host.bootsAtOnce: ${bootsAtOnce} is not a whole number from 1 to ${VMS_MAX}`,
     )
   }
+  const { hostMemoryBytes } = options
+  if (hostMemoryBytes !== undefined && !isHostMemory(hostMemoryBytes)) {
+    throw new RangeError(`host.memory: ${hostMemoryBytes} bytes are not 16 MiB to 1 TiB`)
+  }
   const host = new Host(options, logicalProcessors)
   await host.ready()
   return host
+}
+
+const HOST_MEMORY_MIN_BYTES = 16 * 2 ** 20
+const HOST_MEMORY_MAX_BYTES = 2 ** 40
+
+function isHostMemory(bytes: number): boolean {
+  return Number.isInteger(bytes) && bytes >= HOST_MEMORY_MIN_BYTES && bytes <= HOST_MEMORY_MAX_BYTES
 }
 
 /** A running host: a root partition and an inventory of VMs. Made by `startHost`. */
@@ -112,6 +125,9 @@ export class Host {
       logLevel: this.#logs.level,
       logicalProcessors,
       scheduler: schedulerSettings(options, logicalProcessors),
+      ...(options.hostMemoryBytes === undefined
+        ? {}
+        : { hostMemoryBytes: options.hostMemoryBytes }),
       strategy: options.rootStrategy ?? 'event-loop',
       spinMicroseconds: options.rootSpinMicroseconds ?? 20,
     }

@@ -3,7 +3,8 @@
 // opens and closed with it; its device can raise this and nothing else. Root thread only.
 
 import { HvStatus, VMBUS_SINT } from '@guestyard/hvdef'
-import type { Partition } from '@guestyard/hypervisor'
+
+import type { VidPartition } from '../vid/index.ts'
 
 /** What all routes of a partition have counted. */
 export interface ChannelRouteCounts {
@@ -17,13 +18,13 @@ export interface ChannelRouteCounts {
 }
 
 export class ChannelRoute {
-  readonly #partition: Partition
+  readonly #partition: VidPartition
   readonly #relid: number
   readonly #counts: ChannelRouteCounts
   /** -1 once closed. */
   #vp: number
 
-  constructor(partition: Partition, relid: number, vp: number, counts: ChannelRouteCounts) {
+  constructor(partition: VidPartition, relid: number, vp: number, counts: ChannelRouteCounts) {
     this.#partition = partition
     this.#relid = relid
     this.#vp = vp
@@ -47,11 +48,11 @@ export class ChannelRoute {
    * may be about to go offline; one that it has taken, it handles. INVALID_VP_INDEX, and nothing changed.
    */
   retarget(vp: number): HvStatus {
-    if (this.#partition.vps[vp] === undefined) return HvStatus.INVALID_VP_INDEX
+    if (!this.#partition.hasVp(vp)) return HvStatus.INVALID_VP_INDEX
     const old = this.#vp
     this.#vp = vp
     if (old < 0 || old === vp) return HvStatus.SUCCESS
-    const taken = this.#partition.vps[old]?.withdrawEvent(VMBUS_SINT, this.#relid) ?? false
+    const taken = this.#partition.withdrawEvent(old, VMBUS_SINT, this.#relid)
     if (!taken) return HvStatus.SUCCESS
     this.#counts.moved++
     if (this.#signal(vp) || this.#signal(old)) return HvStatus.SUCCESS

@@ -10,23 +10,19 @@
 
 import {
   HV_MESSAGE_TYPE_VMBUS,
+  HvPortType,
   HvStatus,
   VMBUS_MESSAGE_CONNECTION_ID,
   VMBUS_MESSAGE_CONNECTION_ID_V5,
   VMBUS_SINT,
   assert,
   connectionId,
-  portId,
   type ConnectionId,
 } from '@guestyard/hvdef'
-import {
-  ROOT_PARTITION_ID,
-  type Hypervisor,
-  type MessageHandler,
-  type Partition,
-  type SignalHandler,
-} from '@guestyard/hypervisor'
+import { ROOT_PARTITION_ID, type MessageHandler, type SignalHandler } from '@guestyard/hypervisor'
 
+import type { VidPartition } from '../vid/index.ts'
+import type { WinHv } from '../winhv/index.ts'
 import { ChannelRoute, type ChannelRouteCounts } from './channel-route.ts'
 import { InterruptRemapping, type RemappingInspection } from './remapping.ts'
 
@@ -44,8 +40,8 @@ const MESSAGE_PORTS = [VMBUS_MESSAGE_CONNECTION_ID, VMBUS_MESSAGE_CONNECTION_ID_
 
 /** Routes of one partition. Root thread only. */
 export class InterruptRouter {
-  readonly #hypervisor: Hypervisor
-  readonly #partition: Partition
+  readonly #winhv: WinHv
+  readonly #partition: VidPartition
   readonly #portIds: PortIds
   readonly #inbox: BusInbox
   readonly #ports: Map<number, number>
@@ -54,8 +50,8 @@ export class InterruptRouter {
   /** What devices that raise vectors may raise. */
   readonly remapping: InterruptRemapping
 
-  constructor(hypervisor: Hypervisor, partition: Partition, portIds: PortIds, inbox: BusInbox) {
-    this.#hypervisor = hypervisor
+  constructor(winhv: WinHv, partition: VidPartition, portIds: PortIds, inbox: BusInbox) {
+    this.#winhv = winhv
     this.#partition = partition
     this.#portIds = portIds
     this.#inbox = inbox
@@ -63,11 +59,9 @@ export class InterruptRouter {
     this.#messagePorts = []
     this.#counts = { raised: 0, refused: 0, stray: 0, moved: 0 }
     this.remapping = new InterruptRemapping({
-      hasVp: (vp) => partition.vps[vp] !== undefined,
-      requestEdge: (vp, vector) =>
-        partition.vps[vp]?.requestInterrupt(vector, false) ?? HvStatus.INVALID_VP_INDEX,
-      requestLevel: (vp, vector) =>
-        partition.vps[vp]?.requestLevelInterrupt(vector) ?? HvStatus.INVALID_VP_INDEX,
+      hasVp: (vp) => partition.hasVp(vp),
+      requestEdge: (vp, vector) => partition.requestInterrupt(vp, vector),
+      requestLevel: (vp, vector) => partition.requestLevel(vp, vector),
     })
     const messages = new MessageRoute(inbox)
     for (const connection of MESSAGE_PORTS) this.#openMessagePort(connection, messages)
@@ -77,15 +71,10 @@ export class InterruptRouter {
   connectChannel(relid: number): ConnectionId {
     const id = connectionId(relid | (VMBUS_SINT << SINT_SHIFT))
     const port = this.#portIds.take()
-    const made = this.#hypervisor.createEventPort({
-      owner: ROOT_PARTITION_ID,
-      portId: portId(port),
-      connectionPartition: this.#partition.id,
-      flagCount: 1,
-      target: new SignalRoute(this.#inbox, relid),
-    })
+    const route = new SignalRoute(this.#inbox, relid)
+    const made = this.#winhv.createEventPort(port, this.#partition.id, 1, route)
     assert(made === HvStatus.SUCCESS, 'A port with a fresh id can be made.')
-    const connected = this.#hypervisor.connectPort(this.#partition.id, id, portId(port))
+    const connected = this.#winhv.connectPort(this.#partition.id, id, port, HvPortType.EVENT)
     assert(connected === HvStatus.SUCCESS, 'There is an event slot for each channel id.')
     this.#ports.set(relid, port)
     return id
@@ -97,14 +86,14 @@ export class InterruptRouter {
     assert(port !== undefined, 'A channel is disconnected once.')
     this.#ports.delete(relid)
     const id = connectionId(relid | (VMBUS_SINT << SINT_SHIFT))
-    this.#hypervisor.disconnectPort(this.#partition.id, id)
-    this.#hypervisor.deletePort(ROOT_PARTITION_ID, portId(port))
+    this.#winhv.disconnectPort(this.#partition.id, id)
+    this.#winhv.deletePort(port)
     this.#portIds.giveBack(port)
   }
 
   /** The channel has opened: its interrupt, and the right to raise it. The VP is one of the guest's. */
   openInterrupt(relid: number, vp: number): ChannelRoute {
-    assert(this.#partition.vps[vp] !== undefined, 'A channel names a VP that is there.')
+    assert(this.#partition.hasVp(vp), 'A channel names a VP that is there.')
     return new ChannelRoute(this.#partition, relid, vp, this.#counts)
   }
 
@@ -129,7 +118,7 @@ export class InterruptRouter {
   dispose(): void {
     for (const relid of [...this.#ports.keys()]) this.disconnectChannel(relid)
     for (const port of this.#messagePorts.splice(0)) {
-      this.#hypervisor.deletePort(ROOT_PARTITION_ID, portId(port))
+      this.#winhv.deletePort(port)
       this.#portIds.giveBack(port)
     }
   }
@@ -140,17 +129,13 @@ export class InterruptRouter {
 
   #openMessagePort(connection: number, target: MessageHandler): void {
     const port = this.#portIds.take()
-    const made = this.#hypervisor.createMessagePort({
-      owner: ROOT_PARTITION_ID,
-      portId: portId(port),
-      connectionPartition: this.#partition.id,
-      target,
-    })
+    const made = this.#winhv.createMessagePort(port, this.#partition.id, target)
     assert(made === HvStatus.SUCCESS, 'A new partition has message queues to spare.')
-    const connected = this.#hypervisor.connectPort(
+    const connected = this.#winhv.connectPort(
       this.#partition.id,
-      connectionId(connection),
-      portId(port),
+      connection,
+      port,
+      HvPortType.MESSAGE,
     )
     assert(connected === HvStatus.SUCCESS, 'A new partition has no connections.')
     this.#messagePorts.push(port)

@@ -6,7 +6,7 @@ import { GuestMemory } from '@guestyard/guestmem'
 import { SyntheticMsr } from '@guestyard/hvdef'
 import { Hypervisor, VirtualProcessor, type Partition } from '@guestyard/hypervisor'
 
-import { InterruptRouter, PortIds } from '../../src/index.ts'
+import { InterruptRouter, PortIds, VidPartition, WinHv } from '../../src/index.ts'
 
 const RAM_BYTES = 256 * 1024
 const PAGE = 4096
@@ -54,11 +54,21 @@ export class InterruptGuest {
     })
     assert(created.ok)
     this.partition = created.partition
-    this.router = new InterruptRouter(this.hypervisor, this.partition, new PortIds(), {
-      acceptsMessages: true,
-      receiveMessage: () => true,
-      receiveSignal: () => {},
-    })
+    this.router = new InterruptRouter(
+      new WinHv(this.hypervisor),
+      new VidPartition(
+        this.partition.id,
+        this.partition.vps.length,
+        this.partition,
+        new WinHv(this.hypervisor),
+      ),
+      new PortIds(),
+      {
+        acceptsMessages: true,
+        receiveMessage: () => true,
+        receiveSignal: () => {},
+      },
+    )
     this.vps = Array.from({ length: vpCount }, (_, vp) => {
       const handles = this.partition.handlesFor(vp)
       assert(handles !== undefined)

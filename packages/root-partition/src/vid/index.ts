@@ -1,0 +1,5 @@
+export { ExitMailbox } from './exit-mailbox.ts'
+export { InterceptQueue, type ExitOwner, type InterceptInspection } from './intercept-queue.ts'
+export { Vid } from './vid.ts'
+export { VidPartition } from './vid-partition.ts'
+export type { VpAccess, VpAnswer, VpExit } from './vp-exit.ts'

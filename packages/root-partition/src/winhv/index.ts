@@ -1,0 +1,1 @@
+export { WinHv } from './winhv.ts'
