@@ -2,7 +2,7 @@
 // an outcome that the interface has, no memory written but the caller's output block, every page of the machine accounted for, and
 // partitions that only go forward through their life. One thread and a seed: a failure can be run again.
 
-import { GuestMemory } from '@guestyard/guestmem'
+import { GuestMemory, SlatRight } from '@guestyard/guestmem'
 import {
   HYPERCALL_FAST,
   HvRegister,
@@ -52,6 +52,8 @@ export interface FuzzReport {
 
 interface Caller {
   readonly isRoot: boolean
+  /** Null for the root. */
+  readonly partitionId: number | null
   readonly memory: GuestMemory
   /** What the RAM must hold. */
   readonly expected: Buffer
@@ -97,8 +99,8 @@ export class HypercallFuzzer {
     const { root } = this.#hypervisor
     const children = Array.from({ length: CHILDREN }, (_, index) => this.#child(index === 0))
     this.#callers = [
-      callerOf(true, root.memory, root, () => root.continuedHigh),
-      ...children.map(({ vp, memory }) => callerOf(false, memory, vp, () => vp.continuedHigh)),
+      callerOf(null, root.memory, root, () => root.continuedHigh),
+      ...children.map(({ id, vp, memory }) => callerOf(id, memory, vp, () => vp.continuedHigh)),
     ]
     this.#checkPartitions()
   }
@@ -194,12 +196,22 @@ export class HypercallFuzzer {
     this.#checkPartitions()
   }
 
-  /** What the call may have written, within its page, is what the RAM is to hold from here on. */
+  /** What the call may have written, within the page that its output's GPA leads to, the RAM is to hold from here on. */
   #acceptOutput(caller: Caller): void {
-    const at = this.#registers[2]! >>> 0
-    if (this.#registers[3] !== 0 || at >= RAM_BYTES) return
-    const page = at - (at % PAGE_SIZE)
-    caller.actual.copy(caller.expected, page, page, page + PAGE_SIZE)
+    const gpaPage = (this.#registers[2]! >>> 0) / PAGE_SIZE
+    if (this.#registers[3] !== 0) return
+    const page = this.#ramPage(caller, Math.floor(gpaPage))
+    if (page < 0 || page >= RAM_PAGES) return
+    const at = page * PAGE_SIZE
+    caller.actual.copy(caller.expected, at, at, at + PAGE_SIZE)
+  }
+
+  /** The root's GPA space is its RAM; a child's is what the root has mapped meanwhile. */
+  #ramPage({ partitionId }: Caller, gpaPage: number): number {
+    if (partitionId === null) return gpaPage
+    return (
+      this.#hypervisor.partitions.get(partitionId)?.slat.ramPage(gpaPage, SlatRight.WRITE) ?? -1
+    )
   }
 
   #checkPages(): void {
@@ -411,7 +423,11 @@ export class HypercallFuzzer {
   }
 
   /** A partition that is booted: its VP can call. One of them holds privileges that children never have. */
-  #child(privileged: boolean): { readonly vp: VirtualProcessor; readonly memory: GuestMemory } {
+  #child(privileged: boolean): {
+    readonly id: number
+    readonly vp: VirtualProcessor
+    readonly memory: GuestMemory
+  } {
     const memory = GuestMemory.create({ sizeBytes: RAM_BYTES })
     const wake = { ring() {} }
     const created = this.#hypervisor.createPartition({
@@ -429,7 +445,7 @@ export class HypercallFuzzer {
     vp.writeMsr(SyntheticMsr.SIEFP, (3 * PAGE_SIZE) | 1, 0)
     vp.writeMsr(SyntheticMsr.SINT0 + 2, 0xf3, 0)
     vp.writeMsr(SyntheticMsr.SCONTROL, 1, 0)
-    return { vp, memory }
+    return { id: created.partition.id, vp, memory }
   }
 }
 
@@ -475,14 +491,15 @@ interface Processor {
 }
 
 function callerOf(
-  isRoot: boolean,
+  partitionId: number | null,
   memory: GuestMemory,
   processor: Processor,
   continued: () => number,
 ): Caller {
   const actual = Buffer.from(memory.buffer)
   return {
-    isRoot,
+    isRoot: partitionId === null,
+    partitionId,
     memory,
     actual,
     expected: Buffer.from(actual),
