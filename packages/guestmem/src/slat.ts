@@ -26,6 +26,7 @@ import {
   slatNumber,
 } from './slat-layout.ts'
 import { SlatOverlays } from './slat-overlays.ts'
+import { PlainRun } from './slat-run.ts'
 
 /** GPA pages of a SLAT that names no number: 4 GiB. */
 const GPA_PAGES_DEFAULT = 1 << 20
@@ -67,8 +68,7 @@ export class Slat {
   readonly #leavesMax: number
   readonly #watchers: Set<SlatWatcher> = new Set()
   #ramPages: number
-  #identityFirst = 0
-  #identityPages = 0
+  readonly #run: PlainRun = new PlainRun()
   #changes = 0
 
   constructor(options: SlatOptions) {
@@ -108,11 +108,11 @@ export class Slat {
 
   /** First page and length of the stretch of RAM at its own number with every right, or length 0. */
   get identityFirst(): number {
-    return this.#identityFirst
+    return this.#run.first
   }
 
   get identityPages(): number {
-    return this.#identityPages
+    return this.#run.pages
   }
 
   /** Changes whenever an entry does. */
@@ -154,16 +154,14 @@ export class Slat {
     if (!isRights(rights) || !isRange(gpaPage, count, this.gpaPages)) {
       return HvStatus.INVALID_PARAMETER
     }
-    for (let page = gpaPage; page < gpaPage + count; page = nextChunk(page, gpaPage + count)) {
-      if (!this.#isRam(page, nextChunk(page, gpaPage + count))) return HvStatus.INVALID_PARAMETER
-    }
+    if (!this.#isRam(gpaPage, gpaPage + count)) return HvStatus.INVALID_PARAMETER
     return this.#reprotect(gpaPage, count, rights)
   }
 
   /** The entry at a GPA page: see `slatKind`, `slatRights`, `slatNumber`. Any number may be asked. HOT. */
   lookUp(gpaPage: number): number {
-    const inRun = gpaPage - this.#identityFirst
-    if (inRun >= 0 && inRun < this.#identityPages) {
+    const inRun = gpaPage - this.#run.first
+    if (inRun >= 0 && inRun < this.#run.pages) {
       return slatEntry(SlatKind.RAM, SLAT_RIGHTS_ALL, gpaPage)
     }
     return this.#walk(gpaPage)
@@ -203,8 +201,8 @@ export class Slat {
       ramPagesGiven: this.#ramPages,
       ramPagesMapped: ram,
       mmioPages: mmio,
-      identityFirst: this.#identityFirst,
-      identityPages: this.#identityPages,
+      identityFirst: this.#run.first,
+      identityPages: this.#run.pages,
       overlayPages: this.overlays.count,
       leaves: this.#leaves.length,
       tableBytes: this.buffer.byteLength,
@@ -230,7 +228,7 @@ export class Slat {
     for (let page = gpaPage; page < end; page = nextChunk(page, end)) {
       this.#fill(page, nextChunk(page, end), entry + (page - gpaPage) * step, step)
     }
-    this.#end(gpaPage, end)
+    this.#end(gpaPage, end, step === 1 && slatNumber(entry) === gpaPage)
     return HvStatus.SUCCESS
   }
 
@@ -243,7 +241,7 @@ export class Slat {
     for (let page = gpaPage; page < end; page = nextChunk(page, end)) {
       this.#rightsOf(page, nextChunk(page, end), rights)
     }
-    this.#end(gpaPage, end)
+    this.#end(gpaPage, end, rights === SLAT_RIGHTS_ALL)
     return HvStatus.SUCCESS
   }
 
@@ -351,56 +349,35 @@ export class Slat {
   #begin(from: number, end: number): void {
     this.#changes++
     Atomics.add(this.#words, SLAT_GENERATION, 1)
-    this.#narrow(from, end)
+    this.#run.exclude(from, end)
   }
 
-  #end(from: number, end: number): void {
-    for (let page = from; page < end; page++) {
-      if (!this.#isPlain(page)) continue
-      const first = page
-      while (page < end && this.#isPlain(page)) page = Math.min(end, this.#plainUpTo(page))
-      this.#include(first, page)
-    }
+  #end(from: number, end: number, mayBePlain: boolean): void {
+    if (mayBePlain) this.#includePlain(from, end)
     this.#widen()
-    Atomics.store(this.#words, SLAT_IDENTITY_FIRST, this.#identityFirst)
-    Atomics.store(this.#words, SLAT_IDENTITY_PAGES, this.#identityPages)
+    Atomics.store(this.#words, SLAT_IDENTITY_FIRST, this.#run.first)
+    Atomics.store(this.#words, SLAT_IDENTITY_PAGES, this.#run.pages)
     Atomics.add(this.#words, SLAT_GENERATION, 1)
     for (const watcher of this.#watchers) watcher.pagesChanged(from, end - from)
   }
 
-  /** The run without these pages: the longer of what is left on either side. */
-  #narrow(from: number, end: number): void {
-    const first = this.#identityFirst
-    const last = first + this.#identityPages
-    if (end <= first || from >= last) return
-    const before = Math.max(0, from - first)
-    const after = Math.max(0, last - end)
-    this.#identityFirst = before >= after ? first : end
-    this.#identityPages = before >= after ? before : after
-  }
-
-  /** The run and pages that are RAM at their own number: one where they touch, else the longer. */
-  #include(from: number, end: number): void {
-    const first = this.#identityFirst
-    const last = first + this.#identityPages
-    if (this.#identityPages > 0 && from <= last && end >= first) {
-      this.#identityFirst = Math.min(first, from)
-      this.#identityPages = Math.max(last, end) - this.#identityFirst
-    } else if (end - from > this.#identityPages) {
-      this.#identityFirst = from
-      this.#identityPages = end - from
+  #includePlain(from: number, end: number): void {
+    for (let page = from; page < end; page++) {
+      const first = page
+      while (page < end && this.#isPlain(page)) page = Math.min(end, this.#plainUpTo(page))
+      if (page > first) this.#run.include(first, page)
     }
   }
 
   /** Lets the run take in what lies beside it and is as plain. */
   #widen(): void {
-    if (this.#identityPages === 0) return
-    let last = this.#identityFirst + this.#identityPages
+    if (this.#run.pages === 0) return
+    let last = this.#run.first + this.#run.pages
     while (last < this.gpaPages && this.#isPlain(last)) last = this.#plainUpTo(last)
-    let first = this.#identityFirst
+    let first = this.#run.first
     while (first > 0 && this.#isPlain(first - 1)) first = this.#plainDownTo(first)
-    this.#identityFirst = first
-    this.#identityPages = last - first
+    this.#run.first = first
+    this.#run.pages = last - first
   }
 
   #isPlain(page: number): boolean {

@@ -258,6 +258,11 @@ describe('any sequence of changes', () => {
         const model = new Map<number, number>()
         for (const change of changes) {
           expect(applyToSlat(slat, change)).toBe(applyToModel(model, change))
+          const end = change.at + change.count
+          for (const at of [change.at - 1, change.at, end - 1, end]) {
+            const expected = model.get(at) ?? 0
+            expect([at, slat.lookUp(at), reader.lookUp(at)]).toEqual([at, expected, expected])
+          }
         }
         for (let at = 0; at < GPA_PAGES; at++) {
           const expected = model.get(at) ?? 0
