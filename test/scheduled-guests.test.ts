@@ -89,10 +89,12 @@ function boot(
 }
 
 /** Turns until the clock has moved on by `ms`; when nobody computes it moves by itself. */
-function runFor(on: Yard, ms: number): void {
+async function runFor(on: Yard, ms: number): Promise<void> {
   const end = on.clock.nowMs + ms
   while (on.clock.nowMs < end) {
     const done = on.threads.turn()
+    // Whoever waits for what was computed goes on.
+    await Promise.resolve()
     // What an engine does once a machine has nothing to do: it halts then.
     for (const kernel of on.kernels) {
       kernel.arm()
@@ -119,11 +121,11 @@ describe.each(['classic', 'core'] as const)('under the %s policy', (policy) => {
     expect(on.root.inspect().scheduler.vps.every((vp) => vp.halts > 0)).toBe(true)
   })
 
-  test('programs that compute get what their weights say', () => {
+  test('programs that compute get what their weights say', async () => {
     const on = yard(policy)
     const guests = [100, 200, 400].map((weight) => boot(on, { weight }))
     for (const guest of guests) void guest.kernel.work.add(Number.POSITIVE_INFINITY)
-    runFor(on, 3_000)
+    await runFor(on, 3_000)
     const total = guests.reduce((sum, guest) => sum + guest.kernel.work.used, 0)
     const shares = guests.map((guest) => guest.kernel.work.used / total)
     expect(shares[0]).toBeCloseTo(1 / 7, 2)
@@ -131,32 +133,32 @@ describe.each(['classic', 'core'] as const)('under the %s policy', (policy) => {
     expect(shares[2]).toBeCloseTo(4 / 7, 2)
   })
 
-  test('a guest that is woken gets its turn beside one that computes for ever', () => {
+  test('a guest that is woken gets its turn beside one that computes for ever', async () => {
     const on = yard(policy)
     const [busy, victim] = [boot(on), boot(on)]
     void busy.kernel.work.add(Number.POSITIVE_INFINITY)
-    runFor(on, 100)
+    await runFor(on, 100)
     const before = schedulerOf(on, victim)
     let done = 0
     for (let turn = 0; turn < 20; turn += 1) {
       void victim.kernel.work.add(50).then(() => (done += 1))
-      runFor(on, 10)
+      await runFor(on, 10)
     }
     const after = schedulerOf(on, victim)
     expect(after.dispatches - before.dispatches).toBeGreaterThanOrEqual(20)
     expect((after.waitTime - before.waitTime) / 20).toBeLessThan(20_000)
     expect(victim.kernel.work.isPending).toBe(false)
-    expect(done).toBe(0)
+    expect(done).toBe(20)
   })
 })
 
 describe('what a partition is created with', () => {
-  test('a cap holds, and a reserve that does not fit is refused', () => {
+  test('a cap holds, and a reserve that does not fit is refused', async () => {
     const on = yard('classic')
     const first = boot(on, { cap: CPU_FRACTION_ONE / 8 })
     const second = boot(on, { reserve: CPU_FRACTION_ONE / 2 })
     void first.kernel.work.add(Number.POSITIVE_INFINITY)
-    runFor(on, 1_000)
+    await runFor(on, 1_000)
     expect(schedulerOf(on, first).guestRunTime / 10_000).toBeLessThan(133)
     expect(schedulerOf(on, first).throttles).toBeGreaterThan(15)
     const refused = on.root.createPartition({
@@ -171,21 +173,21 @@ describe('what a partition is created with', () => {
   })
 })
 
-test('a VP that never exits is reported with how long it has been', () => {
+test('a VP that never exits is reported with how long it has been', async () => {
   const on = yard('classic')
   const [stuck, other] = [boot(on), boot(on)]
   void stuck.kernel.work.add(Number.POSITIVE_INFINITY)
   void other.kernel.work.add(Number.POSITIVE_INFINITY)
-  runFor(on, 50)
+  await runFor(on, 50)
   const running = schedulerOf(on, stuck).state === 'running' ? stuck : other
   on.threads.remove(running.kernel)
   on.kernels.splice(on.kernels.indexOf(running.kernel), 1)
-  runFor(on, 300)
+  await runFor(on, 300)
   expect(on.overdue[0]).toMatchObject({ partitionId: running.partitionId, vpIndex: 0 })
   expect(on.overdue[0]!.overdueMs).toBeGreaterThanOrEqual(100)
   on.root.deletePartition(running.partitionId)
   const next = running === stuck ? other : stuck
   const used = next.kernel.work.used
-  runFor(on, 50)
+  await runFor(on, 50)
   expect(next.kernel.work.used).toBeGreaterThan(used)
 })

@@ -115,6 +115,8 @@ export class ThreadEngine {
   #sleepMs = Infinity
   #running = false
   #stopCalled = false
+  /** Polls found nothing, and arming did: what it found may be in the hands of whoever waits for a turn of the event loop. */
+  #foundLate = false
   /** A wake() that no poll has followed yet. */
   #nudged = false
   /** Ends the sleep of `run`. */
@@ -159,7 +161,7 @@ export class ThreadEngine {
         const next = this.#pollUntil()
         if (next === 'stop') return this.#stopReason()
         if (next === 'sleep' && this.#maySleep(ALARM_GRAIN_MS)) await this.#sleep()
-        else if (this.#isYieldDue()) await this.#giveTurn()
+        else if (this.#foundLate || this.#isYieldDue()) await this.#giveTurn()
       }
     } finally {
       this.#running = false
@@ -256,7 +258,8 @@ export class ThreadEngine {
     // ORDER: sample, then arm, then poll. Work made before the sample is found by the poll; work made after it is followed by a
     // ring that the sleep does not sleep through. Were the sample last, a ring between poll and sample would be lost.
     this.#doorbells.sample()
-    const found = this.#machine.arm() || this.#pollOnce()
+    this.#foundLate = this.#machine.arm()
+    const found = this.#foundLate || this.#pollOnce()
     const nudged = this.#nudged
     this.#nudged = false
     if (!found && !nudged && !this.#mustStop) {
@@ -343,6 +346,7 @@ export class ThreadEngine {
   }
 
   async #giveTurn(): Promise<void> {
+    this.#foundLate = false
     this.stats.yields++
     await this.#yield()
     this.#turnsSinceYield = 0

@@ -20,17 +20,20 @@ interface Job {
 export class ComputeQueue {
   readonly #processor: Processor | null
   readonly #jobs: Job[]
+  #isResuming: boolean
   /** Microseconds of its own dispatched time that the program used. */
   used: number
 
   constructor(processor: Processor | null) {
     this.#processor = processor
     this.#jobs = []
+    this.#isResuming = false
     this.used = 0
   }
 
+  /** True also while a program that waited for the end of a job has not gone on yet: it may want more at once. */
   get isPending(): boolean {
-    return this.#jobs.length > 0
+    return this.#jobs.length > 0 || this.#isResuming
   }
 
   /** Resolves once so many microseconds were computed, in turn with what was asked for before. 0: at the next poll with a grant. */
@@ -48,6 +51,7 @@ export class ComputeQueue {
     if (job.left <= 0 || this.#processor === null) {
       this.#jobs.shift()
       job.done()
+      this.#resume()
       return 1
     }
     const piece = job.left < PIECE_MICROSECONDS ? job.left : PIECE_MICROSECONDS
@@ -55,5 +59,13 @@ export class ComputeQueue {
     this.used += used
     job.left -= used
     return 1
+  }
+
+  /** The engine lets everything that waits go on before it polls again: by then the program has said what it wants next. */
+  #resume(): void {
+    this.#isResuming = true
+    void Promise.resolve().then(() => {
+      this.#isResuming = false
+    })
   }
 }

@@ -6,6 +6,11 @@ export type {
   ScheduledVpInspection,
   SchedulerInspection,
 } from './inspection.ts'
+export {
+  performanceCounters,
+  type PerformanceCounters,
+  type SchedulerCounters,
+} from './performance-counters.ts'
 export type { SchedulerPolicyName } from './policy.ts'
 export {
   PERIOD_MS_DEFAULT,
