@@ -6,7 +6,8 @@
 // memory stands behind a partition's pages (`back`), what runs when a port of the root's is signalled (`bindMessages`,
 // `bindSignals`), and what a VP's thread is handed (`handlesFor`).
 
-import { HvStatus } from '@guestyard/hvdef'
+import { WASM_PAGE_SIZE } from '@guestyard/guestmem'
+import { HvStatus, PAGE_SIZE } from '@guestyard/hvdef'
 import type { ConnectionId, PartitionId, PortId, PrivilegeMask } from '@guestyard/hvdef'
 
 import type { Wake } from './wake.ts'
@@ -39,6 +40,9 @@ import type { VpHandles } from './virtual-processor.ts'
 export const PARTITIONS_MAX_DEFAULT = 1024
 
 const SILENT: Wake = { ring() {} }
+
+/** RAM grows by so many pages: a page of WebAssembly. */
+const RAM_GRANULE: number = WASM_PAGE_SIZE / PAGE_SIZE
 
 export interface HypervisorOptions {
   readonly clock: Clock
@@ -136,7 +140,7 @@ export class Hypervisor {
     return this.#launch.end(id)
   }
 
-  /** More RAM for a running partition, in pages after those it has. See Launch.addRam. */
+  /** More RAM for a running partition, in pages after those it has, mapped at its own place. Statuses as `grow`. */
   addRam(id: PartitionId, pageCount: number): HvStatus {
     return this.#launch.addRam(id, pageCount)
   }
@@ -158,6 +162,30 @@ export class Hypervisor {
     const given = this.hostMemory.allocateRam(id, 0, backing.memory.pageCount)
     if (given === HvStatus.SUCCESS) partition.back(backing)
     return given
+  }
+
+  /**
+   * More RAM behind a partition that may be running: `pageCount` pages after those it has, which can be mapped from here on. Nothing
+   * that it has moves. INVALID_PARTITION_ID, INVALID_PARTITION_STATE (not active, or not backed), INVALID_PARAMETER (no whole 64 KiB,
+   * or beyond the largest RAM it was made for), INSUFFICIENT_MEMORY (the machine has not as many), INSUFFICIENT_ROOT_MEMORY (the
+   * platform has not).
+   */
+  grow(id: number, pageCount: number): HvStatus {
+    const partition = this.partitions.get(id)
+    if (partition === undefined) return HvStatus.INVALID_PARTITION_ID
+    if (partition.state !== 'active' || !partition.isBacked) return HvStatus.INVALID_PARTITION_STATE
+    const { memory } = partition
+    const first = memory.pageCount
+    const isWhole = Number.isInteger(pageCount) && pageCount > 0 && pageCount % RAM_GRANULE === 0
+    if (!isWhole || pageCount > memory.maximumPages - first) return HvStatus.INVALID_PARAMETER
+    const given = this.hostMemory.allocateRam(id, first, pageCount)
+    if (given !== HvStatus.SUCCESS) return given
+    if (!memory.grow(pageCount * PAGE_SIZE)) {
+      this.hostMemory.takeBackRam(id, first)
+      return HvStatus.INSUFFICIENT_ROOT_MEMORY
+    }
+    partition.grow()
+    return HvStatus.SUCCESS
   }
 
   /** Has `handler` receive what arrives at a message port of the root's. INVALID_PORT_ID. */

@@ -1,7 +1,7 @@
 // A partition in one step, for a root that has no call library of its own: examples, tests, a hypervisor by itself. Every step is
 // a hypercall of the root's VP, as a host makes them (@guestyard/root-partition has the library and the services that do).
 
-import { SLAT_CHUNK_PAGES, WASM_PAGE_SIZE } from '@guestyard/guestmem'
+import { SLAT_CHUNK_PAGES } from '@guestyard/guestmem'
 import {
   CreateVpInput,
   HvMapFlags,
@@ -32,12 +32,11 @@ export interface LaunchPad {
   readonly partitions: PartitionTable
   readonly hostMemory: HostMemoryPool
   back(partition: number, backing: PartitionBacking): HvStatus
+  grow(partition: number, pageCount: number): HvStatus
 }
 
 const C = HypercallCode
 const INPUT_GPA = PAGE_SIZE
-/** RAM grows by so many pages: a page of WebAssembly. */
-const RAM_GRANULE: number = WASM_PAGE_SIZE / PAGE_SIZE
 const OUTPUT_GPA: number = 2 * PAGE_SIZE
 const MAP_FLAGS: number =
   HvMapFlags.READ | HvMapFlags.WRITE | HvMapFlags.KERNEL_EXECUTE | HvMapFlags.USER_EXECUTE
@@ -68,27 +67,11 @@ export class Launch {
     return status
   }
 
-  /**
-   * More RAM for a partition that may be running: `pageCount` pages after those it has, mapped at their own place. Nothing that it
-   * has moves. INVALID_PARTITION_ID, INVALID_PARTITION_STATE (not active), INVALID_PARAMETER (no whole 64 KiB, or beyond the
-   * largest RAM it was made for), INSUFFICIENT_MEMORY (the machine has not as many, or the platform).
-   */
+  /** More RAM for a partition that may be running, mapped at its own place. Statuses as `Hypervisor.grow`. */
   addRam(id: number, pageCount: number): HvStatus {
-    const partition = this.#pad.partitions.get(id)
-    if (partition === undefined) return HvStatus.INVALID_PARTITION_ID
-    if (partition.state !== 'active' || !partition.isBacked) return HvStatus.INVALID_PARTITION_STATE
-    const { memory } = partition
-    const first = memory.pageCount
-    const isWhole = Number.isInteger(pageCount) && pageCount > 0 && pageCount % RAM_GRANULE === 0
-    if (!isWhole || pageCount > memory.maximumPages - first) return HvStatus.INVALID_PARAMETER
-    const given = this.#pad.hostMemory.allocateRam(id, first, pageCount)
-    if (given !== HvStatus.SUCCESS) return given
-    if (!memory.grow(pageCount * PAGE_SIZE)) {
-      this.#pad.hostMemory.takeBackRam(id, first)
-      return HvStatus.INSUFFICIENT_MEMORY
-    }
-    partition.grow()
-    return this.#mapRam(id, first)
+    const first = this.#pad.partitions.get(id)?.backedPages ?? 0
+    const grown = this.#pad.grow(id, pageCount)
+    return grown === HvStatus.SUCCESS ? this.#mapRam(id, first) : grown
   }
 
   /** Finalizes, withdraws, deletes. INVALID_PARTITION_ID. */

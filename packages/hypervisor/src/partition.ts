@@ -184,6 +184,11 @@ export class Partition implements PropertySubject {
     })
   }
 
+  /** Pages of RAM that stand behind it: 0 before `back`. */
+  get backedPages(): number {
+    return this.#backing?.memory.pageCount ?? 0
+  }
+
   /** The RAM that stands behind it has grown: its new pages may be mapped. */
   grow(): void {
     this.slat.grow(this.memory.pageCount)

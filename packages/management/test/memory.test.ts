@@ -74,3 +74,17 @@ test('a VM gets no more than its settings allow, and is told why', async () => {
   await vm.stop()
   await expect(vm.addMemory(65_536)).rejects.toThrow('is off')
 }, 60_000)
+
+test('a machine that has no more memory refuses it with the status that says so, and the VM goes on', async () => {
+  const small = await startHost({ log: { level: 'silent' }, hostMemoryBytes: 16 * MIB })
+  try {
+    const vm = small.createVm({ name: 'one', memoryBytes: 4 * MIB, memoryMaximumBytes: 64 * MIB })
+    await vm.start()
+    await expect(vm.addMemory(32 * MIB)).rejects.toThrow('HV_STATUS_INSUFFICIENT_MEMORY')
+    expect(await vm.addMemory(4 * MIB)).toBe(8 * MIB)
+    const result = await vm.runLoad(load(64 * 1024, 100))
+    expect(result.channels.map((one) => one.packets)).toEqual([100, 100])
+  } finally {
+    await small.close()
+  }
+}, 60_000)

@@ -205,12 +205,8 @@ export class RootPartition {
     if (guest === undefined) {
       return { ok: false, status: HvStatus.INVALID_PARTITION_ID, reason: `no partition ${id}` }
     }
-    const status = this.#hypervisor.addRam(partitionId(id), bytes / PAGE_SIZE)
-    if (status === HvStatus.SUCCESS) {
-      return { ok: true, memoryBytes: guest.partition.memory.sizeBytes }
-    }
-    const reason = `${hvStatusName(status)} for ${bytes} bytes more of RAM`
-    return { ok: false, status, reason }
+    const refusal = this.#vid.addMemory(guest.partition, bytes)
+    return refusal ?? { ok: true, memoryBytes: guest.partition.memory.sizeBytes }
   }
 
   devicesOf(id: number): PartitionDevices | undefined {

@@ -34,9 +34,13 @@ export interface VidSpec {
 }
 
 /** A new partition, or the status of the call that refused it and what that call was about, in a few words. */
-export type VidResult =
-  | { readonly ok: true; readonly partition: VidPartition }
-  | { readonly ok: false; readonly status: HvStatus; readonly reason: string }
+export type VidResult = { readonly ok: true; readonly partition: VidPartition } | VidRefusal
+
+export interface VidRefusal {
+  readonly ok: false
+  readonly status: HvStatus
+  readonly reason: string
+}
 
 const RIGHTS: number =
   HvMapFlags.READ | HvMapFlags.WRITE | HvMapFlags.KERNEL_EXECUTE | HvMapFlags.USER_EXECUTE
@@ -66,6 +70,23 @@ export class Vid {
     for (let vp = 0; vp < partition.vpCount; vp++) {
       this.#winhv.setExplicitSuspend(partition.id, vp, false)
     }
+  }
+
+  /**
+   * More RAM for a partition that may be running: `bytes` after what it has, mapped at its own place. A refusal changes nothing;
+   * see Hypervisor.grow.
+   */
+  addMemory(partition: VidPartition, bytes: number): VidRefusal | null {
+    const { id, memory } = partition
+    const first = memory.pageCount
+    const grown = this.#hypervisor.grow(id, bytes / PAGE_SIZE)
+    if (grown !== HvStatus.SUCCESS) return this.#tooLittle(grown, `${bytes} bytes more of RAM`)
+    for (const extent of this.#hypervisor.hostMemory.ramOf(id)) {
+      if (extent.ramPage < first) continue
+      const mapped = this.#map(id, extent)
+      if (mapped !== HvStatus.SUCCESS) return this.#tooLittle(mapped, 'the map of its new RAM')
+    }
+    return null
   }
 
   /** The partition ends, whatever state it is in; its pages are the machine's again. */
@@ -126,7 +147,7 @@ export class Vid {
     return HvStatus.SUCCESS
   }
 
-  #tooLittle(status: HvStatus, what: string): VidResult {
+  #tooLittle(status: HvStatus, what: string): VidRefusal {
     if (status !== HvStatus.INSUFFICIENT_MEMORY) return refused(status, what)
     const { freePages, pageCount } = this.#hypervisor.hostMemory
     const free = megabytes(freePages * PAGE_SIZE)
@@ -162,7 +183,7 @@ function reserve(sizeBytes: number, maximumBytes: number): GuestMemory | null {
   }
 }
 
-function refused(status: HvStatus, what: string): VidResult {
+function refused(status: HvStatus, what: string): VidRefusal {
   return { ok: false, status, reason: `${hvStatusName(status)} for ${what}` }
 }
 

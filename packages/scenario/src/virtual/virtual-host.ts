@@ -38,6 +38,9 @@ export class VirtualHost implements ScenarioHost {
       logicalProcessors,
       scheduler: schedulerSettings(options, logicalProcessors),
       onOverdue: (overdue) => rootLog.warn(overdue, 'a VP does not stop when told to'),
+      ...(options.hostMemoryBytes === undefined
+        ? {}
+        : { hostMemoryBytes: options.hostMemoryBytes }),
       openDoorbells: () => this.#openDoorbells(),
       closeDoorbells: () => {},
       onBusEvent: (partitionId, event) => busLog.write(partitionId, event),
