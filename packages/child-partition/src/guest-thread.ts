@@ -18,7 +18,7 @@ import { GuestLogPort } from './guest-log-port.ts'
 import type { GuestEngine, GuestMeters, GuestPlatform, WaitedRun } from './guest-platform.ts'
 import { programOf } from './guest-program.ts'
 import type { Processor } from './kernel/compute-queue.ts'
-import type { GuestWorkerData } from './worker-protocol.ts'
+import type { GuestPartition, GuestWorkerData } from './worker-protocol.ts'
 
 const TICK_MS = 1_000
 
@@ -34,17 +34,17 @@ export class GuestThread implements GuestPlatform {
   readonly #doorbell: Doorbell
   readonly #spinMicroseconds: number
 
-  constructor(data: GuestWorkerData) {
+  constructor(data: GuestWorkerData, partition: GuestPartition) {
     const logPort = new GuestLogPort(data.logPort, () => performance.now())
     this.log = createPortLogger(logPort, data.logLevel, {
       component: 'guest',
       vm: data.name,
-      partitionId: data.partitionId,
+      partitionId: partition.partitionId,
     })
-    this.clock = new MonotonicClock({ originMs: data.clockOriginMs })
-    this.wakeRoot = new Doorbell(data.rootDoorbell)
-    this.wakeVps = data.handles.vpDoorbells.map((buffer) => new Doorbell(buffer))
-    this.#doorbell = new Doorbell(data.doorbell)
+    this.clock = new MonotonicClock({ originMs: partition.clockOriginMs })
+    this.wakeRoot = new Doorbell(partition.rootDoorbell)
+    this.wakeVps = partition.handles.vpDoorbells.map((buffer) => new Doorbell(buffer))
+    this.#doorbell = new Doorbell(partition.doorbell)
     this.#spinMicroseconds = data.spinMicroseconds
     this.meters = {
       nowNs: () => performance.now() * 1e6,

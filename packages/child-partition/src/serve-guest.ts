@@ -4,15 +4,16 @@ import { GuestMemory } from '@guestyard/guestmem'
 
 import { GuestRuntime } from './guest-runtime.ts'
 import { GuestThread } from './guest-thread.ts'
-import type { GuestWorkerData } from './worker-protocol.ts'
+import type { GuestPartition, GuestWorkerData } from './worker-protocol.ts'
 
 /** Makes the guest of this thread and serves its control port. */
-export function serveGuest(data: GuestWorkerData): void {
-  const { name, partitionId, handles, program, args, placement } = data
-  const memory = GuestMemory.attach(data.memory)
+export function serveGuest(data: GuestWorkerData, partition: GuestPartition): void {
+  const { name, program, args, placement } = data
+  const { partitionId, handles } = partition
+  const memory = GuestMemory.attach(partition.memory)
   const guest = new GuestRuntime(
     { name, partitionId, memory, handles, program, args, placement },
-    new GuestThread(data),
+    new GuestThread(data, partition),
   )
   expose(guest, portEndpoint(data.controlPort))
 }

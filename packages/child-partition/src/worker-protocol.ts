@@ -10,18 +10,11 @@ import type { MessagePort } from 'node:worker_threads'
 export const GUEST_LOG_LINES_PER_SECOND = 100
 export const GUEST_LOG_LINE_MAX = 8_192
 
-/** `workerData` of a script guest's worker: its own RAM and pages, its program, two ports. */
+/** `workerData` of a script guest's worker: its program, two ports. Loaded, it posts one message and waits for its `GuestPartition`. */
 export interface GuestWorkerData {
   readonly name: string
-  readonly partitionId: number
   /** When the worker was asked for: milliseconds since the epoch, with fractions. */
   readonly startedMs: number
-  /** When the machine started, as `MonotonicClock` counts it. */
-  readonly clockOriginMs: number
-  readonly memory: WasmMemory
-  readonly handles: VpHandles
-  readonly doorbell: SharedArrayBuffer
-  readonly rootDoorbell: SharedArrayBuffer
   /** Module whose exported `main(guest)` is the guest's program; null: the guest only boots and serves load runs. */
   readonly program: string | null
   /** Plain data for the program, as the scenario wrote it. */
@@ -33,6 +26,17 @@ export interface GuestWorkerData {
   readonly spinMicroseconds: number
   /** How ring and buffer pages are chosen; `scattered` is for tests and figures. */
   readonly placement: 'contiguous' | 'scattered'
+}
+
+/** What a loaded worker is given: its own RAM and the hypervisor's pages made for it. */
+export interface GuestPartition {
+  readonly partitionId: number
+  /** When the machine started, as `MonotonicClock` counts it. */
+  readonly clockOriginMs: number
+  readonly memory: WasmMemory
+  readonly handles: VpHandles
+  readonly doorbell: SharedArrayBuffer
+  readonly rootDoorbell: SharedArrayBuffer
 }
 
 /** What a guest shows once its bus is up. Times are milliseconds. */

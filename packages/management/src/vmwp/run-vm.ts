@@ -5,14 +5,18 @@ import { wrap, type Remote } from 'comlink'
 import { createPortLogger, portEndpoint } from '@guestyard/engine/node'
 import type { PartitionStart, RootServices } from '@guestyard/root-partition/worker-protocol'
 
-import type { VmOutcome, VmTask } from './protocol.ts'
+import { bootGuest, startGuestThread, type GuestThread } from './guest-thread.ts'
+import type { VmExit, VmOutcome, VmTask } from './protocol.ts'
 import { WorkerProcess } from './worker-process.ts'
 
 /** Runs the VM and resolves with the reason of its end. Never rejects for what a guest does. */
 export async function runVm(task: VmTask): Promise<VmOutcome> {
   const log = createPortLogger(task.logPort, task.logLevel, { component: 'vmwp', vm: task.name })
   const root = wrap<RootServices>(portEndpoint(task.rootPort))
+  const thread = startGuestThread(task)
   try {
+    const died = await Promise.race([thread.loaded, thread.gone])
+    if (died !== null) return notStarted(died)
     const created = await root.createPartition({
       name: task.name,
       memoryBytes: task.memoryBytes,
@@ -22,19 +26,25 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
       cap: task.cap,
       reserve: task.reserve,
     })
-    if (!created.ok) {
-      return { exit: { reason: 'start-failed', detail: created.reason }, boot: null }
-    }
+    if (!created.ok) return notStarted(created.reason)
     log.info({ partitionId: created.start.partitionId }, 'partition created')
-    const outcome = await runGuest(task, created.start, root)
+    const outcome = await runGuest(task, thread, created.start, root)
     log.info({ partitionId: created.start.partitionId, ...outcome.exit }, 'guest ended')
     return outcome
   } finally {
+    await thread.worker.terminate()
     // The pool reuses this thread: nothing of this VM may keep its event loop alive.
+    thread.controlPort.close()
+    thread.logPort.close()
     task.rootPort.close()
     task.controlPort.close()
     task.logPort.close()
   }
+}
+
+function notStarted(detail: string): VmOutcome {
+  const exit: VmExit = { reason: 'start-failed', detail }
+  return { exit, boot: null }
 }
 
 /** How long the root may take to delete a partition before its worker process ends all the same. */
@@ -42,11 +52,13 @@ const DELETE_PATIENCE_MS = 1_000
 
 async function runGuest(
   task: VmTask,
+  thread: GuestThread,
   start: PartitionStart,
   root: Remote<RootServices>,
 ): Promise<VmOutcome> {
-  const process = new WorkerProcess(task, start, root)
+  const process = new WorkerProcess(task, thread, start.partitionId, root)
   try {
+    bootGuest(thread, start)
     return { exit: await process.ended, boot: process.boot }
   } finally {
     await process.dispose()

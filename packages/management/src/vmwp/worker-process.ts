@@ -1,24 +1,14 @@
-// One guest's thread under watch: started, served on the VM's control port, pinged, and ended with a reason.
+// One guest's thread under watch: served on the VM's control port, pinged, and ended with a reason.
 
 import { expose, wrap, type Remote } from 'comlink'
-import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
-import type {
-  BootReport,
-  GuestControl,
-  GuestWorkerData,
-} from '@guestyard/child-partition/worker-protocol'
+import type { BootReport, GuestControl } from '@guestyard/child-partition/worker-protocol'
 import { createPortLogger, portEndpoint } from '@guestyard/engine/node'
-import type { PartitionStart, RootServices } from '@guestyard/root-partition/worker-protocol'
+import type { RootServices } from '@guestyard/root-partition/worker-protocol'
 
-import { guestEnvironment, guestLimits } from '../thread-start.ts'
 import { GuestLog } from './guest-log.ts'
+import type { GuestThread } from './guest-thread.ts'
 import { describe, isBootReport, plainAnswers, UNASKED_MAX } from './guest-values.ts'
 import type { VmExit, VmTask, VmwpControl } from './protocol.ts'
-
-const GUEST_WORKER = new URL(import.meta.resolve('@guestyard/child-partition/worker'))
-
-/** Exit code of a guest's worker that ended by `Worker.terminate()` or `process.exit(1)`. */
-const EXIT_DETAIL = 'the guest thread exited with code '
 
 export class WorkerProcess {
   readonly ended: Promise<VmExit>
@@ -28,8 +18,7 @@ export class WorkerProcess {
   readonly #task: VmTask
   readonly #partitionId: number
   readonly #root: Remote<RootServices>
-  readonly #worker: Worker
-  readonly #guestPorts: readonly MessagePort[]
+  readonly #thread: GuestThread
   readonly #guest: Remote<GuestControl>
   readonly #booted: PromiseWithResolvers<BootReport>
   readonly #program: PromiseWithResolvers<void>
@@ -41,9 +30,10 @@ export class WorkerProcess {
   /** `stop` was called: how the program leaves is no reason of its own any more. */
   #stopping: boolean
 
-  constructor(task: VmTask, start: PartitionStart, root: Remote<RootServices>) {
+  constructor(task: VmTask, thread: GuestThread, partitionId: number, root: Remote<RootServices>) {
     this.#task = task
-    this.#partitionId = start.partitionId
+    this.#thread = thread
+    this.#partitionId = partitionId
     this.#root = root
     this.boot = null
     this.#over = false
@@ -58,27 +48,22 @@ export class WorkerProcess {
     this.#booted.promise.catch(ignoreUnasked)
     this.#program.promise.catch(ignoreUnasked)
 
-    const control = new MessageChannel()
-    const logs = new MessageChannel()
-    this.#guestPorts = [control.port1, logs.port1]
-    this.#guest = wrap<GuestControl>(plainAnswers(control.port1, () => this.#flooded('control')))
-    const log = guestLog(task, start, () => this.#flooded('log'))
-    logs.port1.on('message', (line: unknown) => log.accept(line))
-    logs.port1.unref()
-    this.#worker = startGuest(task, start, control.port2, logs.port2)
-    this.#worker.on('message', () => this.#heardUnasked())
-    this.#worker.on('error', (error: unknown) => this.#end('crashed', describe(error)))
-    this.#worker.on('exit', (code) => this.#end('crashed', `${EXIT_DETAIL}${code}`))
+    const { worker, controlPort, logPort, gone } = thread
+    this.#guest = wrap<GuestControl>(plainAnswers(controlPort, () => this.#flooded('control')))
+    const log = guestLog(task, partitionId, () => this.#flooded('log'))
+    logPort.on('message', (line: unknown) => log.accept(line))
+    logPort.unref()
+    worker.on('message', () => this.#heardUnasked())
+    void gone.then((why) => this.#end('crashed', why))
     expose(this.#control(), portEndpoint(task.controlPort))
     void this.#live()
   }
 
-  /** Ends the guest's thread if it still runs and closes what belongs to it. */
+  /** Ends the guest's thread if it still runs. */
   async dispose(): Promise<void> {
     for (const timer of this.#timers) clearTimeout(timer)
     this.#timers.clear()
-    await this.#worker.terminate()
-    for (const port of this.#guestPorts) port.close()
+    await this.#thread.worker.terminate()
   }
 
   async #live(): Promise<void> {
@@ -174,8 +159,9 @@ export class WorkerProcess {
   #flooded(port: string): void {
     if (this.#over) return
     this.#end('crashed', `the guest flooded its ${port} port`)
-    for (const one of this.#guestPorts) one.close()
-    void this.#worker.terminate()
+    this.#thread.controlPort.close()
+    this.#thread.logPort.close()
+    void this.#thread.worker.terminate()
   }
 
   #end(reason: VmExit['reason'], detail: string): void {
@@ -196,44 +182,10 @@ export class WorkerProcess {
   }
 }
 
-function guestLog(task: VmTask, start: PartitionStart, onFlood: () => void): GuestLog {
-  const bindings = { component: 'guest', vm: task.name, partitionId: start.partitionId }
+function guestLog(task: VmTask, partitionId: number, onFlood: () => void): GuestLog {
+  const bindings = { component: 'guest', vm: task.name, partitionId }
   const log = createPortLogger(task.logPort, task.logLevel, bindings)
   return new GuestLog(log, () => performance.now(), onFlood)
-}
-
-function startGuest(
-  task: VmTask,
-  start: PartitionStart,
-  controlPort: MessagePort,
-  logPort: MessagePort,
-): Worker {
-  const vp = start.vps[0]
-  if (vp === undefined) throw new Error('a partition has at least one virtual processor')
-  const data: GuestWorkerData = {
-    name: task.name,
-    partitionId: start.partitionId,
-    startedMs: performance.timeOrigin + performance.now(),
-    clockOriginMs: start.clockOriginMs,
-    memory: start.memory,
-    handles: vp.handles,
-    doorbell: vp.doorbell,
-    rootDoorbell: vp.rootDoorbell,
-    program: task.program,
-    args: task.args,
-    controlPort,
-    logPort,
-    logLevel: task.logLevel,
-    spinMicroseconds: task.spinMicroseconds,
-    placement: task.placement,
-  }
-  return new Worker(GUEST_WORKER, {
-    name: `guest ${task.name}`,
-    workerData: data,
-    transferList: [controlPort, logPort],
-    env: guestEnvironment(),
-    resourceLimits: guestLimits(task.heapBytes, task.youngHeapBytes),
-  })
 }
 
 function ignoreUnasked(): void {}

@@ -1,0 +1,75 @@
+// The thread of one guest, as its worker process holds it: started before there is a partition, since loading takes most of a boot and a
+// processor that is granted to a VP whose thread still loads is lost to the others.
+
+import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
+import type { GuestPartition, GuestWorkerData } from '@guestyard/child-partition/worker-protocol'
+import type { PartitionStart } from '@guestyard/root-partition/worker-protocol'
+
+import { guestEnvironment, guestLimits } from '../thread-start.ts'
+import { describe } from './guest-values.ts'
+import type { VmTask } from './protocol.ts'
+
+const GUEST_WORKER = new URL(import.meta.resolve('@guestyard/child-partition/worker'))
+
+export interface GuestThread {
+  readonly worker: Worker
+  /** This side's ends of the guest's ports. */
+  readonly controlPort: MessagePort
+  readonly logPort: MessagePort
+  /** Resolves when the thread has loaded and waits for its partition. */
+  readonly loaded: Promise<null>
+  /** Resolves with the reason when the thread has died, however. */
+  readonly gone: Promise<string>
+}
+
+export function startGuestThread(task: VmTask): GuestThread {
+  const control = new MessageChannel()
+  const logs = new MessageChannel()
+  const data: GuestWorkerData = {
+    name: task.name,
+    startedMs: performance.timeOrigin + performance.now(),
+    program: task.program,
+    args: task.args,
+    controlPort: control.port2,
+    logPort: logs.port2,
+    logLevel: task.logLevel,
+    spinMicroseconds: task.spinMicroseconds,
+    placement: task.placement,
+  }
+  const worker = new Worker(GUEST_WORKER, {
+    name: `guest ${task.name}`,
+    workerData: data,
+    transferList: [data.controlPort, data.logPort],
+    env: guestEnvironment(),
+    resourceLimits: guestLimits(task.heapBytes, task.youngHeapBytes),
+  })
+  const gone = Promise.withResolvers<string>()
+  worker.on('error', (error: unknown) => gone.resolve(describe(error)))
+  // `Worker.terminate()` and `process.exit(1)` look the same here.
+  worker.on('exit', (code) => gone.resolve(`the guest thread exited with code ${code}`))
+  const loaded = new Promise<null>((resolve) => {
+    worker.once('message', () => resolve(null))
+  })
+  return {
+    worker,
+    controlPort: control.port1,
+    logPort: logs.port1,
+    loaded,
+    gone: gone.promise,
+  }
+}
+
+/** Hands the thread its RAM and pages: it boots. */
+export function bootGuest(thread: GuestThread, start: PartitionStart): void {
+  const vp = start.vps[0]
+  if (vp === undefined) throw new Error('a partition has at least one virtual processor')
+  const partition: GuestPartition = {
+    partitionId: start.partitionId,
+    clockOriginMs: start.clockOriginMs,
+    memory: start.memory,
+    handles: vp.handles,
+    doorbell: vp.doorbell,
+    rootDoorbell: vp.rootDoorbell,
+  }
+  thread.worker.postMessage(partition)
+}
