@@ -85,9 +85,7 @@ async function say(
   const replay = failure === null ? null : replayCommand(path, failure.seed, virtual)
   if (failure !== null) {
     text.write(textReport(failure.report))
-    text.write(
-      `seed ${failure.seed} failed; ${passed} others passed. To see it again:\n  ${replay}\n`,
-    )
+    text.write(`seed ${failure.seed} failed, ${passed} passed. To see it again:\n  ${replay}\n`)
   } else {
     const end = isInterrupted ? ', then interrupted' : ''
     text.write(`seeds ${from}..${to}: ${passed} passed${end}\n`)

@@ -169,6 +169,10 @@ describe('an end that nobody wanted', () => {
     expect(report.error?.message).toMatch(/^the limit of virtual time is reached at /)
   })
 
+  test('a scenario that keeps the processor is told so', async () => {
+    await expect(run('keeps')).rejects.toThrow('took the processor and did not give it back')
+  })
+
   test('a file that is no scenario is refused as everywhere', async () => {
     await expect(run('none')).rejects.toThrow(InputError)
     await expect(run('none')).rejects.toThrow('no such file')

@@ -28,6 +28,8 @@ const LOOK_MS = 500
 const SILENCE_MS_DEFAULT = 10_000
 /** How long an interrupted run may take to close what it started. */
 const CLOSE_WITHIN_MS = 2_000
+/** The scenario's own, the first that every run makes. */
+const HOST_ACTOR = 1
 /** Guests that hang before a run is given up. */
 const HANGS_MAX = 8
 
@@ -72,6 +74,9 @@ export class VirtualPool {
     for (;;) {
       const outcome = await this.#runOnce(job, hangs, options)
       if ('turn' in outcome) {
+        if (outcome.actor === HOST_ACTOR) {
+          throw new Error(`${job.path} took the processor and did not give it back`)
+        }
         if (hangs.length >= HANGS_MAX) throw new Error(`${HANGS_MAX} guests hang, and more`)
         // The same run once more, the same to the last byte, but that now it is known who hangs when.
         hangs.push(outcome)
