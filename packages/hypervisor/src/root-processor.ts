@@ -6,12 +6,14 @@
 import { GuestMemory, WASM_PAGE_SIZE } from '@guestyard/guestmem'
 import { HvPrivilege, privilegeMask } from '@guestyard/hvdef'
 import type { HvStatus, PrivilegeMask } from '@guestyard/hvdef'
+import { TraceKind, type Trace } from '@guestyard/trace'
 
 import type { HypercallInspection } from './hypercall-counters.ts'
 import { HypercallDispatch } from './hypercalls.ts'
 import type { PortTable } from './port-table.ts'
 import { ROOT_CALLS } from './root-calls/root-table.ts'
 import type { RootCapabilities } from './root-calls/root-table.ts'
+import { traceAnswer } from './vp-trace.ts'
 
 /** Everything that there is. */
 export const ROOT_PRIVILEGES: PrivilegeMask = privilegeMask(Object.values(HvPrivilege))
@@ -20,6 +22,7 @@ export class RootProcessor {
   /** The root's own RAM, for the blocks of its calls: one WebAssembly page. */
   readonly memory: GuestMemory = GuestMemory.create({ sizeBytes: WASM_PAGE_SIZE })
   readonly #dispatch: HypercallDispatch<RootCapabilities>
+  trace: Trace | null = null
 
   constructor(capabilities: RootCapabilities) {
     this.#dispatch = new HypercallDispatch(ROOT_CALLS, ROOT_PRIVILEGES, this.memory, capabilities)
@@ -44,7 +47,13 @@ export class RootProcessor {
     p1Low: number,
     p1High: number,
   ): number {
-    return this.#dispatch.call(inLow, inHigh, p0Low, p0High, p1Low, p1High)
+    if (this.trace === null) {
+      return this.#dispatch.call(inLow, inHigh, p0Low, p0High, p1Low, p1High)
+    }
+    const before = this.trace.begin(TraceKind.HYPERCALL, inLow & 0xffff, p0Low)
+    const status = this.#dispatch.call(inLow, inHigh, p0Low, p0High, p1Low, p1High)
+    traceAnswer(this.trace, before, inLow & 0xffff, status)
+    return status
   }
 
   /** As VirtualProcessor.hypercallWithRegisters. */

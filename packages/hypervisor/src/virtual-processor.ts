@@ -248,7 +248,11 @@ export class VirtualProcessor {
     if (generation !== this.#generation) this.#refresh(generation)
     if (!this.#callsReach) return HYPERCALL_UNDEFINED_OPCODE
     this.#hypercalls++
-    return this.#dispatch.callWithRegisters(inLow, inHigh, registers)
+    if (this.#trace === null) return this.#dispatch.callWithRegisters(inLow, inHigh, registers)
+    const before = this.#trace.begin(TraceKind.HYPERCALL, inLow & 0xffff, registers[0])
+    const status = this.#dispatch.callWithRegisters(inLow, inHigh, registers)
+    traceAnswer(this.#trace, before, inLow & 0xffff, status)
+    return status
   }
 
   /**

@@ -1,4 +1,4 @@
-// What a VP's thread records, out of the way of the paths that it is called from.
+// What hypercalls and interrupts record, out of the way of the paths that it is called from.
 
 import { HvStatus } from '@guestyard/hvdef'
 import { TraceKind, TraceLink, traceKey, type Trace } from '@guestyard/trace'

@@ -106,6 +106,7 @@ export class RootPartition {
       devices: this.#deviceCalls,
       hostPages: Math.floor((options.hostMemoryBytes ?? HOST_MEMORY_BYTES_DEFAULT) / PAGE_SIZE),
     })
+    this.#hypervisor.root.trace = options.trace ?? null
     this.#winhv = new WinHv(this.#hypervisor)
     this.#vid = new Vid(this.#hypervisor, this.#winhv)
     this.#scheduler = new Scheduler({

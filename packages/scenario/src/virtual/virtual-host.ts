@@ -37,6 +37,9 @@ export class VirtualHost implements ScenarioHost {
       clockOriginMs: 0,
       logicalProcessors,
       scheduler: schedulerSettings(options, logicalProcessors),
+      ...(options.hostMemoryBytes === undefined
+        ? {}
+        : { hostMemoryBytes: options.hostMemoryBytes }),
       onOverdue: (overdue) => rootLog.warn(overdue, 'a VP does not stop when told to'),
       ...(options.hostMemoryBytes === undefined
         ? {}
