@@ -7,7 +7,6 @@ import { Command } from 'commander'
 import { InputError } from '@guestyard/scenario'
 import { TRACE_KINDS, TraceFileError, describeRecord, recordLine } from '@guestyard/trace'
 import type { DescribedRecord } from '@guestyard/trace'
-import { readTraceFile } from '@guestyard/trace/node'
 
 import type { CommandOutput } from './command-output.ts'
 
@@ -53,6 +52,8 @@ async function printTrace(path: string, flags: TraceFlags, output: CommandOutput
       )
     }
   }
+  // Only here: no other command has a use for a decoder.
+  const { readTraceFile } = await import('@guestyard/trace/node')
   const actors = new Map<number, string>()
   const isWanted = (record: DescribedRecord): boolean =>
     (flags.actor?.includes(record.actor) ?? true) && (flags.kind?.includes(record.kind) ?? true)

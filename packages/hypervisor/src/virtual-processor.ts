@@ -179,6 +179,10 @@ export class VirtualProcessor {
     return this.#hypercalls
   }
 
+  get partitionId(): number {
+    return this.#handles.partitionId
+  }
+
   get vpIndex(): number {
     return this.#handles.vpIndex
   }

@@ -276,6 +276,7 @@ export class RootPartition {
       receiveMessage: (payload, length) => inbox.bus!.receiveMessage(payload, length),
       receiveSignal: (relid) => inbox.bus!.receiveSignal(relid),
     })
+    const { trace = null } = this.#options
     const bus = new VmbusServer({
       transport: {
         iommu: new Iommu(partition.memory, partition.slat),
@@ -286,7 +287,7 @@ export class RootPartition {
         disconnectChannel: (relid) => router.disconnectChannel(relid),
       },
       onEvent: (event) => this.#options.onBusEvent(partition.id, event),
-      trace: this.#options.trace ?? null,
+      trace: trace === null ? null : { trace, partition: partition.id },
     })
     inbox.bus = bus
     const devices = offerDevices(bus, this.#hub, partition.id)

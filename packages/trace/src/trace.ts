@@ -29,12 +29,15 @@ export const TraceLink = {
   EVENT_TO_ROOT: 1,
   MESSAGE_TO_VP: 2,
   EVENT_TO_VP: 3,
+  /** Packets on a channel, by its id. */
+  PACKETS_TO_ROOT: 4,
+  PACKETS_TO_VP: 5,
 } as const
 export type TraceLink = (typeof TraceLink)[keyof typeof TraceLink]
 
 /** The key of one place in memory between the root and a partition: a message queue, an event's slot, a VP's inbox. */
 export function traceKey(link: TraceLink, partition: number, vp: number, place: number): number {
-  return ((partition * 4 + link) * 64 + vp) * 65_536 + place
+  return ((partition * 8 + link) * 64 + vp) * 65_536 + place
 }
 
 /** Messages that wait for one VP at most: more than its queues hold. */

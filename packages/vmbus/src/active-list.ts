@@ -4,9 +4,8 @@
 // for one channel and for two thousand, and nothing is allocated.
 
 import { assert } from '@guestyard/hvdef'
-import { TraceKind, type Trace } from '@guestyard/trace'
-
 import type { Channel, ChannelProgram } from './channel.ts'
+import type { ChannelTrace } from './channel-trace.ts'
 
 /** Units of work one channel may do before the next one gets its turn. */
 export const POLL_SLICE = 256
@@ -36,10 +35,10 @@ export class ActiveEntry {
 
 export class ActiveList {
   readonly #entries: ActiveEntry[] = []
-  readonly #trace: Trace | null
+  readonly #trace: ChannelTrace | null
   #cursor = 0
 
-  constructor(trace: Trace | null = null) {
+  constructor(trace: ChannelTrace | null = null) {
     this.#trace = trace
   }
 
@@ -83,7 +82,9 @@ export class ActiveList {
       const left = budget - done
       const slice = left < POLL_SLICE ? left : POLL_SLICE
       const units =
-        this.#trace === null ? entry.program.poll(slice) : tracedPoll(this.#trace, entry, slice)
+        this.#trace === null || entry.channel === null
+          ? entry.program.poll(slice)
+          : this.#trace.poll(entry.program, entry.channel, slice)
       done += units
       // The program may have failed its channel: then another entry has taken its place.
       if (entry.position !== cursor) continue
@@ -126,24 +127,4 @@ export class ActiveList {
     entry.idlePolls = 0
     return true
   }
-}
-
-/** A poll whose packets are recorded. */
-function tracedPoll(trace: Trace, { program, channel }: ActiveEntry, budget: number): number {
-  if (channel === null) return program.poll(budget)
-  const { incoming, outgoing, relid } = channel
-  const taken = incoming.packets
-  const takenBytes = incoming.bytes
-  const published = outgoing.packets
-  const publishedBytes = outgoing.bytes
-  const units = program.poll(budget)
-  if (incoming.packets !== taken) {
-    const bytes = incoming.bytes - takenBytes
-    trace.record(TraceKind.PACKETS_TAKEN, relid, incoming.packets - taken, bytes)
-  }
-  if (outgoing.packets !== published) {
-    const bytes = outgoing.bytes - publishedBytes
-    trace.record(TraceKind.PACKETS_PUBLISHED, relid, outgoing.packets - published, bytes)
-  }
-  return units
 }

@@ -66,7 +66,10 @@ export class Kernel {
       transport: new HypercallTransport(vp, memory, this.pages, options.wake),
       now: () => options.clock.nowMs,
       onEvent: options.onBusEvent,
-      trace: options.trace ?? null,
+      trace:
+        options.trace === undefined || options.trace === null
+          ? null
+          : { trace: options.trace, partition: vp.partitionId },
     })
     this.#interrupt = new VmbusInterrupt(
       vp,

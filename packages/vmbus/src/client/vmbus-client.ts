@@ -24,9 +24,8 @@ import {
   vmbusMessageMinSize,
   vmbusMessageRow,
 } from '@guestyard/hvdef'
-import type { Trace } from '@guestyard/trace'
-
 import { ActiveList } from '../active-list.ts'
+import { ChannelTrace, type BusTrace } from '../channel-trace.ts'
 import type { Machine } from '../channel.ts'
 import { DEFAULT_VERSIONS } from '../versions.ts'
 import { readOffer } from './channel-offer.ts'
@@ -53,7 +52,7 @@ export interface VmbusClientOptions {
   readonly messageVp?: number
   /** Called within the call that caused the event; may call the client. */
   readonly onEvent?: (event: VmbusClientEvent) => void
-  readonly trace?: Trace | null
+  readonly trace?: BusTrace | null
   /** Milliseconds, for the delay between attempts to post. Without it each `poll` is an attempt. */
   readonly now?: () => number
 }
@@ -69,7 +68,8 @@ export class VmbusClient implements Machine {
   constructor(options: VmbusClientOptions) {
     const { transport, versions = DEFAULT_VERSIONS, messageVp = 0, onEvent = ignore } = options
     this.#posts = new PostQueue(transport, options.now)
-    this.#active = new ActiveList(options.trace)
+    const { trace = null } = options
+    this.#active = new ActiveList(trace === null ? null : new ChannelTrace(trace, 'guest'))
     this.#connection = new ClientConnection({
       posts: this.#posts,
       versions,

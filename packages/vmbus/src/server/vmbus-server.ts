@@ -28,9 +28,8 @@ import {
   vmbusMessageRow,
 } from '@guestyard/hvdef'
 import type { Iommu } from '@guestyard/guestmem'
-import type { Trace } from '@guestyard/trace'
-
 import { ActiveList } from '../active-list.ts'
+import { ChannelTrace, type BusTrace } from '../channel-trace.ts'
 import type { Machine } from '../channel.ts'
 import { DEFAULT_VERSIONS } from '../versions.ts'
 import { ChannelMachine } from './channel-machine.ts'
@@ -56,7 +55,7 @@ export interface VmbusServerOptions {
   /** Versions to speak, in any order. Default: 5.3 down to 2.4. */
   readonly versions?: readonly number[]
   readonly limits?: Partial<VmbusLimits>
-  readonly trace?: Trace | null
+  readonly trace?: BusTrace | null
   /** Called within the call that caused the event; must not call the server. */
   readonly onEvent?: (event: VmbusServerEvent) => void
 }
@@ -86,7 +85,8 @@ export class VmbusServer implements Machine {
     this.#iommu = transport.iommu
     const send = (message: Uint8Array): void => this.#connection.send(message)
     this.#gpadls = new Gpadls(this.#limits, send)
-    this.#active = new ActiveList(options.trace)
+    const { trace = null } = options
+    this.#active = new ActiveList(trace === null ? null : new ChannelTrace(trace, 'root'))
     this.#connection = new Connection({
       outgoing: this.#outgoing,
       versions,
