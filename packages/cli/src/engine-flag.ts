@@ -2,7 +2,7 @@
 
 import type { Command } from 'commander'
 
-import { COST_MEANINGS, DEFAULT_COSTS, SEED_MAX, costModel } from '@guestyard/engine'
+import { COST_MEANINGS, DEFAULT_COSTS, SEED_MAX, costModel } from '@guestyard/engine/virtual'
 import { InputError, parseDurationMs } from '@guestyard/scenario'
 
 import { checkWritable } from './output-files.ts'

@@ -11,24 +11,3 @@ export type { EngineStats, StopReason, ThreadEngineOptions, WaitStrategy } from 
 export type { Alarm } from './alarm.ts'
 export { eventLoopTurn } from './event-loop.ts'
 export type { YieldToEventLoop } from './event-loop.ts'
-export {
-  COST_MEANINGS,
-  DEFAULT_COSTS,
-  costModel,
-  type CostModel,
-  type CostName,
-} from './virtual/cost-model.ts'
-export { SEED_MAX, SeededRandom } from './virtual/seeded-random.ts'
-export {
-  type ActorKind,
-  type ActorState,
-  type VirtualActor,
-  type VirtualActorOptions,
-} from './virtual/virtual-actor.ts'
-export { VirtualClock } from './virtual/virtual-clock.ts'
-export {
-  VirtualEngine,
-  type VirtualEnd,
-  type VirtualEngineOptions,
-  type VirtualPlatform,
-} from './virtual/virtual-engine.ts'

@@ -9,8 +9,9 @@ import {
   VirtualClock,
   VirtualEngine,
   costModel,
-} from '@guestyard/engine'
-import type { Machine, VirtualEngineOptions, VirtualPlatform } from '@guestyard/engine'
+} from '@guestyard/engine/virtual'
+import type { Machine } from '@guestyard/engine'
+import type { VirtualEngineOptions, VirtualPlatform } from '@guestyard/engine/virtual'
 
 import { EventQueue } from '../src/virtual/event-queue.ts'
 

@@ -5,7 +5,7 @@ import { createRequire } from 'node:module'
 import * as timers from 'node:timers'
 import { setTimeout as sleep } from 'node:timers/promises'
 
-import { SeededRandom } from '@guestyard/engine'
+import { SeededRandom } from '@guestyard/engine/virtual'
 import { expect, test } from 'vitest'
 
 import { installVirtualGlobals } from '../src/virtual/virtual-globals.ts'

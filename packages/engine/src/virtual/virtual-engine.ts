@@ -69,7 +69,7 @@ export class VirtualEngine implements ActorHome {
   /** All that are not gone, in the order of their making. */
   readonly #actors: VirtualActor[] = []
   /** Those that are not asleep. */
-  #awake: VirtualActor[] = []
+  readonly #awake: VirtualActor[] = []
   readonly #runnable: VirtualActor[] = []
   #actorCount = 0
   #eventCount = 0
@@ -179,7 +179,7 @@ export class VirtualEngine implements ActorHome {
     actor.state = 'gone'
     actor.inbox.length = 0
     this.#actors.splice(this.#actors.indexOf(actor), 1)
-    this.#awake = this.#awake.filter((other) => other !== actor)
+    this.#leaveAwake(actor)
   }
 
   /** Turns until promises want theirs. Never called while promises are pending. */
@@ -296,6 +296,11 @@ export class VirtualEngine implements ActorHome {
     this.#awake.push(actor)
   }
 
+  #leaveAwake(actor: VirtualActor): void {
+    const at = this.#awake.indexOf(actor)
+    if (at >= 0) this.#awake.splice(at, 1)
+  }
+
   #run(actor: VirtualActor): void {
     const trace = this.#trace
     if (trace !== null) {
@@ -392,7 +397,7 @@ export class VirtualEngine implements ActorHome {
     actor.deadlineNs = nsAt(machine.nextDeadlineMs())
     actor.state = 'asleep'
     actor.cause = 0
-    this.#awake = this.#awake.filter((other) => other !== actor)
+    this.#leaveAwake(actor)
   }
 }
 

@@ -1,4 +1,4 @@
-import type { VirtualActor, VirtualEnd } from '@guestyard/engine'
+import type { VirtualActor, VirtualEnd } from '@guestyard/engine/virtual'
 
 import { formatNs } from '../quantity.ts'
 import type { VirtualWorld } from './virtual-world.ts'

@@ -2,8 +2,8 @@
 
 import { closeSync, openSync, writeSync } from 'node:fs'
 
-import { costModel } from '@guestyard/engine'
-import type { VirtualEnd } from '@guestyard/engine'
+import { costModel } from '@guestyard/engine/virtual'
+import type { VirtualEnd } from '@guestyard/engine/virtual'
 import { Trace } from '@guestyard/trace'
 import { createTraceFile } from '@guestyard/trace/node'
 import type { TraceFile } from '@guestyard/trace/node'

@@ -5,7 +5,7 @@ import nodeCrypto from 'node:crypto'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import process from 'node:process'
 
-import type { SeededRandom } from '@guestyard/engine'
+import type { SeededRandom } from '@guestyard/engine/virtual'
 
 import { orderFileCalls } from './file-order.ts'
 import { Patches } from './patches.ts'

@@ -10,7 +10,8 @@ import type {
   Processor,
   WaitedRun,
 } from '@guestyard/child-partition'
-import type { Machine, VirtualActor, VirtualClock } from '@guestyard/engine'
+import type { Machine } from '@guestyard/engine'
+import type { VirtualActor, VirtualClock } from '@guestyard/engine/virtual'
 import type { PortLogger } from '@guestyard/engine/node'
 import { GuestMemory } from '@guestyard/guestmem'
 import type { LoadSpec } from '@guestyard/load-device/protocol'

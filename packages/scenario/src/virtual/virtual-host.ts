@@ -6,7 +6,7 @@ import { RootPartition } from '@guestyard/root-partition'
 import type { VpDoorbells } from '@guestyard/root-partition'
 import { BusLog } from '@guestyard/root-partition'
 import type { RootInspection } from '@guestyard/root-partition/worker-protocol'
-import type { VirtualActor } from '@guestyard/engine'
+import type { VirtualActor } from '@guestyard/engine/virtual'
 
 import type { ScenarioHost } from '../vm-handle.ts'
 import { LateDoorbell, VirtualVm } from './virtual-vm.ts'

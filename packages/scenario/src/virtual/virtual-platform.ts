@@ -4,7 +4,7 @@ import { createHook } from 'node:async_hooks'
 import type { AsyncHook } from 'node:async_hooks'
 import process from 'node:process'
 
-import type { VirtualPlatform } from '@guestyard/engine'
+import type { VirtualPlatform } from '@guestyard/engine/virtual'
 
 /** What is asked of the system or the thread pool and answered once: files, names, cryptography. A connection is neither. */
 const REQUEST = /^(?:FSREQ|FILEHANDLECLOSEREQ|GETADDRINFOREQ|GETNAMEINFOREQ|QUERYWRAP)|REQUEST$/

@@ -6,7 +6,7 @@ import { STOP_GRACE_MS } from '@guestyard/management'
 import type { GuestInspection, VmExit, VmSettings, VmState } from '@guestyard/management'
 import type { RootPartition } from '@guestyard/root-partition'
 import type { PartitionStart } from '@guestyard/root-partition/worker-protocol'
-import type { VirtualActor } from '@guestyard/engine'
+import type { VirtualActor } from '@guestyard/engine/virtual'
 import { LifeStage, TraceKind } from '@guestyard/trace'
 
 import type { BootReport, ScenarioVm } from '../vm-handle.ts'

@@ -3,8 +3,9 @@
 
 import { AsyncLocalStorage } from 'node:async_hooks'
 
-import { SeededRandom, VirtualClock, VirtualEngine } from '@guestyard/engine'
-import type { CostModel, Machine, VirtualActor } from '@guestyard/engine'
+import { SeededRandom, VirtualClock, VirtualEngine } from '@guestyard/engine/virtual'
+import type { Machine } from '@guestyard/engine'
+import type { CostModel, VirtualActor } from '@guestyard/engine/virtual'
 import { createPortLogger } from '@guestyard/engine/node'
 import type { LogLevel, LogPort, PortLogger } from '@guestyard/engine/node'
 import type { Trace } from '@guestyard/trace'
