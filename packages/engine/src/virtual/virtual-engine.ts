@@ -60,6 +60,8 @@ export class VirtualEngine implements ActorHome {
   readonly random: SeededRandom
   /** Turns taken so far. */
   turns = 0
+  /** Virtual time that actors were busy, of all there were. */
+  busyNs = 0
   readonly #platform: VirtualPlatform
   readonly #trace: Trace | null
   #timeLimitNs: number
@@ -374,6 +376,7 @@ export class VirtualEngine implements ActorHome {
   #charge(actor: VirtualActor, ns: number): void {
     actor.freeAtNs = this.clock.nowNs + ns
     actor.busyNs += ns
+    this.busyNs += ns
   }
 
   /** A poll did nothing: the actor spins for as long as it does, then arms, looks once more, and sleeps. */

@@ -24,5 +24,6 @@ function reasonOf(end: Exclude<VirtualEnd, 'stopped'>): string {
 
 function describeActor(actor: VirtualActor): string {
   if (actor.kind !== 'vp') return `${actor.name} is ${actor.state}`
-  return `${actor.name} is ${actor.mayRun() ? actor.state : 'without a logical processor'}`
+  const processor = actor.mayRun() ? '' : ', without a logical processor'
+  return `${actor.name} is ${actor.state}${processor}`
 }

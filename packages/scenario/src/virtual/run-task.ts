@@ -107,7 +107,7 @@ class VirtualRun {
       signal: this.#abort.signal,
       progress: this.#progress(),
       environment: { engine: 'virtual', seed, costs: { ...world.engine.costs } },
-      cpuMs: () => world.engine.actors.reduce((sum, actor) => sum + actor.busyNs, 0) / 1e6,
+      cpuMs: () => world.engine.busyNs / 1e6,
       describeError: describeVirtualError,
       startHost: async (options) => {
         this.#host = new VirtualHost(world, options)
