@@ -25,7 +25,7 @@ async function checks(seed: string, name: string): Promise<readonly [Buffer, str
   return [readFileSync(path), end.stdout]
 }
 
-describe('run --engine virtual', () => {
+describe('run --engine virtual', { timeout: 60_000 }, () => {
   test('twice with one seed leaves two identical files and reports; another seed leaves others', async () => {
     const [first, second, other] = await Promise.all([
       checks('7', 'a.trace'),
@@ -50,7 +50,7 @@ describe('run --engine virtual', () => {
   })
 })
 
-describe('run --seeds', () => {
+describe('run --seeds', { timeout: 60_000 }, () => {
   test('ends at the first failure with 1 and the one command that shows it again', async () => {
     const end = await guestyard(['run', scenario('race.ts'), '--seeds', '0..99', '--json', '-'])
     expect(end.exitCode).toBe(1)
@@ -80,7 +80,7 @@ describe('run --seeds', () => {
   })
 })
 
-describe('trace', () => {
+describe('trace', { timeout: 60_000 }, () => {
   test('prints lines for people, and JSON for programs, of the actors and kinds asked for', async () => {
     await checks('7', 'lines.trace')
     const path = join(folder, 'lines.trace')

@@ -55,7 +55,7 @@ async function traced(name: string, seed: number, as: string): Promise<Traced> {
   return { report: JSON.stringify(report), bytes: readFileSync(path), path }
 }
 
-describe('a seed', () => {
+describe('a seed', { timeout: 60_000 }, () => {
   test('gives the same report and the same trace, byte for byte, and another seed another one', async () => {
     const [first, second, other] = await Promise.all([
       traced('life-cycle', 7, 'first'),
@@ -108,7 +108,7 @@ describe('a seed', () => {
   })
 })
 
-describe('machines live and end alike', () => {
+describe('machines live and end alike', { timeout: 60_000 }, () => {
   test('in threads', async () => {
     const report = await runScenario(await loadScenario(scenario('life-cycle')))
     expect(failures(report)).toEqual([])
@@ -133,7 +133,7 @@ describe('machines live and end alike', () => {
   })
 })
 
-describe('a processor that is scheduled', () => {
+describe('a processor that is scheduled', { timeout: 60_000 }, () => {
   test('takes the time that a guest computes', async () => {
     expect(failures(await run('timed'))).toEqual([])
   })
@@ -153,7 +153,7 @@ test("modules are each program's own, and no run remembers an earlier one", asyn
   }
 })
 
-describe('an end that nobody wanted', () => {
+describe('an end that nobody wanted', { timeout: 60_000 }, () => {
   test('a deadlock is one clear line: who waits for what', async () => {
     const report = await run('deadlock')
     expect(report.outcome).toBe('failed')
@@ -189,7 +189,7 @@ describe('an end that nobody wanted', () => {
   })
 })
 
-describe('a trace', () => {
+describe('a trace', { timeout: 60_000 }, () => {
   test('counts up, and every cause is an earlier record', async () => {
     const { path } = await traced('life-cycle', 5, 'causes')
     let last = 0
