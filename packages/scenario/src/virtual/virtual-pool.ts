@@ -26,6 +26,8 @@ const TASK = new URL(
 /** How often a run is looked at, and how long it may give no sign of life. */
 const LOOK_MS = 500
 const SILENCE_MS_DEFAULT = 10_000
+/** How much longer it may be silent that uses no processor time: it is blocked, or others are ahead of it. */
+const SILENCE_WITHOUT_WORK = 6
 /** How long an interrupted run may take to close what it started. */
 const CLOSE_WITHIN_MS = 2_000
 /** The scenario's own, the first that every run makes. */
@@ -36,7 +38,7 @@ const HANGS_MAX = 8
 export interface VirtualPoolOptions {
   /** Runs at once; as many as the machine has processors when left out. */
   readonly threads?: number
-  /** Milliseconds without a sign of life after which a guest is taken to hang. */
+  /** Milliseconds of work without a sign of life after which a guest is taken to hang. */
   readonly silenceMs?: number
 }
 
@@ -125,12 +127,16 @@ export class VirtualPool {
   }
 }
 
-/** Finds out that a thread gives no sign of life. */
+/**
+ * Finds out that a thread gives no sign of life. On a machine that is busy with other things a thread may stand still for long:
+ * one that hangs has used as much processor time as it was given patience, or else waits for something that never comes.
+ */
 class Watch {
   readonly #heartbeat: Heartbeat
   readonly #silenceMs: number
   #last = ''
   #sinceMs = performance.now()
+  #cpuMs = processCpuMs()
   hang: Hang | null = null
 
   constructor(heartbeat: Heartbeat, silenceMs: number) {
@@ -145,9 +151,24 @@ class Watch {
     if (now !== this.#last || turn === 0) {
       this.#last = now
       this.#sinceMs = performance.now()
-    } else if (performance.now() - this.#sinceMs >= this.#silenceMs && this.hang === null) {
+      this.#cpuMs = processCpuMs()
+    } else if (this.hang === null && this.#isOver()) {
       this.hang = { turn, actor }
       onSilent()
     }
   }
+
+  #isOver(): boolean {
+    const silentMs = performance.now() - this.#sinceMs
+    const usedMs = processCpuMs() - this.#cpuMs
+    return (
+      (silentMs >= this.#silenceMs && usedMs >= this.#silenceMs) ||
+      silentMs >= this.#silenceMs * SILENCE_WITHOUT_WORK
+    )
+  }
+}
+
+function processCpuMs(): number {
+  const { user, system } = process.cpuUsage()
+  return (user + system) / 1000
 }
