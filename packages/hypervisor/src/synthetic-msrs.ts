@@ -84,7 +84,10 @@ export const SYNTHETIC_MSRS: readonly MsrRow[] = [
   },
   {
     ...one(SyntheticMsr.VP_INDEX, 'VP_INDEX', P.ACCESS_VP_INDEX, 'vp'),
-    read: (r, _, out) => setNumber(out, r.vpIndex),
+    read: (r, _, out) => {
+      out.low = r.vpIndex
+      out.high = 0
+    },
     write: null,
   },
   {
@@ -258,5 +261,5 @@ function one(msr: number, name: string, privilege: HvPrivilege | null, scope: Ms
 
 function setNumber(out: MsrValue, value: number): void {
   out.low = value >>> 0
-  out.high = Math.floor(value / 2 ** 32) >>> 0
+  out.high = value < 2 ** 32 ? 0 : Math.floor(value / 2 ** 32) >>> 0
 }
