@@ -77,7 +77,7 @@ export interface VirtualProcessorOptions {
   readonly wakeVps?: readonly Wake[]
   /** Where this VP's guest code caches translations; left out when it does not. */
   readonly translations?: Translations
-  /** 100 ns that this VP has run; left out: all the time since the partition was created. */
+  /** 100 ns that this VP has run, by whoever accounts for it; left out: the time that it had a processor. */
   readonly runtime100ns?: () => number
 }
 
@@ -344,6 +344,7 @@ export class VirtualProcessor {
   /** The logical processor on which this VP may run guest code now, or -1: then it must not. An exit; HOT. */
   grantedLp(): number {
     const lp = this.#grant.exit()
+    this.#grant.account(this.#clock.machine100ns)
     if (Atomics.load(this.#page, SUSPEND) === 0) return lp
     // A suspended VP holds no processor up.
     if (lp >= 0) this.halt()
@@ -422,7 +423,8 @@ export class VirtualProcessor {
   }
 
   #registers(options: VirtualProcessorOptions): MsrRegisters {
-    const runtime = options.runtime100ns ?? (() => this.#clock.read100ns())
+    const runtime =
+      options.runtime100ns ?? (() => this.#grant.runtimeAt(this.#clock.readMachine100ns()))
     return {
       vpIndex: this.#handles.vpIndex,
       partition: this.#partition,

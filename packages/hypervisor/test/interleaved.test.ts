@@ -211,3 +211,96 @@ describe('a SINT that is masked anywhere in the root’s signal', () => {
     expect(kept).toBeGreaterThan(0)
   })
 })
+
+describe('a VP that takes its interrupts, interrupted by a sender anywhere', () => {
+  test('loses no request, no NMI and no level, from the root or from a sibling', () => {
+    for (let at = 0, more = true; more; at++) {
+      const guest = new Guest({ vpCount: 2 }).boot()
+      const [root] = guest.partition.vps
+      root!.requestInterrupt(0x41, false)
+      root!.requestInterrupt(0xc1, false)
+      let rings = guest.vpBells[0]!.rings
+      more = interrupted(
+        () => guest.vp.deliver(),
+        at,
+        () => {
+          root!.requestNmi()
+          root!.setLine(0x42, true)
+          guest.vps[1]!.writeMsr(SyntheticMsr.ICR, 0xc2, 0)
+        },
+      )
+      for (; rings !== guest.vpBells[0]!.rings; rings = guest.vpBells[0]!.rings) guest.vp.deliver()
+      const { requested, level, nmi } = guest.vp.inspect().apic
+      expect(requested, `access ${at}`).toEqual(more ? [0x41, 0x42, 0xc1, 0xc2] : [0x41, 0xc1])
+      expect([level, nmi]).toEqual(more ? [[0x42], 'pending'] : [[], 'none'])
+    }
+  })
+})
+
+describe('a sender interrupted by the VP anywhere', () => {
+  test('has its request taken, and by level', () => {
+    for (let at = 0, more = true; more; at++) {
+      const guest = new Guest().boot()
+      let rings = guest.vpBells[0]!.rings
+      more = interrupted(
+        () => guest.partition.vps[0]!.setLine(0x42, true),
+        at,
+        () => guest.vp.deliver(),
+      )
+      for (; rings !== guest.vpBells[0]!.rings; rings = guest.vpBells[0]!.rings) guest.vp.deliver()
+      const { requested, level } = guest.vp.inspect().apic
+      expect([requested, level], `access ${at}`).toEqual([[0x42], [0x42]])
+    }
+  })
+})
+
+describe('an intercept, with the other side’s step anywhere in it', () => {
+  test('reaches its owner once, and its answer reaches the VP', () => {
+    const COM1 = 0x3f8
+    for (let at = 0, more = true; more; at++) {
+      const taken: number[] = []
+      const guest = new Guest({
+        listener: {
+          queueSpace() {},
+          intercept: (vp) => void taken.push(vp),
+        },
+      }).boot()
+      guest.partition.installIntercept(0, 1, COM1)
+      const serve = () => {
+        while (guest.hypervisor.poll(10) > 0);
+        guest.partition.vps[0]!.intercept.setRegister(0, 0x55, 0)
+        guest.partition.completeIntercept(0)
+      }
+      const rings = guest.rootBell.rings
+      more = interrupted(() => void guest.vp.intercepts.beginPortIn(COM1, 1), at, serve)
+      if (guest.rootBell.rings !== rings) serve()
+      expect([taken, guest.vp.intercepts.finish()], `access ${at}`).toEqual([[0], 'done'])
+      expect(guest.vp.intercepts.value.low).toBe(0x55)
+    }
+  })
+})
+
+describe('two VPs that move the partition’s overlay at once', () => {
+  test('leave it where the register says, and all other RAM as it was', () => {
+    const isPaint = (guest: Guest, page: number) => guest.memory.u8[page * 4096 + 77] === page
+    for (let at = 0, more = true; more && at < 400; at += at < 40 ? 1 : 37) {
+      const guest = new Guest({ vpCount: 2 }).boot()
+      for (const page of [40, 41, 42]) guest.memory.u8[page * 4096 + 77] = page
+      const place = (vp: number, page: number) =>
+        guest.vps[vp]!.writeMsr(SyntheticMsr.REFERENCE_TSC, page * 4096 + 1, 0)
+      place(0, 40)
+      more = interrupted(
+        () => place(0, 41),
+        at,
+        () => place(1, 42),
+      )
+      guest.vp.readMsr(SyntheticMsr.REFERENCE_TSC, guest.vp.msr)
+      const where = guest.vp.msr.low >>> 12
+      expect([41, 42]).toContain(where)
+      expect(
+        [40, 41, 42].map((page) => isPaint(guest, page)),
+        `access ${at}`,
+      ).toEqual([40, 41, 42].map((page) => page !== where))
+    }
+  })
+})

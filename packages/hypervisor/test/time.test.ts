@@ -140,6 +140,33 @@ describe('the other registers of time', () => {
     expect(guest.vp.msr).toEqual({ low: 5, high: 2 })
   })
 
+  test('VP_RUNTIME without one is the time that the VP had a processor', () => {
+    const guest = new Guest()
+    const runtime = () => {
+      guest.vp.readMsr(SyntheticMsr.VP_RUNTIME, guest.vp.msr)
+      return guest.vp.msr.low
+    }
+    const { dispatch } = guest.partition.vps[0]!
+    guest.clock.now100ns += 500
+    guest.vp.grantedLp()
+    expect(runtime()).toBe(0)
+    dispatch.grant(0, false)
+    guest.vp.grantedLp()
+    guest.clock.now100ns += 300
+    expect(runtime()).toBe(300)
+    guest.vp.grantedLp()
+    dispatch.revoke()
+    guest.clock.now100ns += 20
+    guest.vp.grantedLp()
+    guest.clock.now100ns += 5000
+    guest.vp.grantedLp()
+    expect(runtime()).toBe(320)
+    dispatch.grant(0, false)
+    guest.vp.grantedLp()
+    guest.clock.now100ns += 1
+    expect(runtime()).toBe(321)
+  })
+
   test('TSC_INVARIANT_CONTROL takes bit 0 and no other', () => {
     const guest = new Guest({ vpCount: 2 })
     expect(guest.vp.writeMsr(SyntheticMsr.TSC_INVARIANT_CONTROL, 2, 0)).toBe(false)

@@ -9,7 +9,13 @@ import {
   hvStatusName,
   partitionId,
 } from '@guestyard/hvdef'
-import { Hypervisor, type Clock, type PartitionListener, type Wake } from '@guestyard/hypervisor'
+import {
+  Hypervisor,
+  type Clock,
+  type CrashReport,
+  type PartitionListener,
+  type Wake,
+} from '@guestyard/hypervisor'
 import { RelayHub, type MayJoin } from '@guestyard/load-device/vsp'
 import type { Trace } from '@guestyard/trace'
 import { VmbusServer, type VmbusServerEvent } from '@guestyard/vmbus/server'
@@ -65,6 +71,10 @@ export interface RootPartitionOptions {
   readonly onBusEvent: (partitionId: number, event: VmbusServerEvent) => void
   /** Which partition may be an end of which relay stream; a partition's key is its id. Default: every one of every one. */
   readonly mayJoin?: MayJoin
+  /** A guest reports by its crash registers that it has crashed. */
+  readonly onGuestCrash?: (partitionId: number, report: CrashReport) => void
+  /** A guest asks to be reset. */
+  readonly onResetRequest?: (partitionId: number, vp: number) => void
   /** Told when a partition is gone. */
   readonly onDeleted?: (partitionId: number) => void
   readonly trace?: Trace | null
@@ -311,6 +321,12 @@ export class RootPartition {
       queueSpace: () => void late.guest?.bus.poll(0),
       interruptEnded: (vp, vector) => late.guest?.router.ended(vp, vector),
       intercept: (vp, message) => late.guest?.intercepts.receive(vp, message),
+      guestCrashed: (report) => {
+        if (late.guest !== null) this.#options.onGuestCrash?.(late.guest.partition.id, report)
+      },
+      resetRequested: (vp) => {
+        if (late.guest !== null) this.#options.onResetRequest?.(late.guest.partition.id, vp)
+      },
       dispatchChanged: (vp) => this.#dispatchChanged(late.guest, vp),
       admitsCpu: (properties) => this.#admitsCpu(late.guest, properties),
     }

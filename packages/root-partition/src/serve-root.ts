@@ -24,6 +24,14 @@ export function serveRoot(data: RootWorkerData): void {
   const doorbells = new DoorbellSet()
   const busLog = new BusLog(log, clock)
 
+  // One line a guest of each kind: `inspect` counts the rest.
+  const ends = new Map<number, Set<'crash' | 'reset'>>()
+  const isFirst = (partitionId: number, kind: 'crash' | 'reset'): boolean => {
+    const told = ends.get(partitionId) ?? new Set()
+    ends.set(partitionId, told)
+    return !told.has(kind) && told.add(kind).size > 0
+  }
+
   const root = new RootPartition({
     clock,
     clockOriginMs,
@@ -41,8 +49,16 @@ export function serveRoot(data: RootWorkerData): void {
       doorbells.remove((pair as OpenDoorbells).root)
     },
     onBusEvent: (partitionId, event) => busLog.write(partitionId, event),
+    onGuestCrash: (partitionId, { vp, parameters, message }) => {
+      if (!isFirst(partitionId, 'crash')) return
+      log.error({ partitionId, vp, ...crashText(parameters, message) }, 'a guest has crashed')
+    },
+    onResetRequest: (partitionId, vp) => {
+      if (isFirst(partitionId, 'reset')) log.warn({ partitionId, vp }, 'a guest asks to be reset')
+    },
     onDeleted: (partitionId) => {
       busLog.forget(partitionId)
+      ends.delete(partitionId)
       watchdog.forget(partitionId)
     },
   })
@@ -82,4 +98,12 @@ function cpuMicroseconds(): number {
   if (typeof process.threadCpuUsage !== 'function') return 0
   const { user, system } = process.threadCpuUsage()
   return user + system
+}
+
+/** A crash report for a log: both parts were written by the guest. */
+function crashText(parameters: readonly bigint[], message: Uint8Array): object {
+  return {
+    parameters: parameters.map((parameter) => `0x${parameter.toString(16)}`),
+    message: new TextDecoder().decode(message),
+  }
 }
