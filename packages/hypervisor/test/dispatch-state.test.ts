@@ -1,8 +1,10 @@
+import { HypercallCode, hypercallInputLow } from '@guestyard/hvdef'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 import { RootDispatch, VpDispatch, VpReport } from '../src/dispatch-state.ts'
 import { OUTBOX_SUMMARY, RUN_STATE, VP_PAGE_BYTES } from '../src/vp-page.ts'
+import { Guest } from './guest.ts'
 
 function pair() {
   const page = new Int32Array(new SharedArrayBuffer(VP_PAGE_BYTES))
@@ -90,4 +92,60 @@ test('whatever a VP writes about its grant is a report there is, and an old numb
       if (word >>> 8 !== grants) expect(report).toBe(VpReport.NONE)
     }),
   )
+})
+
+describe('a VP that is scheduled', () => {
+  function scheduled() {
+    const heard: number[] = []
+    const guest = new Guest({
+      listener: { queueSpace: () => {}, dispatchChanged: (vp) => heard.push(vp) },
+    }).boot()
+    const root = guest.partition.vps[0]!
+    root.dispatch.grant(0, true)
+    expect(guest.vp.grantedLp()).toBe(0)
+    return { guest, root, heard }
+  }
+
+  test('gives its processor up when it halts, and the root hears of it in its next pass', () => {
+    const { guest, root, heard } = scheduled()
+    guest.vp.halt()
+    expect(guest.vp.grantedLp()).toBe(-1)
+    guest.hypervisor.poll(100)
+    expect(heard).toEqual([0])
+    expect(root.dispatch.report).toBe(VpReport.HALTED)
+    guest.vp.announceReady()
+    guest.hypervisor.poll(100)
+    expect(heard).toEqual([0, 0])
+    expect(root.dispatch.report).toBe(VpReport.READY)
+  })
+
+  test('holds no processor up while it is suspended, and has work when it no longer is', () => {
+    const { guest, root } = scheduled()
+    root.setExplicitSuspend(true)
+    expect(guest.vp.grantedLp()).toBe(-1)
+    expect(root.dispatch.report).toBe(VpReport.HALTED)
+    expect(guest.vp.hasWork).toBe(false)
+    root.setExplicitSuspend(false)
+    expect(guest.vp.hasWork).toBe(true)
+  })
+
+  test('gives way after a long spin wait, once', () => {
+    const { guest, root } = scheduled()
+    guest.vp.yieldAfterSpin()
+    expect(guest.vp.grantedLp()).toBe(0)
+    const call = hypercallInputLow(HypercallCode.NOTIFY_LONG_SPIN_WAIT, true)
+    guest.vp.hypercall(call, 0, 1000, 0, 0, 0)
+    guest.vp.yieldAfterSpin()
+    expect(root.dispatch.report).toBe(VpReport.YIELDED)
+    root.dispatch.grant(0, true)
+    expect(guest.vp.grantedLp()).toBe(0)
+    guest.vp.yieldAfterSpin()
+    expect(guest.vp.grantedLp()).toBe(0)
+  })
+
+  test('publishes what it counted when it halts', () => {
+    const { guest, root } = scheduled()
+    guest.vp.halt()
+    expect(root.counters().hypercalls).toBe(guest.vp.inspect().hypercalls)
+  })
 })

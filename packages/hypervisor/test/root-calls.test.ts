@@ -169,6 +169,29 @@ describe('properties', () => {
     expect(root.set(id, P.CPU_RESERVE, 0x8001n)).toBe(HvStatus.PROPERTY_VALUE_OUT_OF_RANGE)
   })
 
+  test('the scheduler hears of weight, cap and reserve before they hold, and may refuse', () => {
+    const root = new Root()
+    const id = root.create()
+    const heard: unknown[] = []
+    const status = root.back(id, 64, {
+      queueSpace: () => {},
+      admitsCpu(cpu) {
+        heard.push(cpu)
+        return cpu.reserve > 0x4000 ? HvStatus.NO_RESOURCES : HvStatus.SUCCESS
+      },
+    })
+    expect(status).toBe(HvStatus.SUCCESS)
+    expect(root.set(id, P.CPU_WEIGHT, 300n)).toBe(HvStatus.SUCCESS)
+    expect(root.set(id, P.CPU_RESERVE, 0x4000n)).toBe(HvStatus.SUCCESS)
+    expect(root.set(id, P.CPU_RESERVE, 0x4001n)).toBe(HvStatus.NO_RESOURCES)
+    expect(get(root, id, P.CPU_RESERVE)).toBe(0x4000)
+    expect(heard).toEqual([
+      { weight: 300, cap: 0x1_0000, reserve: 0 },
+      { weight: 300, cap: 0x1_0000, reserve: 0x4000 },
+      { weight: 300, cap: 0x1_0000, reserve: 0x4001 },
+    ])
+  })
+
   test('what is not there is UNKNOWN_PROPERTY, and the guest’s OS id can only be read', () => {
     const root = new Root()
     const id = root.create()

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 
-import { vmSettings } from '../src/index.ts'
+import { schedulerSettings, vmSettings } from '../src/index.ts'
 
 const MIB = 1024 * 1024
 
@@ -58,5 +58,34 @@ describe('VM settings', () => {
     ],
   ])('%o is refused with one line that names the field', (options, line) => {
     expect(() => vmSettings(options)).toThrow(new RangeError(line))
+  })
+})
+
+describe('processors of a VM and of a host', () => {
+  test("cap and reserve are fractions of a processor, in the hypervisor's units", () => {
+    expect(vmSettings({ name: 'a', cap: 0.25, reserve: 0.125 })).toMatchObject({
+      cap: 0x4000,
+      reserve: 0x2000,
+    })
+    expect(() => vmSettings({ name: 'a', cap: 1.5 })).toThrow(
+      'VM "a": cap: 1.5 is not a fraction from 0 to 1',
+    )
+    expect(() => vmSettings({ name: 'a', cap: 0 })).toThrow('VM "a": cap: 0 would never')
+    expect(() => vmSettings({ name: 'a', cap: 0.1, reserve: 0.2 })).toThrow('more than its cap')
+  })
+
+  test('a host says who schedules, and what it says is checked', () => {
+    expect(schedulerSettings({}, 2)).toEqual({
+      policy: 'root',
+      threadsPerCore: 1,
+      sliceMs: 2,
+      periodMs: 50,
+    })
+    expect(() => schedulerSettings({ threadsPerCore: 2 }, 3)).toThrow('no whole cores of 2')
+    expect(() => schedulerSettings({ threadsPerCore: 9 }, 9)).toThrow('from 1 to 8')
+    expect(() => schedulerSettings({ sliceMs: 0 }, 1)).toThrow('host.sliceMs: 0')
+    expect(() => schedulerSettings({ scheduler: 'fair' as 'root' }, 1)).toThrow(
+      'host.scheduler: fair is not classic, core or root',
+    )
   })
 })

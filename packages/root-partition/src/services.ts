@@ -41,6 +41,8 @@ class PortServices implements RootServices {
   createPartition(spec: PartitionSpec): CreatePartitionResult {
     const result = this.#root.createPartition(spec)
     if (result.ok) this.#created.add(result.start.partitionId)
+    // Its VPs wait for their first grant.
+    this.#worker.changed()
     return result
   }
 
