@@ -10,11 +10,11 @@ import {
   alignTable,
   createProgress,
   describeEnvironment,
-  median,
   readEnvironment,
 } from '@guestyard/scenario'
 
 import type { PulseRequest, PulseResult } from './guests/pulse.ts'
+import { latenciesOf, type Latencies } from './noisy-neighbour/latencies.ts'
 import { abortable, flagError, runScript } from './script-run.ts'
 
 const HELP = `What a guest suffers from noisy neighbours, under each scheduling policy.
@@ -29,7 +29,7 @@ const HELP = `What a guest suffers from noisy neighbours, under each scheduling 
   node scripts/noisy-neighbour.ts --neighbours 12 --json noisy.json
 
 The victim rests for 5 ms, then computes for 500 µs: a tenth of a processor. Two logical processors; under the core policy they are
-the threads of one core. Takes about half a minute; nothing else should run beside it.
+the threads of one core. The scenarios noisy-root, noisy-classic and noisy-core are the same in virtual time, where figures are exact. Takes about half a minute; nothing else should run beside it.
 `
 
 const MIB = 1024 * 1024
@@ -45,14 +45,9 @@ interface Flags {
   readonly rounds: number
 }
 
-interface Figures {
+interface Figures extends Latencies {
   readonly policy: (typeof POLICIES)[number]
   readonly neighbours: number
-  /** Milliseconds from the moment a request was due to its answer. */
-  readonly p50Ms: number
-  readonly p99Ms: number
-  readonly maxMs: number
-  readonly requestsPerSecond: number
   /** Microseconds the victim was ready without a processor, a dispatch; null where the policy does not know. */
   readonly waitPerDispatchUs: number | null
 }
@@ -139,15 +134,11 @@ async function measure(
     const before = await victimOf(host)
     const result = (await abortable(victim.call('pulse', request), signal)) as PulseResult
     const after = await victimOf(host)
-    const sorted = result.latenciesMs.toSorted((a, b) => a - b)
     const dispatches = after.dispatches - before.dispatches
     return {
       policy,
       neighbours,
-      p50Ms: median(sorted),
-      p99Ms: sorted[Math.floor((sorted.length - 1) * 0.99)]!,
-      maxMs: sorted.at(-1)!,
-      requestsPerSecond: (rounds / result.elapsedMs) * 1_000,
+      ...latenciesOf(result),
       waitPerDispatchUs:
         policy === 'root' || dispatches === 0
           ? null

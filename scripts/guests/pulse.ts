@@ -28,8 +28,8 @@ async function pulse(guest: Guest, request: PulseRequest): Promise<PulseResult> 
   const latenciesMs: number[] = []
   const startedMs = performance.now()
   for (let round = 0; round < request.rounds; round += 1) {
+    const dueMs = performance.now() + request.restMs
     await new Promise((resolve) => setTimeout(resolve, request.restMs))
-    const dueMs = performance.now()
     await guest.compute(request.microseconds)
     latenciesMs.push(performance.now() - dueMs)
   }

@@ -1,0 +1,13 @@
+/**
+ * A victim beside noisy neighbours under the core policy, on the two threads of one core: nobody else runs while the victim does.
+ *
+ * The bound is one for virtual time.
+ *
+ *     guestyard run scripts/noisy-core.ts --engine virtual --seed 7
+ */
+
+import { noisyScenario } from './noisy-neighbour/scenario.ts'
+
+const WAIT_MAX_MS = 0.5
+
+export default noisyScenario({ policy: 'core', waitMaxMs: WAIT_MAX_MS })
