@@ -30,13 +30,20 @@ import {
   MOST_ASLEEP_OVER_FUTEX,
   MOST_BUSY_OVER_NATIVE,
   MOST_BUSY_OVER_PORT,
+  MOST_OVER_BARE_WAIT,
   atLeast,
   atMost,
   judgedLine,
 } from './ring-throughput/floors.ts'
 import type { Judged } from './ring-throughput/floors.ts'
 import { NativePeer } from './ring-throughput/native-peer.ts'
-import { eightSenders, oneWay, ratioOf, roundTrips } from './ring-throughput/sections.ts'
+import {
+  BARE_COPIES,
+  eightSenders,
+  oneWay,
+  ratioOf,
+  roundTrips,
+} from './ring-throughput/sections.ts'
 import type { Bench, Section } from './ring-throughput/sections.ts'
 import { readScriptFlags, wholeNumber } from './script-flags.ts'
 import { runScript } from './script-run.ts'
@@ -128,6 +135,7 @@ async function run(flags: Flags): Promise<boolean> {
     const trips = wanted('round-trips') ? await roundTrips(bench) : null
     const judged = judge(ways, eight, trips).filter(({ ratio }) => !Number.isNaN(ratio))
     console.log(`\n${judged.map(judgedLine).join('\n')}`)
+    console.log(`\n${boundLines(ways, trips).join('\n')}`)
     const all = [...ways, eight, trips].filter((one) => one !== null)
     const errors = all.reduce((sum, one) => sum + one.errors, 0)
     console.log(`\npackets lost or out of order, of all peers: ${errors}`)
@@ -168,6 +176,29 @@ function judge(ways: readonly Section[], eight: Section | null, trips: Section |
   return trips === null ? judged : [...judged, ...judgeRoundTrips(trips)]
 }
 
+/** What the machine and the platform allow, where a floor hangs on it: no judgement, but the reason of one. */
+function boundLines(ways: readonly Section[], trips: Section | null): string[] {
+  const bounds = ways.map((way): [string, number] => [
+    `${way.title}: scattered over contiguous, of bare copies in C++`,
+    ratioOf(way, BARE_COPIES.scattered, BARE_COPIES.contiguous),
+  ])
+  if (trips !== null) {
+    bounds.push(
+      [
+        'round trip, bare Atomics.waitAsync over C++ futex',
+        ratioOf(trips, 'bare waitAsync', 'C++ futex'),
+      ],
+      [
+        'round trip, C++ that sleeps in epoll over C++ futex',
+        ratioOf(trips, 'C++ epoll', 'C++ futex'),
+      ],
+    )
+  }
+  return bounds
+    .filter(([, ratio]) => !Number.isNaN(ratio))
+    .map(([what, ratio]) => `bound   ${what}: ${ratio.toFixed(2)}`)
+}
+
 function judgeOneWay(way: Section): Judged[] {
   const payloadBytes = Number.parseInt(way.title, 10)
   const oneByOne = way.title.endsWith('batch 1')
@@ -192,5 +223,7 @@ function judgeRoundTrips(trips: Section): Judged[] {
     most('busy', 'MessagePort', MOST_BUSY_OVER_PORT),
     most('blocking', 'C++ futex', MOST_ASLEEP_OVER_FUTEX),
     most('event loop', 'C++ futex', MOST_ASLEEP_OVER_FUTEX),
+    // The platform's share of the line above, and what is ours on top of it.
+    most('event loop', 'bare waitAsync', MOST_OVER_BARE_WAIT),
   ]
 }

@@ -8,6 +8,9 @@
 //   ring-peer roundtrip spin|futex MILLISECONDS
 //
 // Prints one line of JSON.
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <string>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
@@ -311,16 +314,44 @@ void futex_wait(std::atomic<uint32_t> *word, uint32_t value) {
 
 void futex_wake(std::atomic<uint32_t> *word) { syscall(SYS_futex, word, FUTEX_WAKE, 1, nullptr, nullptr, 0); }
 
+enum class Wait { spin, futex, epoll };
+
+// What an event loop sleeps on: an eventfd, by way of epoll.
+struct Loop {
+  int event = eventfd(0, EFD_NONBLOCK);
+  int poll = epoll_create1(0);
+
+  Loop() {
+    epoll_event interest{};
+    interest.events = EPOLLIN;
+    epoll_ctl(poll, EPOLL_CTL_ADD, event, &interest);
+  }
+
+  void wake() const {
+    const uint64_t one = 1;
+    if (write(event, &one, sizeof one) != sizeof one) abort();
+  }
+
+  void sleep() const {
+    epoll_event found;
+    epoll_wait(poll, &found, 1, -1);
+    uint64_t count;
+    if (read(event, &count, sizeof count) < 0 && errno != EAGAIN) abort();
+  }
+};
+
 // One side of a round trip: a ring each way, and a bell to sleep on.
 struct Side {
   Producer producer;
   Consumer consumer;
   std::atomic<uint32_t> *bell;
   std::atomic<uint32_t> *peer_bell;
+  const Loop *loop;
+  const Loop *peer_loop;
 };
 
 // Waits for a packet, and returns its number. False once `stop` is set.
-bool receive(Side &side, bool sleep, const std::atomic<bool> &stop, uint32_t &number) {
+bool receive(Side &side, Wait wait, const std::atomic<bool> &stop, uint32_t &number) {
   uint32_t at[4];
   for (;;) {
     const uint32_t sample = side.bell->load();
@@ -331,48 +362,55 @@ bool receive(Side &side, bool sleep, const std::atomic<bool> &stop, uint32_t &nu
     }
     if (stop.load(std::memory_order_relaxed)) return false;
     side.consumer.release();
-    if (!sleep) continue;
-    if (!side.consumer.unmask()) futex_wait(side.bell, sample);
+    if (wait == Wait::spin) continue;
+    if (!side.consumer.unmask()) {
+      if (wait == Wait::futex) futex_wait(side.bell, sample);
+      else side.loop->sleep();
+    }
     side.consumer.mask();
   }
 }
 
-void send(Side &side, uint32_t number) {
+void wake(Side &side, Wait wait) {
+  if (wait == Wait::epoll) return side.peer_loop->wake();
+  side.peer_bell->fetch_add(1);
+  futex_wake(side.peer_bell);
+}
+
+void send(Side &side, Wait wait, uint32_t number) {
   uint8_t payload[64] = {};
   memcpy(payload, &number, 4);
   side.producer.write(payload, sizeof payload, 0);
-  if (side.producer.publish()) {
-    side.peer_bell->fetch_add(1);
-    futex_wake(side.peer_bell);
-  }
+  if (side.producer.publish()) wake(side, wait);
 }
 
-void round_trip(bool sleep, uint32_t milliseconds) {
+void round_trip(Wait wait, uint32_t milliseconds) {
   const Ring there = make_ring(1 << 20);
   const Ring back = make_ring(1 << 20);
   auto *bells = static_cast<std::atomic<uint32_t> *>(
       mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
   std::atomic<bool> stop{false};
-  Side near{Producer(there), Consumer(back), &bells[0], &bells[16]};
-  Side far{Producer(back), Consumer(there), &bells[16], &bells[0]};
+  const Loop near_loop, far_loop;
+  Side near{Producer(there), Consumer(back), &bells[0], &bells[16], &near_loop, &far_loop};
+  Side far{Producer(back), Consumer(there), &bells[16], &bells[0], &far_loop, &near_loop};
   near.consumer.mask();
   far.consumer.mask();
   std::thread echo([&] {
     uint32_t number;
-    while (receive(far, sleep, stop, number)) send(far, number);
+    while (receive(far, wait, stop, number)) send(far, wait, number);
   });
   std::vector<uint32_t> nanoseconds;
   nanoseconds.reserve(1 << 22);
   uint64_t errors = 0;
   uint32_t number = 0;
   // A spinning trip is too short for a reading of the clock each.
-  const uint32_t group = sleep ? 1 : 16;
+  const uint32_t group = wait == Wait::spin ? 16 : 1;
   const auto until = Clock::now() + std::chrono::milliseconds(milliseconds);
   for (auto now = Clock::now(); now < until && nanoseconds.size() < (1 << 22);) {
     for (uint32_t trip = 0; trip < group; trip += 1, number += 1) {
       uint32_t answer = 0;
-      send(near, number);
-      receive(near, sleep, stop, answer);
+      send(near, wait, number);
+      receive(near, wait, stop, answer);
       if (answer != number) errors += 1;
     }
     const auto end = Clock::now();
@@ -381,13 +419,69 @@ void round_trip(bool sleep, uint32_t milliseconds) {
     now = end;
   }
   stop.store(true);
-  bells[16].fetch_add(1);
-  futex_wake(&bells[16]);
+  wake(near, wait);
   echo.join();
   std::sort(nanoseconds.begin(), nanoseconds.end());
   const size_t count = nanoseconds.size();
   printf("{\"count\":%zu,\"errors\":%llu,\"p50\":%u,\"p99\":%u}\n", count, static_cast<unsigned long long>(errors),
          nanoseconds[count / 2], nanoseconds[count * 99 / 100]);
+}
+
+// Bare copies of `chunk` bytes through a ring's pages, whole or page by page: nothing but the bytes and the two indices, so
+// that no ring over such pages is faster. The same order of scattered pages as the other peers.
+void copies(bool scattered, uint32_t chunk, uint32_t milliseconds, uint32_t bytes) {
+  const uint32_t data_pages = bytes / kPage, pages = 2 * (1 + data_pages);
+  auto *memory = static_cast<uint8_t *>(
+      mmap(nullptr, pages * kPage, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+  std::vector<uint8_t *> page(data_pages);
+  for (uint32_t i = 0; i < data_pages; i += 1) page[i] = memory + (((i + 1) * (scattered ? 71 : 1)) % pages) * kPage;
+  auto each_piece = [&](uint64_t from, uint32_t length, auto copy) {
+    for (uint32_t done = 0; done < length;) {
+      const uint32_t offset = (from + done) % bytes;
+      const uint32_t room = scattered ? kPage - offset % kPage : bytes - offset;
+      const uint32_t piece = std::min(room, length - done);
+      copy(page[offset / kPage] + offset % kPage, done, piece);
+      done += piece;
+    }
+  };
+  alignas(64) std::atomic<uint64_t> in{0};
+  alignas(64) std::atomic<uint64_t> out{0};
+  std::atomic<bool> stop{false};
+  std::thread writer([&] {
+    std::vector<uint8_t> from(chunk);
+    for (uint64_t next = 0; !stop.load(std::memory_order_relaxed); in.store(next)) {
+      while (next + chunk - out.load() > bytes - 8) {
+        if (stop.load(std::memory_order_relaxed)) return;
+      }
+      from[0] += 1;
+      each_piece(next, chunk, [&](uint8_t *to, uint32_t at, uint32_t length) { memcpy(to, &from[at], length); });
+      next += chunk;
+    }
+  });
+  std::vector<uint8_t> arena(1 << 16);
+  uint64_t next = 0, released = 0, measured_from = 0;
+  const auto warm_until = Clock::now() + std::chrono::milliseconds(20);
+  auto begin = Clock::now(), now = begin;
+  for (bool measuring = false; !measuring || now < begin + std::chrono::milliseconds(milliseconds);) {
+    for (int turn = 0; turn < 64; turn += 1) {
+      const uint32_t length = static_cast<uint32_t>(std::min<uint64_t>(in.load() - next, 1 << 14));
+      each_piece(next, length, [&](uint8_t *from, uint32_t at, uint32_t piece) { memcpy(&arena[at], from, piece); });
+      next += length;
+      if (next - released < (length == 0 ? 1 : bytes / 4)) continue;
+      released = next;
+      out.store(released);
+    }
+    now = Clock::now();
+    if (!measuring && now >= warm_until) {
+      measuring = true;
+      measured_from = next;
+      begin = now;
+    }
+  }
+  stop.store(true);
+  writer.join();
+  const double seconds = std::chrono::duration<double>(now - begin).count();
+  printf("{\"bytes\":%llu,\"seconds\":%.6f}\n", static_cast<unsigned long long>(next - measured_from), seconds);
 }
 
 uint32_t number_of(const char *text) { return static_cast<uint32_t>(strtoul(text, nullptr, 10)); }
@@ -400,9 +494,15 @@ int main(int argc, char **argv) {
     return 0;
   }
   if (argc == 4 && strcmp(argv[1], "roundtrip") == 0) {
-    round_trip(strcmp(argv[2], "futex") == 0, number_of(argv[3]));
+    const std::string wait = argv[2];
+    round_trip(wait == "futex" ? Wait::futex : wait == "epoll" ? Wait::epoll : Wait::spin, number_of(argv[3]));
     return 0;
   }
-  fprintf(stderr, "usage: ring-peer throughput PAYLOAD BATCH MILLISECONDS RING_BYTES SENDERS | roundtrip spin|futex MILLISECONDS\n");
+  if (argc == 6 && strcmp(argv[1], "copies") == 0) {
+    copies(strcmp(argv[2], "scattered") == 0, number_of(argv[3]), number_of(argv[4]), number_of(argv[5]));
+    return 0;
+  }
+  fprintf(stderr, "usage: ring-peer throughput PAYLOAD BATCH MILLISECONDS RING_BYTES SENDERS | "
+          "roundtrip spin|futex|epoll MILLISECONDS | copies contiguous|scattered CHUNK MILLISECONDS RING_BYTES\n");
   return 2;
 }

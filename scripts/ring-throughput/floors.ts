@@ -28,6 +28,8 @@ export const FLOOR_SCATTERED = 0.7
 export const FLOOR_EIGHT_SENDERS = 0.45
 export const MOST_BUSY_OVER_NATIVE = 1.2
 export const MOST_ASLEEP_OVER_FUTEX = 1.3
+/** What our event-loop ends may add to the platform's own wait. */
+export const MOST_OVER_BARE_WAIT = 1.1
 export const MOST_BUSY_OVER_PORT: number = 1 / 60
 
 export function atLeast(what: string, ratio: number, limit: number): Judged {

@@ -70,9 +70,25 @@ export class NativePeer {
     return { packetsPerSecond: found.packets / found.seconds, errors: found.errors }
   }
 
+  /** Bytes a second of bare copies through a ring's pages, `chunkBytes` at a time: no packets, no protocol. */
+  async copies(
+    pages: 'contiguous' | 'scattered',
+    chunkBytes: number,
+    measureMs: number,
+  ): Promise<number> {
+    const found = await this.#run<{ bytes: number; seconds: number }>(
+      'copies',
+      pages,
+      chunkBytes,
+      measureMs,
+      RING_BYTES,
+    )
+    return found.bytes / found.seconds
+  }
+
   /** Nanoseconds of a round trip of 64 bytes. */
   async roundTrips(
-    wait: 'spin' | 'futex',
+    wait: 'spin' | 'futex' | 'epoll',
     measureMs: number,
   ): Promise<{ p50Ns: number; p99Ns: number; errors: number }> {
     const found = await this.#run<NativeRoundTrip>('roundtrip', wait, measureMs)

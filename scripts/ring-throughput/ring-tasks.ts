@@ -22,6 +22,10 @@ export interface BenchWorkerData {
 export const FLAG_STOP = 0
 /** Senders that have ended. */
 export const FLAG_ENDED = 1
+/** Round trips without a ring: a number there, and back. */
+export const FLAG_PING = 2
+export const FLAG_PONG = 3
+export const FLAGS = 4
 
 /**
  * How a sender hands over a batch. `each`: packets of one size; `append`: of any size, composed in
@@ -43,6 +47,8 @@ export type BenchTask =
   | { readonly is: 'receive'; readonly senders: number; readonly measureMs: number }
   | { readonly is: 'ask'; readonly wait: WaitWay; readonly measureMs: number }
   | { readonly is: 'answer'; readonly wait: WaitWay }
+  | { readonly is: 'ask bare'; readonly measureMs: number }
+  | { readonly is: 'answer bare' }
 
 export interface ReceiveResult {
   readonly packets: number

@@ -7,7 +7,7 @@ import { WASM_PAGE_SIZE, wasm } from '@guestyard/guestmem'
 import { DOORBELL_BYTES, initializeRing } from '@guestyard/ring'
 import type { RingPages } from '@guestyard/ring'
 
-import { FLAG_ENDED, FLAG_STOP } from './ring-tasks.ts'
+import { FLAG_ENDED, FLAG_STOP, FLAGS } from './ring-tasks.ts'
 import type {
   AskResult,
   BenchAnswer,
@@ -45,7 +45,7 @@ export class RingThreads {
   constructor(options: RingThreadsOptions = {}) {
     const count = options.senders ?? 1
     const kernel = options.kernel ?? 'wasm'
-    const flags = new SharedArrayBuffer(8)
+    const flags = new SharedArrayBuffer(4 * FLAGS)
     const links = Array.from({ length: count }, () => makeLink(options.scattered ?? false))
     this.#flags = new Int32Array(flags)
     this.#senders = links.map((link) => start({ links: [link], side: 'a', flags, kernel }))
@@ -81,6 +81,14 @@ export class RingThreads {
   async roundTrips(wait: WaitWay, measureMs: number): Promise<AskResult> {
     const answered = ask(this.#receiver, { is: 'answer', wait })
     const result = await ask<AskResult>(this.#senders[0]!, { is: 'ask', wait, measureMs })
+    await answered
+    return result
+  }
+
+  /** Round trips of a word between the two event loops: bare `Atomics.waitAsync` and `notify`, no ring. */
+  async bareRoundTrips(measureMs: number): Promise<AskResult> {
+    const answered = ask(this.#receiver, { is: 'answer bare' })
+    const result = await ask<AskResult>(this.#senders[0]!, { is: 'ask bare', measureMs })
     await answered
     return result
   }

@@ -10,7 +10,7 @@ import type { RingPort } from '@guestyard/ring'
 
 import { receive, sendUntilStopped } from './one-way.ts'
 import type { BenchAnswer, BenchLink, BenchTask, BenchWorkerData } from './ring-tasks.ts'
-import { answerTrips, askTrips } from './round-trips.ts'
+import { answerBare, answerTrips, askBare, askTrips } from './round-trips.ts'
 
 const { links, side, flags, kernel } = workerData as BenchWorkerData
 const ports = links.map(openLink)
@@ -41,6 +41,10 @@ async function perform(task: BenchTask): Promise<BenchAnswer> {
       return askTrips(port, task.wait, task.measureMs)
     case 'answer':
       return answerTrips(port, task.wait)
+    case 'ask bare':
+      return askBare(words, task.measureMs)
+    case 'answer bare':
+      return answerBare(words)
   }
 }
 

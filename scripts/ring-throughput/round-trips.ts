@@ -4,6 +4,7 @@ import { PACKET_TYPE_DATA_INBAND } from '@guestyard/hvdef'
 import { waitForPackets, waitForPacketsAsync } from '@guestyard/ring'
 import type { RingPort } from '@guestyard/ring'
 
+import { FLAG_PING, FLAG_PONG } from './ring-tasks.ts'
 import type { AskResult, WaitWay } from './ring-tasks.ts'
 
 const PAYLOAD_BYTES = 64
@@ -65,8 +66,7 @@ export async function askTrips(
   }
   sendNumber(port, LAST)
   clearInterval(alive)
-  times.sort((a, b) => a - b)
-  return { p50Ns: at(times, 0.5), p99Ns: at(times, 0.99), errors }
+  return resultOf(times, errors)
 }
 
 export async function answerTrips(port: RingPort, wait: WaitWay): Promise<{ trips: number }> {
@@ -79,6 +79,60 @@ export async function answerTrips(port: RingPort, wait: WaitWay): Promise<{ trip
     }
     sendNumber(port, number)
   }
+}
+
+/** The platform's own floor under event-loop ends: a number there and back, waited for with nothing around it. */
+export async function askBare(flags: Int32Array, measureMs: number): Promise<AskResult> {
+  const times: number[] = []
+  const alive = setInterval(() => {}, 1000)
+  let number = 0
+  const untilMs = performance.now() + measureMs
+  let beganMs = performance.now()
+  while (beganMs < untilMs) {
+    number += 1
+    put(flags, FLAG_PING, number)
+    for (let seen = number - 1; seen !== number;) seen = await changeOf(flags, FLAG_PONG, seen)
+    const nowMs = performance.now()
+    times.push((nowMs - beganMs) * 1e6)
+    beganMs = nowMs
+  }
+  put(flags, FLAG_PONG, 0)
+  put(flags, FLAG_PING, LAST)
+  clearInterval(alive)
+  return resultOf(times, 0)
+}
+
+export async function answerBare(flags: Int32Array): Promise<{ trips: number }> {
+  const alive = setInterval(() => {}, 1000)
+  let trips = 0
+  for (let seen = 0; ; trips += 1) {
+    seen = await changeOf(flags, FLAG_PING, seen)
+    if (seen === LAST) break
+    put(flags, FLAG_PONG, seen)
+  }
+  put(flags, FLAG_PING, 0)
+  clearInterval(alive)
+  return { trips }
+}
+
+function put(flags: Int32Array, word: number, value: number): void {
+  Atomics.store(flags, word, value)
+  Atomics.notify(flags, word)
+}
+
+/** The word's value once it is no longer `seen`. */
+async function changeOf(flags: Int32Array, word: number, seen: number): Promise<number> {
+  for (;;) {
+    const value = Atomics.load(flags, word)
+    if (value !== seen) return value
+    const wait = Atomics.waitAsync(flags, word, seen)
+    if (wait.async) await wait.value
+  }
+}
+
+function resultOf(times: number[], errors: number): AskResult {
+  times.sort((a, b) => a - b)
+  return { p50Ns: at(times, 0.5), p99Ns: at(times, 0.99), errors }
 }
 
 function at(sorted: readonly number[], share: number): number {

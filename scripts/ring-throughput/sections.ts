@@ -29,6 +29,16 @@ const IN_BATCHES: readonly (readonly [peer: string, way: SendWay])[] = [
 ]
 const ONE_BY_ONE: typeof IN_BATCHES = [['ring', 'one-by-one']]
 
+/** C++ that only copies the packets' bytes, over both kinds of pages: the bound that the machine sets to any ring. */
+export const BARE_COPIES = {
+  contiguous: 'C++ bare copies',
+  scattered: 'C++ bare copies, scattered',
+} as const
+/** Descriptor and trailer. */
+const FRAMING_BYTES = 24
+/** What a ring's kernel copies at once, about. */
+const LONGEST_COPY_BYTES = 16_384
+
 /** Figures of one section: by peer, medians over the rounds, and every round. */
 export interface Section {
   readonly title: string
@@ -104,6 +114,12 @@ export async function oneWay(bench: Bench, payloads: readonly number[]): Promise
           if (bench.native !== null) {
             const found = await bench.native.oneWay(payloadBytes, batch, measureMs)
             add('C++', found.packetsPerSecond, found.errors)
+            const totalBytes = payloadBytes + FRAMING_BYTES
+            const chunk = Math.min(batch * totalBytes, LONGEST_COPY_BYTES)
+            for (const pages of ['contiguous', 'scattered'] as const) {
+              const bytesPerSecond = await bench.native.copies(pages, chunk, measureMs)
+              add(BARE_COPIES[pages], bytesPerSecond / totalBytes, 0)
+            }
           }
           for (const [name, way] of ways) {
             const found = await contiguous.oneWay(way, payloadBytes, batch, measureMs)
@@ -159,8 +175,9 @@ export async function roundTrips(bench: Bench): Promise<Section> {
   const { measureMs } = bench
   try {
     for (const wait of WAIT_WAYS) await threads.roundTrips(wait, measureMs)
+    await threads.bareRoundTrips(measureMs)
     return await measure(bench, 'round trip, 64 B, p50', 'ns', async (add) => {
-      for (const wait of ['spin', 'futex'] as const) {
+      for (const wait of ['spin', 'futex', 'epoll'] as const) {
         if (bench.native === null) break
         const found = await bench.native.roundTrips(wait, measureMs)
         add(`C++ ${wait}`, found.p50Ns, found.errors)
@@ -169,6 +186,8 @@ export async function roundTrips(bench: Bench): Promise<Section> {
         const found = await threads.roundTrips(wait, measureMs)
         add(wait, found.p50Ns, found.errors)
       }
+      const bare = await threads.bareRoundTrips(measureMs)
+      add('bare waitAsync', bare.p50Ns, bare.errors)
       const trips = await bench.peers.roundTrips({ peer: 'port', warmUpMs: 20, measureMs })
       add('MessagePort', median([...trips]), 0)
     })

@@ -11,7 +11,8 @@ import { ringsOf } from './ring-pages.ts'
 /** One stretch of scribbling; answered with 'done'. */
 export type ScribbleOrder =
   | {
-      readonly target: 'rings'
+      /** The rings, or for comparison the same pages of a memory that nobody else has. */
+      readonly target: 'rings' | 'own'
       readonly pfns: readonly number[]
       readonly sendBytes: number
       readonly writes: number
@@ -29,8 +30,9 @@ const memory = GuestMemory.attach(workerData as WasmMemory)
 
 parentPort!.on('message', (order: ScribbleOrder) => {
   const random = new Random(order.seed)
-  if (order.target === 'rings') {
-    const rings = ringsOf(memory, order.pfns, order.sendBytes)
+  if (order.target !== 'everything') {
+    const target = order.target === 'rings' ? memory : ownMemory()
+    const rings = ringsOf(target, order.pfns, order.sendBytes)
     for (let i = 0; i < order.writes; i += 1) mutateRings(rings, random)
   } else {
     const targets = [memory.i32, ...order.buffers.map((buffer) => new Int32Array(buffer))]
@@ -43,3 +45,11 @@ parentPort!.on('message', (order: ScribbleOrder) => {
   }
   parentPort!.postMessage('done')
 })
+
+let own: GuestMemory | undefined
+
+/** As large as the guest's. */
+function ownMemory(): GuestMemory {
+  own ??= GuestMemory.create({ sizeBytes: memory.sizeBytes })
+  return own
+}

@@ -53,8 +53,17 @@ export async function main(guest: Guest): Promise<void> {
     scribbler.postMessage(one)
     await done
   }
+  const stop = { isCalled: false }
+  const inRounds = (data: unknown, isHonest: boolean): Promise<{ opened: number }> => {
+    stop.isCalled = false
+    return goThroughChannels({ guest, order, stop, isHonest }, data as RingOrder)
+  }
   guest.expose({
-    rings: (data) => scribbleOverRings(guest, order, data as RingOrder),
+    rings: (data) => inRounds(data, false),
+    honest: (data) => inRounds(data, true),
+    stop: () => {
+      stop.isCalled = true
+    },
     everything: (data) => {
       const { writes, seed } = data as RingOrder
       const { vpPage, partitionPage } = given.handles
@@ -66,31 +75,42 @@ export async function main(guest: Guest): Promise<void> {
   await scribbler.terminate()
 }
 
-/** Load run after load run, each ended by scribbling over its rings; how many there were. */
-async function scribbleOverRings(
-  guest: Guest,
-  order: (one: ScribbleOrder) => Promise<void>,
+interface Busy {
+  readonly guest: Guest
+  readonly order: (one: ScribbleOrder) => Promise<void>
+  /** Ends after the current round. */
+  readonly stop: { readonly isCalled: boolean }
+  /** The second thread writes to memory of its own, and nobody signals without cause. */
+  readonly isHonest: boolean
+}
+
+/** Load run after load run, each ended by scribbling over its rings, or by a guest that has had enough; how many there were. */
+async function goThroughChannels(
+  { guest, order, stop, isHonest }: Busy,
   { rounds, writes, seed }: RingOrder,
 ): Promise<{ opened: number }> {
   const channels = new OpenedChannels(guest.vmbus)
-  for (let round = 0; round < rounds; round += 1) {
+  let opened = 0
+  while (opened < rounds && !stop.isCalled) {
     // Every other round this end stays out of it, which would else be the first to find the nonsense.
-    const opened = channels.next(round % 2 === 1)
+    const next = channels.next(!isHonest && opened % 2 === 1)
     const run = guest.runLoad(SPEC)
-    const channel = await Promise.race([opened, run.then(neverEnds)])
+    const channel = await Promise.race([next, run.then(neverEnds)])
     const scribbled = order({
-      target: 'rings',
+      target: isHonest ? 'own' : 'rings',
       pfns: Array.from(channel.pfns),
       sendBytes: RING_BYTES - PAGE_SIZE,
       writes,
-      seed: seed + round,
+      seed: seed + opened,
     })
-    await signalUntil(channel, scribbled)
+    if (isHonest) await scribbled
+    else await signalUntil(channel, scribbled)
     // The host may have given the channel up, or this end, or neither: it is closed, and the run with it.
     guest.vmbus.close(channel)
     await run.then(neverEnds, () => undefined)
+    opened += 1
   }
-  return { opened: rounds }
+  return { opened }
 }
 
 /** Signals without a rest, as no good guest does: the host is to look while it is being lied to. */
