@@ -5,6 +5,7 @@
  * Four threads want the processors in the last two cases: the neighbour, the root, the other guest and its second thread.
  * "At full speed" is therefore what is left beside an honest guest that does the same work: it opens a channel, loads
  * it both ways without end while its second thread does the same writes to memory of its own, closes it, and begins again.
+ * Its first thread takes as many turns as that of the scribbler, which signals in each.
  */
 
 import type { LoadSpec } from '@guestyard/load-device/protocol'
@@ -49,6 +50,7 @@ const PROGRAM = new URL('../test/hostile/guests/scribbles.ts', import.meta.url)
 const WRITES_PER_CHANNEL = 20_000
 const CASES = ['absent', 'idle', 'honest', 'scribbling'] as const
 type Case = (typeof CASES)[number]
+const HEADER = ['The other guest is', "neighbour's packets/s", 'over absent', 'channels it opened']
 
 interface Flags {
   readonly rounds: number
@@ -230,8 +232,6 @@ function figuresOf(rounds: readonly Round<Found>[]): Figures {
     },
   }
 }
-
-const HEADER = ['The other guest is', "neighbour's packets/s", 'over absent', 'channels it opened']
 
 function rowsOf(figures: Figures): string[][] {
   const row = (name: Case, ratio: number, channels: string): string[] => [

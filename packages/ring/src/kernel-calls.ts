@@ -20,7 +20,7 @@ export interface KernelCalls {
   readonly write: WriteCall
   /** `write`, then `publish`. */
   readonly send: WriteCall
-  readonly writeEach: (
+  readonly each: (
     s: number,
     from: number,
     stride: number,
@@ -30,7 +30,7 @@ export interface KernelCalls {
     tidLow: number,
     tidHigh: number,
   ) => number
-  readonly writeBatch: (
+  readonly batch: (
     s: number,
     from: number,
     bytes: number,

@@ -162,7 +162,7 @@ export class OutgoingRing extends SendingEnd {
     assert(this.appended === 0, 'No packet is written between appended ones.')
     const from = this.stagingAddress(at, (count - 1) * strideBytes + length)
     const kind = type | (flags << 16)
-    return this.calls.writeEach(this.s, from, strideBytes, count, length, kind, tidLow, tidHigh)
+    return this.calls.each(this.s, from, strideBytes, count, length, kind, tidLow, tidHigh)
   }
 
   /**

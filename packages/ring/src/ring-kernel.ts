@@ -145,8 +145,8 @@ function plainCalls(exports: KernelCalls): KernelCalls {
   return {
     write: exports.write,
     send: exports.send,
-    writeEach: exports.writeEach,
-    writeBatch: exports.writeBatch,
+    each: exports.each,
+    batch: exports.batch,
     reserve: exports.reserve,
     publish: exports.publish,
     room: exports.room,

@@ -332,14 +332,16 @@
           (memory.copy $private $private
             (local.get $at) (local.get $from) (local.get $body)))
         (else
-          ;; In steps of 16, whose last may go too far: the trailer follows, or the next packet.
+          ;; In steps of 32, whose last may go too far: the trailer follows, or the next packet.
           (local.set $done (i32.const 0))
-          (loop $sixteen
+          (loop $step
             (v128.store $private (i32.add (local.get $at) (local.get $done))
               (v128.load $private (i32.add (local.get $from) (local.get $done))))
-            (br_if $sixteen
+            (v128.store $private offset=16 (i32.add (local.get $at) (local.get $done))
+              (v128.load $private offset=16 (i32.add (local.get $from) (local.get $done))))
+            (br_if $step
               (i32.lt_u
-                (local.tee $done (i32.add (local.get $done) (i32.const 16)))
+                (local.tee $done (i32.add (local.get $done) (i32.const 32)))
                 (local.get $body))))))
       (local.set $done (i32.and (local.get $body) (i32.const -8)))
       ;; A body without a rest gets its trailer over this.
@@ -363,7 +365,7 @@
 
   ;; Writes $count packets of one size, whose bodies lie $stride bytes apart from private $from on,
   ;; while they fit. Returns how many.
-  (func (export "writeEach") (param $s i32) (param $from i32) (param $stride i32)
+  (func (export "each") (param $s i32) (param $from i32) (param $stride i32)
     (param $count i32) (param $body i32) (param $kind i32) (param $tid_low i32)
     (param $tid_high i32) (result i32)
     (local $written i32) (local $together i32) (local $some i32)
@@ -408,7 +410,7 @@
   ;; Writes composed packets, complete with trailers, that follow each other in the $bytes bytes at
   ;; private $from: all of them, or as many as fit. Publishes when $publish is not 0. Returns the
   ;; bytes written; SIGNAL_DUE says whether the peer must be signalled.
-  (func (export "writeBatch") (param $s i32) (param $from i32) (param $bytes i32)
+  (func (export "batch") (param $s i32) (param $from i32) (param $bytes i32)
     (param $packets i32) (param $publish i32) (result i32)
     (local $fit i32) (local $free i32) (local $total i32) (local $next i32)
     (if (i32.load $private offset=@FAULT (local.get $s)) (then (return (i32.const 0))))

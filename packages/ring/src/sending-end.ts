@@ -171,7 +171,7 @@ export abstract class SendingEnd extends RingEnd {
       this.batchWords[(from >> 2) + this.#firstTrailer(from)] === this.word(layout.NEXT),
       'No packet is written between appended ones.',
     )
-    const written = this.calls.writeBatch(this.s, this.#batchAt + from, bytes, appended, publish)
+    const written = this.calls.batch(this.s, this.#batchAt + from, bytes, appended, publish)
     if (written === bytes) {
       this.clearBatch()
       return appended

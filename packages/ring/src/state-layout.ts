@@ -77,7 +77,7 @@ export const STATE_BYTES = 160
 export const INDEX_ENTRY_BYTES = 8
 /** One page of the page table: delta, run end. */
 export const PAGE_ENTRY_BYTES = 8
-/** Bytes after a staging area or an arena that 16-byte steps may touch. */
+/** Bytes after a staging area or an arena that steps of 32 bytes may touch. */
 export const AREA_SLACK = 32
 
 /** Byte offsets in the control page (package hvdef, `RingControl`). */

@@ -232,7 +232,7 @@ export class TypedOutgoing extends TypedRings {
     return status === RingStatus.OK ? this.publish(s) : status
   }
 
-  writeEach(
+  each(
     s: number,
     from: number,
     stride: number,
@@ -252,7 +252,7 @@ export class TypedOutgoing extends TypedRings {
     return written
   }
 
-  writeBatch(s: number, from: number, bytes: number, packets: number, publish: number): number {
+  batch(s: number, from: number, bytes: number, packets: number, publish: number): number {
     const w = s >> 2
     const i32 = this.i32
     if (i32[w + FAULT] !== 0) return 0

@@ -103,8 +103,10 @@ async function goThroughChannels(
       writes,
       seed: seed + opened,
     })
-    if (isHonest) await scribbled
-    else await signalUntil(channel, scribbled)
+    await turnsUntil(scribbled, () => {
+      // No good guest signals without a rest: the host is to look while it is being lied to.
+      if (!isHonest) channel.signal()
+    })
     // The host may have given the channel up, or this end, or neither: it is closed, and the run with it.
     guest.vmbus.close(channel)
     await run.then(neverEnds, () => undefined)
@@ -113,15 +115,15 @@ async function goThroughChannels(
   return { opened }
 }
 
-/** Signals without a rest, as no good guest does: the host is to look while it is being lied to. */
-async function signalUntil(channel: ClientChannel, end: Promise<void>): Promise<void> {
+/** Takes turns of the event loop, without a rest. */
+async function turnsUntil(end: Promise<void>, turn: () => void): Promise<void> {
   const other = { isOver: false }
   const over = (): void => {
     other.isOver = true
   }
   end.then(over, over)
   while (!other.isOver) {
-    channel.signal()
+    turn()
     await setImmediate()
   }
   await end
