@@ -13,6 +13,9 @@ const LOAD_SUB_CHANNELS_MAX = 32
 /** Sub-channels of one request. */
 const REQUEST_MAX: number = LOAD_CHANNELS_MAX - 1
 const CONTROL_RING_BYTES = 4096
+/** Longer copies into a ring are faster ones: a batch of 32 packets of 4 KiB is composed whole, where the ring is long too. */
+const BATCH_AREA_MAX_BYTES = 160 * 1024
+const BATCH_AREA_MIN_BYTES = 64 * 1024
 
 /** VP's thread only. */
 export class LoadChannels {
@@ -63,8 +66,13 @@ export class LoadChannels {
 
   async #open(count: number, sendBytes: number, receiveBytes: number): Promise<OpenedChannel[]> {
     const offers = await this.#request(count)
+    const batchBytes = Math.max(
+      BATCH_AREA_MIN_BYTES,
+      Math.min(BATCH_AREA_MAX_BYTES, (sendBytes >> 2) & ~7),
+    )
+    const rings = { outgoing: { batchBytes } }
     const opens = await Promise.allSettled(
-      offers.map((offer) => openChannel(this.#bus, offer, { sendBytes, receiveBytes })),
+      offers.map((offer) => openChannel(this.#bus, offer, { sendBytes, receiveBytes, rings })),
     )
     const failed = opens.find((open) => open.status === 'rejected')
     const opened = opens.flatMap((open) => (open.status === 'fulfilled' ? [open.value] : []))

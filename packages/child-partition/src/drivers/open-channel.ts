@@ -1,5 +1,6 @@
 // A channel's life as promises, for programs and drivers that are not on the data path.
 
+import type { RingPairOptions } from '@guestyard/ring'
 import type { ChannelProgram } from '@guestyard/vmbus'
 import type { ChannelOffer, ClientChannel, CloseReason, VmbusClient } from '@guestyard/vmbus/client'
 
@@ -7,6 +8,8 @@ export interface OpenOptions {
   /** Data bytes of each ring, a multiple of 4096; its control page comes on top. */
   readonly sendBytes: number
   readonly receiveBytes: number
+  /** How this end of the rings is made, where the defaults are not good enough. */
+  readonly rings?: RingPairOptions
   /** The program that runs from the first poll on; none: `channel.run` gives one later. */
   readonly program?: (channel: ClientChannel) => ChannelProgram
 }
@@ -28,7 +31,11 @@ export function openChannel(
   const closed = Promise.withResolvers<CloseReason>()
   const started = bus.open(
     offer,
-    { sendBytes: options.sendBytes, receiveBytes: options.receiveBytes },
+    {
+      sendBytes: options.sendBytes,
+      receiveBytes: options.receiveBytes,
+      rings: options.rings ?? {},
+    },
     {
       opened: (channel) => {
         opened.resolve({ channel, closed: closed.promise })
