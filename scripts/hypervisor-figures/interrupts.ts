@@ -14,8 +14,11 @@ import type { VpThreadData } from './interrupt-protocol.ts'
 import type { PathFigures } from './calls.ts'
 import { SINT, openYard } from './yard.ts'
 
-/** Round trips between two readings of the clock, and before the first. */
-const TRIPS = 5_000
+/** Round trips between two readings of the clock: less than a scheduler's slice, so that most rounds escape what else runs. */
+const TRIPS = 400
+/** Rounds of trips to one round of calls. */
+const ROUNDS_EACH = 20
+/** Round trips before the first round. */
 const WARM_UP = 20_000
 
 export async function measureInterrupts(rounds: number): Promise<PathFigures> {
@@ -55,7 +58,7 @@ export async function measureInterrupts(rounds: number): Promise<PathFigures> {
   for (const phase of [Phase.BARE, Phase.INTERRUPT, Phase.BARE]) trip(phase, WARM_UP)
   const nanoseconds: number[] = []
   const bareNanoseconds: number[] = []
-  for (let round = 0; round < rounds; round++) {
+  for (let round = 0; round < rounds * ROUNDS_EACH; round++) {
     bareNanoseconds.push(trip(Phase.BARE, TRIPS))
     nanoseconds.push(trip(Phase.INTERRUPT, TRIPS))
   }

@@ -102,6 +102,7 @@ export class VirtualProcessor {
   /** First word of this VP's block there. */
   readonly #block: number
   readonly #intercept: InterceptSlot
+  readonly #slat: SlatReader
   readonly #overlays: VpOverlays
   readonly #siblings: Siblings
   readonly #clock: ReferenceClock
@@ -132,6 +133,7 @@ export class VirtualProcessor {
     this.#wakeRoot = wakeRoot
     this.#grant = new VpDispatch(this.#page, wakeRoot)
     this.#clock = new ReferenceClock(options.clock, handles.createdAt100ns, handles.partitionPage)
+    this.#slat = new SlatReader(handles.slat)
     this.#overlays = new VpOverlays(this.#partitionPage, vpIndex, memory, handles.slat)
     this.#siblings = new Siblings({
       page: this.#partitionPage,
@@ -157,7 +159,7 @@ export class VirtualProcessor {
       handles.privileges,
       memory,
       this.#caller,
-      new SlatReader(handles.slat),
+      this.#slat,
     )
     this.#synic = new Synic(this.#page, memory, this.#apic, this.#overlays.sim, this.#overlays.sief)
     this.#timers = new SyntheticTimers(this.#clock, this.#apic, this.#synic)
@@ -457,6 +459,7 @@ export class VirtualProcessor {
       slot: this.#intercept,
       partitionPage: this.#partitionPage,
       memory: options.memory,
+      slat: this.#slat,
       wakeRoot: options.wakeRoot,
       readMsr: (msr, out) => this.readMsr(msr, out),
       writeMsr: (msr, low, high) => this.writeMsr(msr, low, high),

@@ -145,6 +145,43 @@ describe('an access to memory', () => {
   })
 })
 
+describe('the SLAT decides what an access to memory meets', () => {
+  const PAGE = 12
+  const GPA = PAGE * 4096 + 8
+
+  test('device registers and missing rights are GPA intercepts, a page with nothing an unmapped one', () => {
+    const { guest, taken } = owned()
+    const { intercepts } = guest.vp
+    const { slat } = guest.partition
+    const typeOf = (outcome: string): number => {
+      expect(outcome).toBe('suspended')
+      guest.hypervisor.poll(10)
+      guest.partition.completeIntercept(0)
+      expect(intercepts.finish()).toBe('done')
+      return taken.at(-1)!.type
+    }
+    slat.mapMmio(PAGE, 1, 3)
+    expect(typeOf(intercepts.beginMemoryRead(GPA, 4))).toBe(HvMessageType.GPA_INTERCEPT)
+    expect(typeOf(intercepts.beginMemoryWrite(GPA, 4, 1, 0))).toBe(HvMessageType.GPA_INTERCEPT)
+    slat.unmap(PAGE, 1)
+    expect(typeOf(intercepts.beginMemoryRead(GPA, 4))).toBe(HvMessageType.UNMAPPED_GPA)
+    // Read only, and another page of RAM beneath.
+    slat.mapRam(PAGE, 20, 1, 1)
+    guest.memory.view.setUint32(20 * 4096 + 8, 0xabcd, true)
+    expect(intercepts.beginMemoryRead(GPA, 4)).toBe('done')
+    expect(intercepts.value.low).toBe(0xabcd)
+    expect(typeOf(intercepts.beginMemoryWrite(GPA, 4, 1, 0))).toBe(HvMessageType.GPA_INTERCEPT)
+    expect(guest.memory.view.getUint32(20 * 4096 + 8, true)).toBe(0xabcd)
+    // Across the edge of two pages that do not follow each other in RAM.
+    expect(typeOf(intercepts.beginMemoryRead(PAGE * 4096 - 2, 4))).toBe(HvMessageType.GPA_INTERCEPT)
+  })
+
+  test.each([-1, 2 ** 40, Number.NaN, 1.5e300])('a load at %d is nothing’s', (gpa) => {
+    const { guest } = owned()
+    expect(guest.vp.intercepts.beginMemoryRead(gpa, 8)).toBe('suspended')
+  })
+})
+
 describe('an MSR that the hypervisor has no row for', () => {
   const APIC_BASE = 0x1b
 

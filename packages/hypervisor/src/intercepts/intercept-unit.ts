@@ -14,8 +14,10 @@ import {
   IoPortIntercept,
   MemoryIntercept,
   MsrIntercept,
+  PAGE_SIZE,
 } from '@guestyard/hvdef'
-import type { GuestMemory } from '@guestyard/guestmem'
+import { SlatKind, SlatRight, slatKind } from '@guestyard/guestmem'
+import type { GuestMemory, SlatReader } from '@guestyard/guestmem'
 
 import type { Wake } from '../wake.ts'
 import type { CpuidResult } from '../cpuid-leaves.ts'
@@ -67,6 +69,7 @@ export interface InterceptVp {
   readonly slot: InterceptSlot
   readonly partitionPage: Int32Array
   readonly memory: GuestMemory
+  readonly slat: SlatReader
   readonly wakeRoot: Wake
   readMsr(msr: number, out: MsrValue): boolean
   writeMsr(msr: number, low: number, high: number): boolean
@@ -115,13 +118,17 @@ export class InterceptUnit {
     return this.#raise('write', size)
   }
 
-  /** A load of `size` bytes at a GPA. RAM is read at once; anything else is the parent's. The result is in `value`. */
+  /**
+   * A load of `size` bytes at a GPA. RAM that may be read is read at once; device registers, pages without the right and pages where there is
+   * nothing are the parent's. The result is in `value`.
+   */
   beginMemoryRead(gpa: number, size: AccessSize): InterceptOutcome {
-    if (this.#vp.memory.contains(gpa, size)) {
+    const at = this.#ramAddress(gpa, size, SlatRight.READ)
+    if (at >= 0) {
       const { view } = this.#vp.memory
-      const low = size === 1 ? view.getUint8(gpa) : size === 2 ? view.getUint16(gpa, true) : 0
-      setMasked(this.value, size < 4 ? low : view.getUint32(gpa, true), 0, size)
-      if (size === 8) this.value.high = view.getUint32(gpa + 4, true)
+      const low = size === 1 ? view.getUint8(at) : size === 2 ? view.getUint16(at, true) : 0
+      setMasked(this.value, size < 4 ? low : view.getUint32(at, true), 0, size)
+      if (size === 8) this.value.high = view.getUint32(at + 4, true)
       return 'done'
     }
     setMasked(this.value, 0xffff_ffff, 0xffff_ffff, size)
@@ -129,14 +136,15 @@ export class InterceptUnit {
     return this.#raise('memory-read', size)
   }
 
-  /** A store of `size` bytes at a GPA. RAM is written at once. */
+  /** A store of `size` bytes at a GPA, likewise. */
   beginMemoryWrite(gpa: number, size: AccessSize, low: number, high: number): InterceptOutcome {
-    if (this.#vp.memory.contains(gpa, size)) {
+    const at = this.#ramAddress(gpa, size, SlatRight.WRITE)
+    if (at >= 0) {
       const { view } = this.#vp.memory
-      if (size === 1) view.setUint8(gpa, low)
-      else if (size === 2) view.setUint16(gpa, low, true)
-      else view.setUint32(gpa, low, true)
-      if (size === 8) view.setUint32(gpa + 4, high, true)
+      if (size === 1) view.setUint8(at, low)
+      else if (size === 2) view.setUint16(at, low, true)
+      else view.setUint32(at, low, true)
+      if (size === 8) view.setUint32(at + 4, high, true)
       return 'done'
     }
     this.#composeMemory(gpa, HvMessageAccess.WRITE, STORES[size])
@@ -243,6 +251,17 @@ export class InterceptUnit {
     this.#vp.slot.clearRegisters()
   }
 
+  /** Where these bytes are in RAM, if they may be reached so; -1: the access is the parent's. */
+  #ramAddress(gpa: number, size: number, right: number): number {
+    const { memory, slat } = this.#vp
+    const first = pageOf(gpa)
+    const last = pageOf(gpa + size - 1)
+    const page = slat.ramPage(first, right)
+    if (page < 0 || (last !== first && slat.ramPage(last, right) !== page + 1)) return -1
+    const at = page * PAGE_SIZE + (gpa - first * PAGE_SIZE)
+    return memory.contains(at, size) ? at : -1
+  }
+
   #composePort(port: number, size: number, value: number): void {
     this.#view.setUint16(PAYLOAD + PORT.portNumber, port, true)
     this.#view.setUint8(PAYLOAD + PORT.accessInfo, size)
@@ -250,7 +269,9 @@ export class InterceptUnit {
   }
 
   #composeMemory(gpa: number, access: number, instruction: readonly number[]): void {
-    this.#compose(HvMessageType.UNMAPPED_GPA, MemoryIntercept.size, access)
+    const isMapped = slatKind(this.#vp.slat.lookUp(pageOf(gpa))) !== SlatKind.NOTHING
+    const type = isMapped ? HvMessageType.GPA_INTERCEPT : HvMessageType.UNMAPPED_GPA
+    this.#compose(type, MemoryIntercept.size, access)
     this.#view.setUint8(LENGTH, instruction.length)
     this.#view.setUint8(PAYLOAD + MEMORY.instructionByteCount, instruction.length)
     this.#put(MEMORY.gpa, gpa)
@@ -275,6 +296,10 @@ export class InterceptUnit {
     this.#view.setUint32(PAYLOAD + at, value, true)
     this.#view.setUint32(PAYLOAD + at + 4, Math.floor(value / 2 ** 32), true)
   }
+}
+
+function pageOf(gpa: number): number {
+  return Math.floor(gpa / PAGE_SIZE)
 }
 
 function setMasked(out: MsrValue, low: number, high: number, size: AccessSize): void {
