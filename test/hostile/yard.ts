@@ -150,7 +150,7 @@ export class Yard {
       .inspect()
       .partitions.find((partition) => partition.partitionId === guest.partitionId)
     if (found === undefined) throw new Error(`no partition ${guest.partitionId}`)
-    return found.vmbus as VmbusServerInspection
+    return found.vmbus
   }
 
   /** What one guest holds of the root's: equal before and after whatever gave everything back. */

@@ -89,7 +89,14 @@ export class GuestRuntime implements GuestControl {
     try {
       // Loaded by the first run: its histograms are a third of what a guest's modules weigh.
       const { runLoad } = await import('./drivers/load-runs.ts')
-      return await runLoad(this.#load, this.#engine, this.#platform.meters, spec)
+      const engine: Pick<GuestEngine, 'until'> = {
+        until: (waiting, run) => {
+          // The run is on its channels: a halted VP wants a processor for it.
+          this.#kernel.nudge()
+          return this.#engine.until(waiting, run)
+        },
+      }
+      return await runLoad(this.#load, engine, this.#platform.meters, spec)
     } finally {
       this.#loading = false
     }

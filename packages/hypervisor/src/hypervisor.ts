@@ -321,14 +321,7 @@ export class Hypervisor {
   }
 
   /** Plain data about everything. */
-  inspect(): {
-    readonly passes: number
-    readonly ports: number
-    readonly rootConnections: readonly number[]
-    readonly hypercalls: HypercallInspection
-    readonly memory: HostMemoryInspection
-    readonly partitions: readonly PartitionInspection[]
-  } {
+  inspect(): HypervisorInspection {
     return {
       passes: this.#passes,
       ...this.#ports.inspect(),
@@ -337,4 +330,15 @@ export class Hypervisor {
       partitions: [...this.partitions.values()].map((partition) => partition.inspect()),
     }
   }
+}
+
+/** What `inspect` answers. */
+export interface HypervisorInspection {
+  readonly passes: number
+  readonly ports: number
+  readonly rootConnections: readonly number[]
+  /** Calls that the root made. */
+  readonly hypercalls: HypercallInspection
+  readonly memory: HostMemoryInspection
+  readonly partitions: readonly PartitionInspection[]
 }

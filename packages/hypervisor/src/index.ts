@@ -6,7 +6,12 @@ export {
   type RamExtent,
 } from './host-memory.ts'
 export { Hypervisor, PARTITIONS_MAX_DEFAULT } from './hypervisor.ts'
-export type { CreatePartitionResult, HypervisorOptions, PartitionOptions } from './hypervisor.ts'
+export type {
+  CreatePartitionResult,
+  HypervisorInspection,
+  HypervisorOptions,
+  PartitionOptions,
+} from './hypervisor.ts'
 export { ROOT_PARTITION_ID } from './partition-table.ts'
 export { VPS_MAX } from './partition-page.ts'
 export type {

@@ -13,6 +13,7 @@ import {
   Hypervisor,
   type Clock,
   type CrashReport,
+  type HypervisorInspection,
   type PartitionListener,
   type Wake,
 } from '@guestyard/hypervisor'
@@ -256,7 +257,7 @@ export class RootPartition {
 
   inspect(): {
     readonly partitions: readonly PartitionInspection[]
-    readonly hypervisor: unknown
+    readonly hypervisor: HypervisorInspection
     readonly scheduler: SchedulerInspection
   } {
     return {

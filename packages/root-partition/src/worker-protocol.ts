@@ -3,7 +3,8 @@
 
 import type { LogLevel } from '@guestyard/engine/node'
 import type { WasmMemory } from '@guestyard/guestmem'
-import type { VpHandles } from '@guestyard/hypervisor'
+import type { HypervisorInspection, VpHandles } from '@guestyard/hypervisor'
+import type { VmbusServerInspection } from '@guestyard/vmbus/server'
 import type { MessagePort } from 'node:worker_threads'
 
 import type { SchedulerInspection, SchedulerSettings } from './scheduler/index.ts'
@@ -111,7 +112,7 @@ export interface PartitionInspection {
   readonly partitionId: number
   readonly name: string
   readonly memoryBytes: number
-  readonly vmbus: unknown
+  readonly vmbus: VmbusServerInspection
   readonly interrupts: InterruptInspection
   readonly intercepts: InterceptInspection
   readonly devices: Readonly<Record<string, unknown>>
@@ -119,7 +120,7 @@ export interface PartitionInspection {
 
 export interface RootInspection {
   readonly partitions: readonly PartitionInspection[]
-  readonly hypervisor: unknown
+  readonly hypervisor: HypervisorInspection
   readonly scheduler: SchedulerInspection
   readonly engine: unknown
   /** CPU time of the root's thread since it started, in microseconds. */

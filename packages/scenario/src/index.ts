@@ -5,7 +5,14 @@ export { planScenario } from './plan.ts'
 export type { ScenarioPlan, VmPlan } from './plan.ts'
 export { exitCodeOf, runScenario, withChecks } from './run-scenario.ts'
 export type { RunOptions, RunError, RunReport, VmReport } from './run-scenario.ts'
-export type { ScenarioHost, ScenarioVm, StartHost, VmGroup, VmHandle } from './vm-handle.ts'
+export type {
+  HostHandle,
+  ScenarioHost,
+  ScenarioVm,
+  StartHost,
+  VmGroup,
+  VmHandle,
+} from './vm-handle.ts'
 export type { CheckResult, Expect, Expectation } from './expect.ts'
 export { InputError } from './input-error.ts'
 export { formatBytes, formatCount, formatNs, parseByteSize, parseDurationMs } from './quantity.ts'

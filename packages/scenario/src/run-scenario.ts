@@ -155,7 +155,15 @@ async function runOnHost(
     signal.throwIfAborted()
     tracked = startVms(plan, host)
     progress.update(`starting ${tracked.length} ${tracked.length === 1 ? 'guest' : 'guests'}`)
-    const context = contextOf(plan, tracked, { ...options, signal }, progress, records, startedMs)
+    const context = contextOf(
+      plan,
+      host,
+      tracked,
+      { ...options, signal },
+      progress,
+      records,
+      startedMs,
+    )
     await orAborted(Promise.resolve(plan.run(context)), signal)
   } finally {
     records.vms = tracked.map((of, index) => vmReport(of, plan.vms[index]?.memoryBytes ?? 0))
@@ -189,6 +197,7 @@ function startVms(plan: ScenarioPlan, host: ScenarioHost): readonly TrackedVm[] 
 
 function contextOf(
   plan: ScenarioPlan,
+  host: ScenarioHost,
   tracked: readonly TrackedVm[],
   options: RunOptions & { readonly signal: AbortSignal },
   progress: Progress,
@@ -202,6 +211,7 @@ function contextOf(
   return {
     // The plan's names are the definition's names: `planScenario` made one from the other.
     vms: { ...vms, all: groupOf(handles) } as ScenarioContext['vms'],
+    host: { inspect: () => host.inspect() },
     load: createLoadGenerator({
       signal,
       ...(cpuMs === undefined ? {} : { cpuMs }),

@@ -2,7 +2,7 @@
 
 import type { Expect } from './expect.ts'
 import type { LoadGenerator } from './load/load-generator.ts'
-import type { VmGroup, VmHandle } from './vm-handle.ts'
+import type { HostHandle, VmGroup, VmHandle } from './vm-handle.ts'
 
 /** A virtual machine of a scenario. */
 export interface VmDefinition {
@@ -32,6 +32,8 @@ export interface VmDefinition {
 export interface ScenarioContext<Names extends string = string> {
   /** The machines by name, and `all` of them. */
   readonly vms: { readonly [Name in Names]: VmHandle } & { readonly all: VmGroup }
+  /** The machine they run on. */
+  readonly host: HostHandle
   /** The load generator. */
   readonly load: LoadGenerator
   /** Collects checks; a failed one makes the run fail, and does not stop it. */

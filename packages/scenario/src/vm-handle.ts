@@ -73,6 +73,12 @@ export interface VmHandle extends LoadTarget {
   moveMouse(x: number, y: number, buttons?: number, wheel?: number): Promise<boolean>
 }
 
+/** The host in a scenario's `run`. */
+export interface HostHandle {
+  /** Counters of the root: hypercalls, memory, scheduler, and each partition's bus, interrupts and devices. */
+  inspect(): ReturnType<Host['inspect']>
+}
+
 /** All machines of a scenario; also a list of them. */
 export interface VmGroup extends Iterable<VmHandle> {
   readonly list: readonly VmHandle[]

@@ -121,6 +121,15 @@ describe('machines live and end alike', { timeout: 60_000 }, () => {
     expect(report.error).toBeNull()
   })
 
+  test('a machine that is full refuses a guest, and says why, in either engine', async () => {
+    const threads = await runScenario(await loadScenario(scenario('small-machine')))
+    for (const report of [threads, await run('small-machine')]) {
+      expect(failures(report)).toEqual([])
+      expect(report.error).toBeNull()
+      expect(report.checks.length).toBe(5)
+    }
+  })
+
   test('a guest that keeps the processor is ended by its time, and its neighbour goes on', async () => {
     const reports = [await run('hang'), await run('hang')]
     for (const report of reports) {

@@ -36,6 +36,9 @@ export class VirtualHost implements ScenarioHost {
       clock: world.clock,
       clockOriginMs: 0,
       logicalProcessors,
+      ...(options.hostMemoryBytes === undefined
+        ? {}
+        : { hostMemoryBytes: options.hostMemoryBytes }),
       scheduler: schedulerSettings(options, logicalProcessors),
       ...(options.hostMemoryBytes === undefined
         ? {}
