@@ -38,7 +38,7 @@ Examples:
   node scripts/guest-figures.ts --quick
   node scripts/guest-figures.ts --json figures.json
 
-Takes about five minutes, a minute and a half with --quick; nothing else should run beside it.
+Takes about six minutes, three with --quick; nothing else should run beside it.
 `
 
 const ROUNDS_PROGRAM = new URL('./guest-figures/rounds-worker.ts', import.meta.url)

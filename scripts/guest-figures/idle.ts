@@ -8,7 +8,6 @@ import type { Progress } from '@guestyard/scenario'
 import { settledRss } from './memory.ts'
 
 const WARM_UP_QUESTIONS = 3
-const ASKED_SETTLE_MS = 3_000
 
 /** Processor time over a stretch in which nothing was asked of anybody. */
 export interface IdleFigures {
@@ -79,9 +78,9 @@ async function stretch(
   residentBytes: number,
   { seconds, signal, progress }: IdleOptions,
 ): Promise<IdleFigures> {
-  // Asking costs more the first time, when its code is compiled: that is not idling.
+  // Asking costs more the first time, when its code is compiled, and V8 collects what it left: that is not idling.
   for (let asked = 0; asked < WARM_UP_QUESTIONS; asked += 1) await countersOf(host, vms)
-  await after(ASKED_SETTLE_MS, undefined, { signal })
+  await settledRss(signal)
   progress.update(`${vms.length} guests idle for ${seconds} s`)
   const before = await countersOf(host, vms)
   const cpu = process.cpuUsage()

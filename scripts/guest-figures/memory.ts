@@ -21,7 +21,8 @@ const BARE_SETTLE_MS = 1_000
 /** Threads that start have given back what starting took two looks of five seconds later; see `engine/node`. */
 const SETTLE_MS = 12_000
 const SETTLE_MOST_MS = 90_000
-const QUIET_SECONDS = 5
+/** Longer than the eight seconds after which V8 collects what a collection left, up to three times. */
+const QUIET_SECONDS = 10
 const QUIET_SHARE = 0.03
 
 /** Resident bytes that a thread of Node costs before it loads anything of ours: a VM has two. */
