@@ -82,3 +82,27 @@ describe('the kernel and its grant', () => {
     expect(kernel.pollsWithoutGrant).toBe(2)
   })
 })
+
+describe('the kernel and its timers', () => {
+  test('a synthetic timer is the kernel’s deadline, and fires in the poll that meets it', () => {
+    const { hypervisor, id, memory, vp } = processor()
+    const kernel = new Kernel({
+      vp,
+      memory,
+      placement: 'contiguous',
+      clock: { nowMs: 0 },
+      onBusEvent: () => {},
+      wake: () => {},
+    })
+    hypervisor.grant(id, 0, 0)
+    expect(kernel.nextDeadlineMs()).toBe(Number.POSITIVE_INFINITY)
+    // Direct mode, vector 0x41, enabled: due at 25,000 units of 100 ns.
+    vp.writeMsr(SyntheticMsr.STIMER0_CONFIG, 0x1411, 0)
+    vp.writeMsr(SyntheticMsr.STIMER0_COUNT, 25_000, 0)
+    expect(kernel.nextDeadlineMs()).toBe(2.5)
+    clock.now100ns = 25_000
+    kernel.poll(64)
+    clock.now100ns = 0
+    expect([kernel.strayInterrupts, kernel.nextDeadlineMs()]).toEqual([1, Number.POSITIVE_INFINITY])
+  })
+})
