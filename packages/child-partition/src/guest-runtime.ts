@@ -4,7 +4,7 @@ import { VirtualProcessor } from '@guestyard/hypervisor/vp'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import type { VmbusClientEvent } from '@guestyard/vmbus/client'
 
-import type { ExposedFunctions, Guest, GuestProgram } from './api/guest.ts'
+import type { ExposedFunctions, Guest, GuestDevices, GuestProgram } from './api/guest.ts'
 import { InputDrivers } from './drivers/input.ts'
 import { LoadChannels } from './drivers/load-channels.ts'
 import { Offers } from './drivers/offers.ts'
@@ -190,6 +190,7 @@ export class GuestRuntime implements GuestControl {
       signal: this.#abort.signal,
       vmbus: this.#kernel.bus,
       streams: new RelayStreams(this.#load, () => this.#wake()),
+      devices: this.#devices(),
       keyboard: this.#input.keys,
       mouse: this.#input.pointer,
       runLoad: (spec) => this.runLoad(spec),
@@ -199,6 +200,16 @@ export class GuestRuntime implements GuestControl {
         this.#functions = functions
       },
       report: (data) => void this.#reports.push(data),
+    }
+  }
+
+  #devices(): GuestDevices {
+    const { devices } = this.#kernel
+    return {
+      portIn: async (port, size) => (await devices.portIn(port, size)).low,
+      portOut: async (port, size, value) => void (await devices.portOut(port, size, value)),
+      read: async (gpa, size) => (await devices.memoryRead(gpa, size)).low,
+      write: async (gpa, size, value) => void (await devices.memoryWrite(gpa, size, value, 0)),
     }
   }
 

@@ -3,7 +3,7 @@
 
 import { expose } from 'comlink'
 import { portEndpoint } from '@guestyard/engine/node'
-import { HvStatus } from '@guestyard/hvdef'
+import { HvStatus, hvStatusName } from '@guestyard/hvdef'
 import type { MessagePort } from 'node:worker_threads'
 
 import type { RootPartition } from './root-partition.ts'
@@ -11,6 +11,7 @@ import { ExitMailbox, type VpAnswer, type VpExit } from './vid/index.ts'
 import type {
   AddMemoryResult,
   CreatePartitionResult,
+  EmulatedRanges,
   PartitionSpec,
   RootInspection,
   RootServices,
@@ -40,10 +41,16 @@ class PortServices implements RootServices {
 
   createPartition(spec: PartitionSpec): CreatePartitionResult {
     const result = this.#root.createPartition(spec)
-    if (result.ok) this.#created.add(result.start.partitionId)
     // Its VPs wait for their first grant.
     this.#worker.changed()
-    return result
+    if (!result.ok) return result
+    const { partitionId } = result.start
+    this.#created.add(partitionId)
+    const status = this.#emulate(partitionId, spec.emulated)
+    if (status === HvStatus.SUCCESS) return result
+    this.deletePartition(partitionId)
+    const reason = `partition "${spec.name}" refused: ${hvStatusName(status)} for its emulated devices`
+    return { ok: false, status, reason }
   }
 
   deletePartition(partitionId: number): void {
@@ -77,20 +84,8 @@ class PortServices implements RootServices {
     return taken
   }
 
-  ownPorts(partitionId: number, first: number, count: number): number {
-    const mailbox = this.#mailboxOf(partitionId)
-    if (mailbox === undefined) return HvStatus.INVALID_PARTITION_ID
-    return this.#root.interceptsOf(partitionId)!.ownPorts(first, count, mailbox)
-  }
-
-  ownMemory(partitionId: number, gpa: number, bytes: number): number {
-    const mailbox = this.#mailboxOf(partitionId)
-    if (mailbox === undefined) return HvStatus.INVALID_PARTITION_ID
-    return this.#root.interceptsOf(partitionId)!.ownMemory(gpa, bytes, mailbox)
-  }
-
   nextExits(partitionId: number): Promise<readonly VpExit[]> {
-    return this.#mailboxOf(partitionId)?.next() ?? Promise.resolve([])
+    return this.#mailboxes.get(partitionId)?.next() ?? Promise.resolve([])
   }
 
   completeExit(partitionId: number, vp: number, sequence: number, answer: VpAnswer): boolean {
@@ -125,15 +120,21 @@ class PortServices implements RootServices {
     this.#mailboxes.delete(partitionId)
   }
 
-  /** Where exits of a partition wait for whoever is behind this port. Undefined unless it was created here. */
-  #mailboxOf(partitionId: number): ExitMailbox | undefined {
-    if (!this.#created.has(partitionId)) return undefined
-    let mailbox = this.#mailboxes.get(partitionId)
-    if (mailbox === undefined) {
-      mailbox = new ExitMailbox()
-      this.#mailboxes.set(partitionId, mailbox)
+  /** Exits of these ranges wait for whoever is behind this port. */
+  #emulate(partitionId: number, ranges: EmulatedRanges | undefined): HvStatus {
+    const queue = this.#root.interceptsOf(partitionId)
+    if (ranges === undefined || queue === undefined) return HvStatus.SUCCESS
+    const mailbox = new ExitMailbox()
+    this.#mailboxes.set(partitionId, mailbox)
+    for (const { first, count } of ranges.ports) {
+      const status = queue.ownPorts(first, count, mailbox)
+      if (status !== HvStatus.SUCCESS) return status
     }
-    return mailbox
+    for (const { gpa, bytes } of ranges.memory) {
+      const status = queue.ownMemory(gpa, bytes, mailbox)
+      if (status !== HvStatus.SUCCESS) return status
+    }
+    return HvStatus.SUCCESS
   }
 }
 

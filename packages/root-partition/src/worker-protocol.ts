@@ -46,9 +46,17 @@ export interface PartitionSpec {
   readonly vpCount: number
   /** Share of a logical processor under contention, 1..10000; 100 is the default of the hypervisor. */
   readonly weight: number
+  readonly emulated?: EmulatedRanges
   /** Most, and least, of a logical processor for each VP, 0x10000 being the whole. Left out: all, and nothing. */
   readonly cap?: number
   readonly reserve?: number
+}
+
+/** Where a VM's worker process emulates devices: what VPs do there it gets from `nextExits`. */
+export interface EmulatedRanges {
+  readonly ports: readonly { readonly first: number; readonly count: number }[]
+  /** Where no RAM is. */
+  readonly memory: readonly { readonly gpa: number; readonly bytes: number }[]
 }
 
 /** What the guest's thread is given: its own RAM and the hypervisor's pages made for it, nothing else. */
@@ -90,13 +98,6 @@ export interface RootServices {
   pressKey(partitionId: number, makeCode: number, flags: number): boolean
   /** Absolute mouse position 0..32767, buttons bit mask (1 left, 2 right, 4 middle), wheel steps. */
   moveMouse(partitionId: number, x: number, y: number, buttons: number, wheel: number): boolean
-  /**
-   * Makes `count` ports from `first` on the caller's: what VPs do to them it gets from `nextExits`. Only for a partition it created.
-   * An HvStatus: INVALID_PARTITION_ID, INVALID_PARAMETER, OBJECT_IN_USE.
-   */
-  ownPorts(partitionId: number, first: number, count: number): number
-  /** Makes `bytes` of GPA space from `gpa` on the caller's, where no RAM is. As `ownPorts`; also NO_RESOURCES. */
-  ownMemory(partitionId: number, gpa: number, bytes: number): number
   /** Resolves with accesses that VPs wait for, as soon as there are any; with none when the partition is gone. */
   nextExits(partitionId: number): Promise<readonly VpExit[]>
   /** The VP goes on. False when it waits for no such answer. */

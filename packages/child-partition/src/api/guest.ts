@@ -39,6 +39,18 @@ export interface GuestStreams {
   receive(id: number): AsyncIterable<Uint8Array>
 }
 
+/** Devices beside the bus, as the processor reaches them. What nobody emulates reads as all ones. */
+export interface GuestDevices {
+  /** IN: 1, 2 or 4 bytes from port 0..65535. */
+  portIn(port: number, size: 1 | 2 | 4): Promise<number>
+  /** OUT. Resolves when the device has taken it. */
+  portOut(port: number, size: 1 | 2 | 4, value: number): Promise<void>
+  /** A load of 1, 2 or 4 bytes at a physical address. */
+  read(gpa: number, size: 1 | 2 | 4): Promise<number>
+  /** A store. Resolves when the device has taken it. */
+  write(gpa: number, size: 1 | 2 | 4, value: number): Promise<void>
+}
+
 /** Functions that the host may call by name; data is structured-cloned both ways. */
 export type ExposedFunctions = Readonly<Record<string, (data: unknown) => unknown>>
 
@@ -55,6 +67,7 @@ export interface Guest {
   /** The bus client, for programs that bring a driver of their own. */
   readonly vmbus: VmbusClient
   readonly streams: GuestStreams
+  readonly devices: GuestDevices
   readonly keyboard: AsyncIterable<KeyEvent>
   readonly mouse: AsyncIterable<PointerEvent>
   runLoad(spec: LoadSpec): Promise<LoadResult>

@@ -13,6 +13,7 @@ import { VmbusClient, type VmbusClientEvent } from '@guestyard/vmbus/client'
 
 import { enlighten, KernelPage, type Enlightenment } from './boot.ts'
 import { ComputeQueue, type Processor } from './compute-queue.ts'
+import { DeviceAccess } from './device-access.ts'
 import { HypercallTransport } from './hypercall-transport.ts'
 import { VMBUS_VECTOR, VmbusInterrupt } from './interrupts.ts'
 import { PageAllocator, type Placement } from './page-allocator.ts'
@@ -42,6 +43,8 @@ export class Kernel {
   readonly vp: VirtualProcessor
   readonly pages: PageAllocator
   readonly bus: VmbusClient
+  /** Devices beside the bus. */
+  readonly devices: DeviceAccess
   readonly #memory: GuestMemory
   readonly #interrupt: VmbusInterrupt
   /** Interrupts on vectors that the kernel has no handler for. */
@@ -78,6 +81,10 @@ export class Kernel {
       KernelPage.SIM << PAGE_SHIFT,
       KernelPage.SIEF << PAGE_SHIFT,
     )
+    this.devices = new DeviceAccess(vp.intercepts, () => {
+      this.nudge()
+      options.wake()
+    })
     this.work = new ComputeQueue(options.processor ?? null)
     this.#clock = options.clock
     this.#isArmed = false
@@ -116,18 +123,23 @@ export class Kernel {
     // Each poll is an exit: guest code goes on after it, or the processor is somebody else's.
     if (vp.grantedLp() < 0) return this.#wait()
     this.#isNudged = false
+    const answered = this.devices.poll()
+    // Until its access is answered the VP runs no guest code.
+    if (this.devices.isWaiting) return answered
     if (this.#isArmed) {
       this.#isArmed = false
       this.bus.disarm()
     }
     const done = this.#takeInterrupts() + this.bus.poll(budget) + this.work.poll()
     vp.yieldAfterSpin()
-    return done
+    return answered + done
   }
 
   arm(): boolean {
     const { vp } = this
     if (vp.grantedLp() < 0) return false
+    if (this.devices.hasWork) return true
+    if (this.devices.isWaiting) return false
     if (this.bus.arm() || vp.hasWork || this.#isNudged || this.work.isPending) return true
     this.#isArmed = true
     vp.halt()

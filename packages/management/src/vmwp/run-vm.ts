@@ -2,9 +2,12 @@
 // creation to deletion and watches the guest's thread. When it dies, only its VM is gone.
 
 import { wrap, type Remote } from 'comlink'
-import { createPortLogger, portEndpoint } from '@guestyard/engine/node'
+import { createPortLogger, portEndpoint, type PortLogger } from '@guestyard/engine/node'
 import type { PartitionStart, RootServices } from '@guestyard/root-partition/worker-protocol'
 
+import { emulatedMachine, serveExits } from './emulated/machine.ts'
+import type { DeviceBus } from './emulated/device-bus.ts'
+import { GuestLog } from './guest-log.ts'
 import { bootGuest, startGuestThread, type GuestThread } from './guest-thread.ts'
 import type { VmExit, VmOutcome, VmTask } from './protocol.ts'
 import { WorkerProcess } from './worker-process.ts'
@@ -14,6 +17,7 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
   const log = createPortLogger(task.logPort, task.logLevel, { component: 'vmwp', vm: task.name })
   const root = wrap<RootServices>(portEndpoint(task.rootPort))
   const thread = startGuestThread(task)
+  const devices = machineOf(log)
   try {
     const died = await Promise.race([thread.loaded, thread.gone])
     if (died !== null) return notStarted(died)
@@ -25,9 +29,12 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
       weight: task.weight,
       cap: task.cap,
       reserve: task.reserve,
+      emulated: devices.ranges,
     })
     if (!created.ok) return notStarted(created.reason)
     log.info({ partitionId: created.start.partitionId }, 'partition created')
+    // A root that is gone ends the VM by other ways.
+    serveExits(root, created.start.partitionId, devices).catch(() => {})
     const outcome = await runGuest(task, thread, created.start, root)
     log.info({ partitionId: created.start.partitionId, ...outcome.exit }, 'guest ended')
     return outcome
@@ -68,4 +75,14 @@ async function runGuest(
     await Promise.race([root.deletePartition(start.partitionId), patience.promise])
     clearTimeout(timer)
   }
+}
+
+/** The VM's emulated devices. What a guest writes to its serial port is as free as its log, and as limited. */
+function machineOf(log: PortLogger): DeviceBus {
+  const lines = new GuestLog(
+    log.child({ device: 'serial' }),
+    () => performance.now(),
+    () => {},
+  )
+  return emulatedMachine((line) => lines.accept(JSON.stringify({ level: 30, msg: line })))
 }
