@@ -51,6 +51,7 @@ const tour: ScenarioDefinition<{ readonly [Name in Names]: VmDefinition }> = def
     await Promise.all([vms.left.call('compute', 40_000), vms.right.call('compute', 40_000)])
     await load.channel(vms.left, { direction: 'echo', duration: '100 ms', repeats: 1 })
     await vms.right.addMemory('8 MiB')
+    await vms.left.call('post', 0x55)
     await vms.right.pressKey(0x1e)
     for (let asked = 0; asked < 1_000 && (await vms.right.call('keys')) === 0; asked += 1);
     expect(await vms.right.call('keys'), 'keys that the guest saw').toBe(1)
@@ -104,6 +105,13 @@ const BOXES: readonly Box[] = [
     folder: 'packages/hypervisor/src/synic',
     what: 'interrupts taken by a VP',
     count: (_root, { vp }) => vp.interruptsTaken,
+  },
+  {
+    box: 'Hypervisor: intercepts',
+    folder: 'packages/hypervisor/src/intercepts',
+    what: 'accesses to ports, answered by their owner',
+    count: (root) =>
+      sum(root.partitions.map(({ intercepts: { owned, unowned } }) => owned + unowned)),
   },
   {
     box: 'Root: WinHv and VID',

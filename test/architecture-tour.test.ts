@@ -18,7 +18,7 @@ test('every box of the architecture has done something, in threads under a sched
   const report = await runScenario(await loadScenario(PATH))
   expect(report.error).toBeNull()
   expect(report.checks.filter(({ passed }) => !passed)).toEqual([])
-  expect(report.checks.length).toBe(13)
+  expect(report.checks.length).toBe(14)
 })
 
 test('the tour in virtual time shows the same numbers for the same seed', async () => {

@@ -1,6 +1,9 @@
-/** A guest of the architecture tour: computes, types what it is sent, and says what its processor counted. */
+/** A guest of the architecture tour: computes, counts keys, and writes to a port of an emulated device. */
 
 import type { Guest } from '@guestyard/child-partition'
+
+/** Where firmware says how far it has come: an emulated device of the machine's. */
+const POST_PORT = 0x80
 
 export async function main(guest: Guest): Promise<void> {
   let keys = 0
@@ -10,6 +13,7 @@ export async function main(guest: Guest): Promise<void> {
   guest.expose({
     compute: (microseconds) => guest.compute(Number(microseconds)),
     keys: () => keys,
+    post: (code) => guest.devices.portOut(POST_PORT, 1, Number(code)),
   })
   await new Promise<void>((resolve) => {
     guest.signal.addEventListener('abort', () => resolve(), { once: true })

@@ -236,7 +236,7 @@ export class RootVp {
     return Atomics.load(this.page, PONG) === this.#ping
   }
 
-  /** What the VP says it counted, as of its latest halt. Intercepts are as the VP numbers them. */
+  /** What the VP says it counted, as of its latest halt or some milliseconds ago. Intercepts are as the VP numbers them. */
   counters(): VpCounters {
     return {
       hypercalls: Atomics.load(this.page, VP_COUNTERS) >>> 0,

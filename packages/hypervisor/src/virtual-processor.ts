@@ -81,6 +81,9 @@ export interface VirtualProcessorOptions {
   readonly runtime100ns?: () => number
 }
 
+/** How old what the root sees of a VP's counters may be while the VP runs on: 5 ms. */
+const COUNTERS_EVERY_100NS = 50_000
+
 export class VirtualProcessor {
   /** For `readMsr`, when the caller needs nothing of its own. */
   readonly msr: MsrValue = { low: 0, high: 0 }
@@ -117,6 +120,7 @@ export class VirtualProcessor {
   #pong = 0
   #hypercalls = 0
   #spinsSeen = 0
+  #published100ns = 0
   /** It halted because it was suspended: it has work when it no longer is. */
   #haltedSuspended = false
 
@@ -345,8 +349,13 @@ export class VirtualProcessor {
 
   /** The logical processor on which this VP may run guest code now, or -1: then it must not. An exit; HOT. */
   grantedLp(): number {
+    const now = this.#clock.machine100ns
     const lp = this.#grant.exit()
-    this.#grant.account(this.#clock.machine100ns)
+    this.#grant.account(now)
+    if (now - this.#published100ns >= COUNTERS_EVERY_100NS) {
+      this.#published100ns = now
+      this.publishCounters()
+    }
     if (Atomics.load(this.#page, SUSPEND) === 0) return lp
     // A suspended VP holds no processor up.
     if (lp >= 0) this.halt()

@@ -14,6 +14,8 @@ function pair() {
   return { page, rings, root, vp }
 }
 
+const SPIN_WAIT = hypercallInputLow(HypercallCode.NOTIFY_LONG_SPIN_WAIT, true)
+
 describe('a grant', () => {
   test('names the processor, and is taken at the next exit', () => {
     const { root, vp } = pair()
@@ -133,8 +135,7 @@ describe('a VP that is scheduled', () => {
     const { guest, root } = scheduled()
     guest.vp.yieldAfterSpin()
     expect(guest.vp.grantedLp()).toBe(0)
-    const call = hypercallInputLow(HypercallCode.NOTIFY_LONG_SPIN_WAIT, true)
-    guest.vp.hypercall(call, 0, 1000, 0, 0, 0)
+    guest.vp.hypercall(SPIN_WAIT, 0, 1000, 0, 0, 0)
     guest.vp.yieldAfterSpin()
     expect(root.dispatch.report).toBe(VpReport.YIELDED)
     root.dispatch.grant(0, true)
@@ -145,7 +146,21 @@ describe('a VP that is scheduled', () => {
 
   test('publishes what it counted when it halts', () => {
     const { guest, root } = scheduled()
+    guest.vp.hypercall(SPIN_WAIT, 0, 1000, 0, 0, 0)
     guest.vp.halt()
+    expect(guest.vp.inspect().hypercalls).toBeGreaterThan(0)
     expect(root.counters().hypercalls).toBe(guest.vp.inspect().hypercalls)
+  })
+
+  test('publishes what it counted within some milliseconds when it never halts', () => {
+    const { guest, root } = scheduled()
+    guest.vp.grantedLp()
+    guest.vp.hypercall(SPIN_WAIT, 0, 1000, 0, 0, 0)
+    const counted = guest.vp.inspect().hypercalls
+    guest.vp.grantedLp()
+    expect(root.counters().hypercalls).toBeLessThan(counted)
+    guest.clock.now100ns += 50_000
+    guest.vp.grantedLp()
+    expect(root.counters().hypercalls).toBe(counted)
   })
 })

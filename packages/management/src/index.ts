@@ -9,5 +9,6 @@ export {
   type VmSettings,
 } from './vmms/settings.ts'
 export { schedulerSettings, type SchedulerOptions } from './vmms/scheduler-settings.ts'
+export { emulatedMachine } from './vmwp/emulated/machine.ts'
 export type { LogOptions } from './vmms/log-service.ts'
 export type { BootReport, GuestInspection, VmExit, VmExitReason } from './vmwp/protocol.ts'

@@ -7,11 +7,10 @@ import { HvStatus, hvStatusName } from '@guestyard/hvdef'
 import type { MessagePort } from 'node:worker_threads'
 
 import type { RootPartition } from './root-partition.ts'
-import { ExitMailbox, type VpAnswer, type VpExit } from './vid/index.ts'
+import { ExitMailbox, type EmulatedRanges, type VpAnswer, type VpExit } from './vid/index.ts'
 import type {
   AddMemoryResult,
   CreatePartitionResult,
-  EmulatedRanges,
   PartitionSpec,
   RootInspection,
   RootServices,
@@ -126,15 +125,7 @@ class PortServices implements RootServices {
     if (ranges === undefined || queue === undefined) return HvStatus.SUCCESS
     const mailbox = new ExitMailbox()
     this.#mailboxes.set(partitionId, mailbox)
-    for (const { first, count } of ranges.ports) {
-      const status = queue.ownPorts(first, count, mailbox)
-      if (status !== HvStatus.SUCCESS) return status
-    }
-    for (const { gpa, bytes } of ranges.memory) {
-      const status = queue.ownMemory(gpa, bytes, mailbox)
-      if (status !== HvStatus.SUCCESS) return status
-    }
-    return HvStatus.SUCCESS
+    return queue.own(ranges, mailbox)
   }
 }
 

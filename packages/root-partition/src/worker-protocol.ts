@@ -10,9 +10,9 @@ import type { MessagePort } from 'node:worker_threads'
 import type { SchedulerInspection, SchedulerSettings } from './scheduler/index.ts'
 
 import type { InterruptInspection } from './interrupts/index.ts'
-import type { InterceptInspection, VpAnswer, VpExit } from './vid/index.ts'
+import type { EmulatedRanges, InterceptInspection, VpAnswer, VpExit } from './vid/index.ts'
 
-export type { VpAnswer, VpExit }
+export type { EmulatedRanges, VpAnswer, VpExit }
 
 export type { SchedulerInspection, SchedulerSettings }
 
@@ -50,13 +50,6 @@ export interface PartitionSpec {
   /** Most, and least, of a logical processor for each VP, 0x10000 being the whole. Left out: all, and nothing. */
   readonly cap?: number
   readonly reserve?: number
-}
-
-/** Where a VM's worker process emulates devices: what VPs do there it gets from `nextExits`. */
-export interface EmulatedRanges {
-  readonly ports: readonly { readonly first: number; readonly count: number }[]
-  /** Where no RAM is. */
-  readonly memory: readonly { readonly gpa: number; readonly bytes: number }[]
 }
 
 /** What the guest's thread is given: its own RAM and the hypervisor's pages made for it, nothing else. */

@@ -19,7 +19,13 @@ import {
 } from '@guestyard/hvdef'
 
 import type { WinHv } from '../winhv/index.ts'
-import { accessOf, instructionOf, type VpAnswer, type VpExit } from './vp-exit.ts'
+import {
+  accessOf,
+  instructionOf,
+  type EmulatedRanges,
+  type VpAnswer,
+  type VpExit,
+} from './vp-exit.ts'
 
 /** Emulates devices: gets what VPs do to them, and owes an answer for each, now or later. */
 export interface ExitOwner {
@@ -99,6 +105,19 @@ export class InterceptQueue {
     )
     if (overlaps || this.#hasRam(gpa, bytes)) return HvStatus.OBJECT_IN_USE
     this.#ranges = [...this.#ranges, { first: gpa, bytes, owner }]
+    return HvStatus.SUCCESS
+  }
+
+  /** All of these are `owner`'s. The first status that is not SUCCESS, of `ownPorts` or `ownMemory`. */
+  own(ranges: EmulatedRanges, owner: ExitOwner): HvStatus {
+    for (const { first, count } of ranges.ports) {
+      const status = this.ownPorts(first, count, owner)
+      if (status !== HvStatus.SUCCESS) return status
+    }
+    for (const { gpa, bytes } of ranges.memory) {
+      const status = this.ownMemory(gpa, bytes, owner)
+      if (status !== HvStatus.SUCCESS) return status
+    }
     return HvStatus.SUCCESS
   }
 

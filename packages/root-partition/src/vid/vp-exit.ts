@@ -178,3 +178,10 @@ function u32(message: DataView, at: number): number {
 function truncated(value: number, size: number): number {
   return size < 4 ? value & ((1 << (size * 8)) - 1) : value >>> 0
 }
+
+/** Where a VM's worker process emulates devices: what VPs do there it gets from `nextExits`. */
+export interface EmulatedRanges {
+  readonly ports: readonly { readonly first: number; readonly count: number }[]
+  /** Where no RAM is. */
+  readonly memory: readonly { readonly gpa: number; readonly bytes: number }[]
+}

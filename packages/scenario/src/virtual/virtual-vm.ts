@@ -1,8 +1,9 @@
 // A VM of the virtual host: the states, the ends and the words of `Vm` and its worker process (management), without their threads.
 
 import type { GuestRuntime } from '@guestyard/child-partition'
+import { HvStatus, assert } from '@guestyard/hvdef'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
-import { STOP_GRACE_MS } from '@guestyard/management'
+import { STOP_GRACE_MS, emulatedMachine } from '@guestyard/management'
 import type { GuestInspection, VmExit, VmSettings, VmState } from '@guestyard/management'
 import type { RootPartition } from '@guestyard/root-partition'
 import type { PartitionStart } from '@guestyard/root-partition/worker-protocol'
@@ -186,10 +187,11 @@ export class VirtualVm implements ScenarioVm {
     const { world, root, partition } = this.#host
     const { name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve } = this.settings
     const spec = { name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve }
-    const { created, doorbells } = await world.ask(root, null, () => ({
-      created: partition.createPartition(spec),
-      doorbells: this.#host.takeDoorbells(),
-    }))
+    const { created, doorbells } = await world.ask(root, null, () => {
+      const made = partition.createPartition(spec)
+      if (made.ok) this.#emulate(made.start.partitionId)
+      return { created: made, doorbells: this.#host.takeDoorbells() }
+    })
     if (!created.ok) {
       const exit: VmExit = { reason: 'start-failed', detail: created.reason }
       this.#lastExit = exit
@@ -199,6 +201,23 @@ export class VirtualVm implements ScenarioVm {
     this.#run = run
     void this.#live(run)
     return run
+  }
+
+  /** The devices of its worker process: exits travel there and back as over a control port. In the root's turn. */
+  #emulate(partitionId: number): void {
+    const { world, root, partition } = this.#host
+    const log = world.logger({ component: 'vmwp', vm: this.name, device: 'serial' })
+    const devices = emulatedMachine((line) => log.info({}, line))
+    const owned = partition.interceptsOf(partitionId)?.own(devices.ranges, {
+      take(exit) {
+        const answer = devices.answer(exit)
+        void world.ask(root, null, () => {
+          partition.interceptsOf(partitionId)?.complete(exit.vp, exit.sequence, answer)
+          root.ring()
+        })
+      },
+    })
+    assert(owned === HvStatus.SUCCESS, 'A new partition has no devices yet.')
   }
 
   #assemble(start: PartitionStart, doorbells: readonly LateDoorbell[]): Run {
