@@ -10,7 +10,7 @@ import type { Doorbell } from '@guestyard/ring'
 /** The part of a doorbell that a waiter uses. */
 export type WaitableDoorbell = Pick<
   Doorbell,
-  'ringAlways' | 'sample' | 'stopped' | 'waitAsync' | 'waitBlocking'
+  'beginWait' | 'ringAlways' | 'sample' | 'stopped' | 'waitBlocking'
 >
 
 interface Entry {
@@ -77,12 +77,15 @@ export class DoorbellSet {
     return this.#entries.some((entry) => entry.doorbell.sample() !== entry.sample)
   }
 
-  /** Begins a wait wherever none is on. False when a doorbell was rung since `sample`: do not sleep. */
+  /**
+   * Begins a wait wherever none is on. False when a doorbell was rung since `sample`: do not sleep. After true, `onRing` is called
+   * from another turn of the event loop, whatever a peer does to its doorbell.
+   */
   beginWaits(onRing: () => void): boolean {
     this.#dropStopped()
     if (this.rang) return false
     this.#onRing = onRing
-    for (const entry of this.#entries) if (!entry.waiting) this.#begin(entry)
+    for (const entry of this.#entries) if (!entry.waiting && !this.#begin(entry)) return false
     return true
   }
 
@@ -96,12 +99,12 @@ export class DoorbellSet {
     entry.doorbell.waitBlocking(entry.sample, timeoutMs)
   }
 
-  #begin(entry: Entry): void {
-    entry.waiting = true
-    void entry.doorbell.waitAsync(entry.sample).then(() => {
+  #begin(entry: Entry): boolean {
+    entry.waiting = entry.doorbell.beginWait(entry.sample, () => {
       entry.waiting = false
       if (!entry.removed) this.#onRing?.()
     })
+    return entry.waiting
   }
 
   #dropStopped(): void {

@@ -161,7 +161,7 @@ export class ThreadEngine {
         const next = this.#pollUntil()
         if (next === 'stop') return this.#stopReason()
         if (next === 'sleep' && this.#maySleep(ALARM_GRAIN_MS)) await this.#sleep()
-        else if (this.#foundLate || this.#isYieldDue()) await this.#giveTurn()
+        if (this.#foundLate || this.#isYieldDue()) await this.#giveTurn()
       }
     } finally {
       this.#running = false
@@ -286,11 +286,13 @@ export class ThreadEngine {
       // A deadline is no wake-up in vain, though the clock may be a little short of it yet.
       if (isDeadline) this.stats.deadlines++
       else this.#justWoke = true
+      // Only a sleep that was one gave the event loop its turn: a peer that rings all the time lets none begin.
+      this.#lastYieldMs = this.#clock.update()
+      this.#turnsSinceYield = 0
     }
     this.#nudged = false
     this.#machine.disarm()
-    this.#lastYieldMs = this.#clock.update()
-    this.#turnsSinceYield = 0
+    this.#clock.update()
   }
 
   /** Waits for `#resume`, or the deadline: true when that came first. */

@@ -205,6 +205,79 @@ describe('run', () => {
     },
   )
 
+  test('a peer that rings whenever it is looked at does not keep the event loop from its turn', async () => {
+    const { engine, machine, doorbells } = setup({ clock: new MonotonicClock() })
+    const flooded = Doorbell.create()
+    doorbells.add({
+      ringAlways: () => flooded.ringAlways(),
+      get stopped() {
+        return flooded.stopped
+      },
+      beginWait: (sample, onEnd) => flooded.beginWait(sample, onEnd),
+      waitBlocking: () => 'rung',
+      sample() {
+        Atomics.add(flooded.words, 0, 1)
+        return flooded.sample()
+      },
+    })
+    const began = performance.now()
+    machine.poll = () => {
+      if (performance.now() - began > 5_000) engine.stop()
+      return 0
+    }
+    let fired = 0
+    const timer = setInterval(() => {
+      fired += 1
+      if (fired === 20) engine.stop()
+    }, 1)
+    await engine.run()
+    clearInterval(timer)
+    expect(fired).toBe(20)
+    expect(engine.stats.sleeps).toBe(0)
+  })
+
+  test('a count that moves between the last look and the wait is no turn of the event loop either', async () => {
+    const { engine, machine, doorbells } = setup({ clock: new MonotonicClock() })
+    const flooded = Doorbell.create()
+    doorbells.add({
+      ringAlways: () => flooded.ringAlways(),
+      get stopped() {
+        return flooded.stopped
+      },
+      beginWait(sample, onEnd) {
+        Atomics.add(flooded.words, 0, 1)
+        return flooded.beginWait(sample, onEnd)
+      },
+      waitBlocking: () => 'rung',
+      sample: () => flooded.sample(),
+    })
+    const began = performance.now()
+    machine.poll = () => {
+      if (performance.now() - began > 5_000) engine.stop()
+      return 0
+    }
+    const timer = setTimeout(() => engine.stop(), 1)
+    await engine.run()
+    clearTimeout(timer)
+    expect(performance.now() - began).toBeLessThan(5_000)
+    expect(engine.stats.yields).toBeGreaterThan(0)
+  })
+
+  test('an honest sleep is followed by work, not by another turn of the event loop', async () => {
+    const { engine, machine, bell } = setup({ clock: new MonotonicClock() })
+    const end = engine.run()
+    for (let sleep = 1; sleep <= 10; sleep += 1) {
+      await asleep(engine, sleep)
+      machine.waiting = 1
+      bell.ring()
+    }
+    await asleep(engine, 11)
+    expect(machine.done).toBe(10)
+    expect(engine.stats.yields).toBeLessThanOrEqual(1)
+    engine.stop()
+    await end
+  })
+
   test('a poll that costs next to nothing does not read the clock each time', async () => {
     const clock = new CostlyClock()
     const { engine, machine } = setup({ clock, strategy: 'busy' })

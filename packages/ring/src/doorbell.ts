@@ -115,6 +115,27 @@ export class Doorbell {
     return this.#ended(outcome, sample)
   }
 
+  /**
+   * Begins a wait as `waitAsync` does, and calls `onEnd` once when it ends: always from a later turn of the event loop. False, and
+   * nothing was begun, when the count is no longer `sample` or the doorbell is stopped.
+   */
+  beginWait(sample: number, onEnd: () => void): boolean {
+    if (this.stopped) return false
+    Atomics.add(this.words, this.#count + WAITING, 1)
+    const wait = Atomics.waitAsync(this.words, this.#count + COUNT, sample)
+    if (!wait.async) {
+      Atomics.sub(this.words, this.#count + WAITING, 1)
+      return false
+    }
+    this.sleeps += 1
+    void wait.value.then((outcome) => {
+      Atomics.sub(this.words, this.#count + WAITING, 1)
+      this.#ended(outcome, sample)
+      onEnd()
+    })
+    return true
+  }
+
   #ended(outcome: string, sample: number): WaitEnd {
     if (this.stopped) return 'stopped'
     if (this.sample() !== sample) return 'rung'
