@@ -267,6 +267,19 @@ export class Hypervisor {
     return this.partitions.get(id)?.vps[vp]?.answered ?? false
   }
 
+  /** Asks every VP of a partition for a sign of life. INVALID_PARTITION_ID. */
+  pingAll(id: PartitionId): HvStatus {
+    const partition = this.partitions.get(id)
+    if (partition === undefined) return HvStatus.INVALID_PARTITION_ID
+    for (const vp of partition.vps) vp?.ping()
+    return HvStatus.SUCCESS
+  }
+
+  /** True when some VP of a partition owes an answer to the latest ping. A VP that runs no thread yet owes none. */
+  isSilent(id: PartitionId): boolean {
+    return this.partitions.get(id)?.vps.some((vp) => vp?.isSilent) ?? false
+  }
+
   /** Dispatches a VP on logical processor `lp`, 0 or more. The scheduler's. INVALID_PARTITION_ID, INVALID_VP_INDEX. */
   grant(id: PartitionId, vp: number, lp: number): HvStatus {
     const partition = this.partitions.get(id)
@@ -289,7 +302,8 @@ export class Hypervisor {
 
   /**
    * Takes what VPs announced and calls the ports' handlers; a load for each VP that announced nothing. Messages and signals
-   * handed on: about `budget`, more by at most 127 signals. Where it stopped the next call goes on.
+   * taken: about `budget`, more by at most 127 signals. Partitions take turns, however many VPs they have, and where it stopped
+   * the next call goes on: with the next partition, and in this one with its next VP.
    */
   poll(budget: number): number {
     const { polled } = this.partitions
@@ -297,19 +311,16 @@ export class Hypervisor {
     let done = 0
     for (let looked = 0; looked < polled.length && done < budget; looked++) {
       if (this.#cursor >= polled.length) this.#cursor = 0
-      const { partition, vp } = polled[this.#cursor]!
+      const partition = polled[this.#cursor]!
       this.#cursor++
-      if (vp.hasOutbox) done += partition.drain(vp, budget - done)
-      if (partition.buffers.isStalled && vp.index === 0) done += partition.buffers.retry()
+      done += partition.poll(budget - done)
     }
     return done
   }
 
   /** Before the root sleeps: true when there is something to take after all. */
   arm(): boolean {
-    return this.partitions.polled.some(
-      ({ partition, vp }) => vp.hasOutbox || (vp.index === 0 && partition.buffers.canResume),
-    )
+    return this.partitions.polled.some((partition) => partition.hasWork)
   }
 
   /** After the root slept. A VP rings only for its first announcement, so there is nothing to turn off. */

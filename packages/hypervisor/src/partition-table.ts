@@ -1,27 +1,20 @@
-// The child partitions that there are, by id, and the VPs that the root's pass looks at. Root's thread only.
+// The child partitions that there are, by id, and in the order in which the root's pass looks at them. Root's thread only.
 
 import { partitionId } from '@guestyard/hvdef'
 import type { PartitionId } from '@guestyard/hvdef'
 
 import { Partition } from './partition.ts'
-import type { RootVp } from './root-vp.ts'
 import type { Clock } from './clock.ts'
 
 /** The root partition's id. Children get the numbers after it, each once. */
 export const ROOT_PARTITION_ID: PartitionId = partitionId(1)
 
-/** A VP among all VPs, for the pass. */
-export interface PolledVp {
-  readonly partition: Partition
-  readonly vp: RootVp
-}
-
 export class PartitionTable {
   readonly #clock: Clock
   readonly #maxPartitions: number
   readonly #partitions: Map<number, Partition> = new Map()
-  /** All VPs. Replaced, never changed, so that a pass may delete partitions. */
-  polled: readonly PolledVp[] = []
+  /** Those with VPs. Replaced, never changed, so that a pass may delete partitions. */
+  polled: readonly Partition[] = []
   #lastId: number = ROOT_PARTITION_ID
 
   constructor(clock: Clock, maxPartitions: number) {
@@ -66,10 +59,6 @@ export class PartitionTable {
 
   /** VPs were created or deleted. */
   vpsChanged(): void {
-    const polled: PolledVp[] = []
-    for (const partition of this.#partitions.values()) {
-      for (const vp of partition.vps) if (vp !== undefined) polled.push({ partition, vp })
-    }
-    this.polled = polled
+    this.polled = [...this.#partitions.values()].filter(({ vps }) => vps.length > 0)
   }
 }

@@ -123,6 +123,9 @@ export class Partition implements PropertySubject {
   readonly #masks: InterceptMasks = new InterceptMasks(this.#page)
   /** The buffers of the message ports that this partition is connected to. */
   readonly buffers: PortBuffers = new PortBuffers(this.#page, this.vps)
+  /** The VP that is looked at next, and the queues that gave something in the present poll. */
+  #cursor = 0
+  #drained = 0
   #backing: PartitionBacking | null = null
   #slat: Slat | null = null
   signalsReceived = 0
@@ -375,23 +378,47 @@ export class Partition implements PropertySubject {
   }
 
   /**
+   * Takes what VPs announced, about `budget` messages and signals: how many. The queues of messages are the partition's: each is
+   * looked into once, whatever number of its VPs announces it.
+   */
+  poll(budget: number): number {
+    this.#drained = 0
+    let done = 0
+    for (let left = this.vps.length; left > 0 && done < budget; left--) {
+      if (this.#cursor >= this.vps.length) this.#cursor = 0
+      const vp = this.vps[this.#cursor++]
+      if (vp !== undefined && vp.hasOutbox) done += this.#drain(vp, budget - done)
+    }
+    if (this.buffers.isStalled) done += this.buffers.retry()
+    return done
+  }
+
+  /** True when `poll` would find something. */
+  get hasWork(): boolean {
+    return this.vps.some((vp) => vp?.hasOutbox) || this.buffers.canResume
+  }
+
+  /**
    * Takes what `vp` announced, about `budget` messages and signals of it, more by at most one group of flags. Handed on: how many. What is
    * left is held, in its order, for the next call.
    */
-  drain(vp: RootVp, budget: number): number {
+  #drain(vp: RootVp, budget: number): number {
     // ORDER: the summary is taken before what it announces. What comes later is announced anew, so nothing is put back in
     // the page, not even for a queue that gave all its sixteen buffers. See event-flags.ts.
     const summary = vp.held | Atomics.exchange(vp.page, OUTBOX_SUMMARY, 0)
-    vp.held = 0
     let done = 0
     let queues = (summary >>> OUTBOX_QUEUE_SHIFT) & QUEUE_BITS
+    const later = queues & this.#drained
+    queues ^= later
+    vp.held = later << OUTBOX_QUEUE_SHIFT
     while (queues !== 0 && this.alive) {
       if (done >= budget) {
-        vp.held = (summary & ~QUEUE_MASK) | (queues << OUTBOX_QUEUE_SHIFT)
+        vp.held |= (summary & ~QUEUE_MASK) | (queues << OUTBOX_QUEUE_SHIFT)
         return done
       }
       const queue = 31 - Math.clz32(queues)
       queues &= ~(1 << queue)
+      this.#drained |= 1 << queue
       if (this.trace !== null) {
         const key = traceKey(TraceLink.MESSAGE_TO_ROOT, this.id, 0, queue)
         this.trace.beginWith(key, TraceKind.MESSAGE_TAKEN, this.id, queue)
@@ -405,7 +432,7 @@ export class Partition implements PropertySubject {
     let groups = summary & GROUP_MASK
     while (groups !== 0 && this.alive) {
       if (done >= budget) {
-        vp.held = (summary & ~(QUEUE_MASK | GROUP_MASK)) | groups
+        vp.held |= (summary & ~(QUEUE_MASK | GROUP_MASK)) | groups
         return done
       }
       const group = 31 - Math.clz32(groups)
@@ -468,12 +495,13 @@ export class Partition implements PropertySubject {
     return done
   }
 
+  /** A unit of work, whoever's the slot is. */
   #signal(slot: number): number {
     const connection = this.#events[slot]!
     // Nobody's slot, or its port went while the signal was on its way.
     if (connection === null || connection.port === null || connection.port.kind !== 'event') {
       this.strayFlags++
-      return 0
+      return 1
     }
     this.signalsReceived++
     if (this.trace !== null) {

@@ -63,6 +63,10 @@ export class RootVp {
   /** What a drain took from the announcement and left for the next one; in the summary's bits. */
   held = 0
   #ping = 0
+  /** It answered once: there is a thread behind it. */
+  #hasAnswered = false
+  /** The latest ping fell into a suspension, or there was none since one. */
+  #isExcused = false
   #suspend = 0
   messagesQueued = 0
   eventsSignalled = 0
@@ -209,6 +213,7 @@ export class RootVp {
 
   #setSuspend(bit: number, suspended: boolean): void {
     this.#suspend = suspended ? this.#suspend | bit : this.#suspend & ~bit
+    this.#isExcused = true
     Atomics.store(this.page, SUSPEND, this.#suspend)
     this.#ring()
   }
@@ -226,6 +231,8 @@ export class RootVp {
 
   /** Asks the VP for a sign of life. */
   ping(): void {
+    this.#hasAnswered ||= this.#ping !== 0 && this.answered
+    this.#isExcused = this.#suspend !== 0
     this.#ping = (this.#ping + 1) | 0
     Atomics.store(this.page, PING, this.#ping)
     this.#ring()
@@ -234,6 +241,11 @@ export class RootVp {
   /** True when the VP has been at its `deliver` since the latest ping. */
   get answered(): boolean {
     return Atomics.load(this.page, PONG) === this.#ping
+  }
+
+  /** True when it owes an answer: VP 0, which every guest boots on, and every VP that ever answered, unless it is suspended. */
+  get isSilent(): boolean {
+    return !this.#isExcused && (this.index === 0 || this.#hasAnswered) && !this.answered
   }
 
   /** What the VP says it counted, as of its latest halt or some milliseconds ago. Intercepts are as the VP numbers them. */
