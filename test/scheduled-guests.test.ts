@@ -10,6 +10,9 @@ import { VirtualProcessor } from '@guestyard/hypervisor'
 import { RootPartition, type OverdueVp, type SchedulerPolicyName } from '@guestyard/root-partition'
 
 const MIB = 1024 * 1024
+/** Words of a VP page. */
+const PING = 1
+const PONG = 17
 
 interface Yard {
   readonly clock: ManualClock
@@ -43,11 +46,13 @@ interface Booted {
   readonly partitionId: number
   readonly kernel: Kernel
   readonly events: string[]
+  /** Writes what a VP that polls would write. */
+  readonly forgeAnswer: (vp?: number) => void
 }
 
 function boot(
   on: Yard,
-  properties: { weight?: number; cap?: number; reserve?: number } = {},
+  properties: { weight?: number; cap?: number; reserve?: number; vpCount?: number } = {},
 ): Booted {
   const created = on.root.createPartition({
     name: 'guest',
@@ -85,7 +90,11 @@ function boot(
   on.threads.settle()
   // It halted when it was asked for the last time; now the root hears of it.
   on.threads.settle()
-  return { partitionId: created.start.partitionId, kernel, events }
+  const pages = created.start.vps.map(({ handles }) => new Int32Array(handles.vpPage))
+  const forgeAnswer = (vp = 0): void => {
+    pages[vp]![PONG] = pages[vp]![PING]!
+  }
+  return { partitionId: created.start.partitionId, kernel, events, forgeAnswer }
 }
 
 /** Turns until the clock has moved on by `ms`; when nobody computes it moves by itself. */
@@ -170,6 +179,74 @@ describe('what a partition is created with', () => {
     })
     expect(refused).toMatchObject({ ok: false, status: HvStatus.NO_RESOURCES })
     expect(schedulerOf(on, second).reserve).toBe(0.5)
+  })
+})
+
+describe('what the watchdog asks', () => {
+  const LIMIT_MS = 50
+
+  /** Looks every half of the limit; true once the guest would be ended. */
+  async function isEnded(on: Yard, guest: Booted, ms: number, each = () => {}): Promise<boolean> {
+    for (let passed = 0; passed < ms; passed += LIMIT_MS / 2) {
+      on.root.ping(guest.partitionId)
+      for (let step = 0; step < LIMIT_MS / 2; step += 1) {
+        each()
+        await runFor(on, 1)
+      }
+      each()
+      if (!on.root.answered(guest.partitionId, LIMIT_MS)) return true
+    }
+    return false
+  }
+
+  test.each(['classic', 'core'] as const)(
+    'a VP that keeps its processor and forges its answers is ended, and the victim that waited is not: %s',
+    async (policy) => {
+      const on = yard(policy)
+      const [hostile, victim] = [boot(on), boot(on)]
+      void hostile.kernel.work.add(Number.POSITIVE_INFINITY)
+      void victim.kernel.work.add(Number.POSITIVE_INFINITY)
+      while (schedulerOf(on, hostile).state !== 'running') await runFor(on, 0.1)
+      // Its thread runs on, but never looks at its grant.
+      on.threads.remove(hostile.kernel)
+      on.kernels.splice(on.kernels.indexOf(hostile.kernel), 1)
+      const before = victim.kernel.work.used
+      expect(await isEnded(on, hostile, 1_000, hostile.forgeAnswer)).toBe(true)
+      expect(victim.kernel.work.used).toBe(before)
+      expect(await isEnded(on, victim, 500)).toBe(false)
+      on.root.deletePartition(hostile.partitionId)
+      await runFor(on, 20)
+      expect(victim.kernel.work.used).toBeGreaterThan(before)
+    },
+  )
+
+  test('a guest that computes, one that waits for its turn and one that sleeps are left alone', async () => {
+    const on = yard('classic')
+    const guests = [boot(on), boot(on, { weight: 1 }), boot(on)]
+    void guests[0]!.kernel.work.add(Number.POSITIVE_INFINITY)
+    void guests[1]!.kernel.work.add(Number.POSITIVE_INFINITY)
+    for (const guest of guests) expect(await isEnded(on, guest, 500)).toBe(false)
+  })
+
+  test('VPs that nobody started are no reason, and VP 0 of their partition is asked all the same', async () => {
+    const on = yard('root')
+    const guest = boot(on, { vpCount: 4 })
+    expect(await isEnded(on, guest, 500)).toBe(false)
+    on.threads.remove(guest.kernel)
+    on.kernels.length = 0
+    expect(await isEnded(on, guest, 500)).toBe(true)
+  })
+
+  test('a VP that answered once has to go on answering, whichever it is', async () => {
+    const on = yard('root')
+    const guest = boot(on, { vpCount: 2 })
+    let alive = true
+    const second = (): void => {
+      if (alive) guest.forgeAnswer(1)
+    }
+    expect(await isEnded(on, guest, 500, second)).toBe(false)
+    alive = false
+    expect(await isEnded(on, guest, 500, second)).toBe(true)
   })
 })
 

@@ -41,7 +41,7 @@ function rootActsOn({ yard }: Scene, victim: RawGuest, random: Random): void {
   devices?.keyboard.pressKey(random.below(128), 0)
   devices?.mouse.moveTo(random.below(32_768), random.below(32_768), 0, 0)
   yard.root.ping(id)
-  yard.root.answered(id)
+  yard.root.answered(id, 1_000)
   victim.post(initiateContact(VERSION))
   victim.signal(0x2001)
 }

@@ -9,6 +9,7 @@ import { startHost, type Host, type Vm } from '../src/index.ts'
 
 const MIB = 1024 * 1024
 const HOSTILE = new URL('./guests/hostile.ts', import.meta.url)
+const KEEPS = new URL('./guests/keeps-processor.ts', import.meta.url)
 const STAYS = new URL('./guests/stays.ts', import.meta.url)
 
 describe('a hostile guest', () => {
@@ -145,4 +146,29 @@ describe('a VM that is asked twice', () => {
     expect(['started', 'refused']).toContain(await started)
     expect(vm.state).toBe('off')
   })
+})
+
+test('a guest that gives its processor back to nobody, and answers all the same, is ended; the neighbour that waited goes on', async () => {
+  const host = await startHost({
+    log: { level: 'silent' },
+    scheduler: 'classic',
+    logicalProcessors: 1,
+  })
+  try {
+    const neighbour = host.createVm({ name: 'neighbour', memoryBytes: 4 * MIB, program: STAYS })
+    await neighbour.start()
+    const vm = host.createVm({
+      name: 'keeps',
+      memoryBytes: 4 * MIB,
+      program: KEEPS,
+      notRespondingMs: 500,
+    })
+    await vm.start()
+    const exit = await vm.exit
+    expect(exit.reason).toBe('not-responding')
+    expect(await neighbour.call('double', 21)).toBe(42)
+    expect(neighbour.lastExit).toBe(null)
+  } finally {
+    await host.close()
+  }
 })

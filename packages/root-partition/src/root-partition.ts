@@ -226,11 +226,16 @@ export class RootPartition {
   }
 
   ping(id: number): void {
-    if (this.#guests.has(id)) this.#hypervisor.ping(partitionId(id), 0)
+    if (this.#guests.has(id)) this.#hypervisor.pingAll(partitionId(id))
   }
 
-  answered(id: number): boolean {
-    return this.#guests.has(id) && this.#hypervisor.answered(partitionId(id), 0)
+  /**
+   * Every VP answered the latest `ping`, and none keeps a processor that it was told to leave more than `limitMs` ago: what a VP
+   * answers is its guest's word, what it keeps others wait for.
+   */
+  answered(id: number, limitMs: number): boolean {
+    if (!this.#guests.has(id) || this.#hypervisor.isSilent(partitionId(id))) return false
+    return this.#scheduler.overdueMs(id, this.#options.clock.now100ns) <= limitMs
   }
 
   /** Units done: some of the VPs' messages and signals, and about `budget` for the buses, however many there are. */

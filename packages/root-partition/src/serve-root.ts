@@ -8,7 +8,7 @@ import { Doorbell } from '@guestyard/ring'
 import { BusLog } from './bus-log.ts'
 import { RootPartition, type VpDoorbells } from './root-partition.ts'
 import { servePort } from './services.ts'
-import { Watchdog } from './watchdog.ts'
+import { Watchdog, type Watched } from './watchdog.ts'
 import type { RootWorkerData } from './worker-protocol.ts'
 
 /** A VP's doorbells with the root's end of them. */
@@ -63,7 +63,7 @@ export function serveRoot(data: RootWorkerData): void {
     },
   })
 
-  const watchdog = new Watchdog(root, {
+  const watchdog = new Watchdog(watchedBy(root, clock), {
     nowMs: () => performance.now(),
     after(ms, look) {
       const timer = setTimeout(look, ms)
@@ -87,6 +87,17 @@ export function serveRoot(data: RootWorkerData): void {
   })
   // A machine that throws is a bug of ours: the rejection ends this worker, and management says so for every VM.
   void engine.run()
+}
+
+/** The engine reads its clock when it polls, and may be asleep: whoever is asked how long something has lasted reads it anew. */
+function watchedBy(root: RootPartition, clock: MonotonicClock): Watched {
+  return {
+    ping: (partitionId) => root.ping(partitionId),
+    answered(partitionId, limitMs) {
+      clock.update()
+      return root.answered(partitionId, limitMs)
+    },
+  }
 }
 
 function shared(doorbell: Doorbell): SharedArrayBuffer {

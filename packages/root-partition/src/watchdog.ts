@@ -1,10 +1,11 @@
-// Watches that guests' processors poll: each is pinged in turn and must have answered by the next look. One timer for all
+// Watches that guests' processors poll, and leave a processor when told to: each is pinged in turn and must have answered by the next look. One timer for all
 // partitions, here in the root, so that an idle VM costs its worker process nothing.
 
 /** What the watchdog asks of the root. */
 export interface Watched {
   ping(partitionId: number): void
-  answered(partitionId: number): boolean
+  /** The latest ping was answered, and no processor is kept for longer than `limitMs` by a VP that was told to leave it. */
+  answered(partitionId: number, limitMs: number): boolean
 }
 
 /** How its owner waits. */
@@ -15,7 +16,7 @@ export interface WatchdogTimer {
 }
 
 interface Entry {
-  readonly halfMs: number
+  readonly limitMs: number
   readonly gone: PromiseWithResolvers<void>
   pinged: boolean
   dueMs: number
@@ -37,12 +38,12 @@ export class Watchdog {
   }
 
   /**
-   * Resolves when VP 0 of the partition has not polled for `limitMs` (20 or more). Pending for as long as it does; a partition
-   * that is forgotten leaves it pending.
+   * Resolves when a VP of the partition has not polled, or has kept a processor against orders, for `limitMs` (20 or more).
+   * Pending for as long as none has; a partition that is forgotten leaves it pending.
    */
   watch(partitionId: number, limitMs: number): Promise<void> {
     const entry: Entry = {
-      halfMs: limitMs / 2,
+      limitMs,
       gone: Promise.withResolvers(),
       pinged: false,
       dueMs: this.#timer.nowMs(),
@@ -61,7 +62,7 @@ export class Watchdog {
     const nowMs = this.#timer.nowMs()
     for (const [partitionId, entry] of this.#entries) {
       if (entry.dueMs > nowMs) continue
-      if (entry.pinged && !this.#root.answered(partitionId)) {
+      if (entry.pinged && !this.#root.answered(partitionId, entry.limitMs)) {
         this.#entries.delete(partitionId)
         entry.gone.resolve()
         continue
@@ -69,7 +70,7 @@ export class Watchdog {
       // The answer to one ping is looked for when the next is due, so every silence is seen within twice the half.
       this.#root.ping(partitionId)
       entry.pinged = true
-      entry.dueMs = Math.ceil((nowMs + entry.halfMs) / GRAIN_MS) * GRAIN_MS
+      entry.dueMs = Math.ceil((nowMs + entry.limitMs / 2) / GRAIN_MS) * GRAIN_MS
     }
     this.#rearm()
   }

@@ -85,7 +85,7 @@ export interface RootServices {
   deletePartition(partitionId: number): void
   /** More RAM for a running partition: `bytes`, a multiple of 64 KiB, after what it has. Its guest has yet to be told. */
   addMemory(partitionId: number, bytes: number): AddMemoryResult
-  /** Resolves when VP 0 has not polled for `limitMs`; pending as long as it does. */
+  /** Resolves when a VP has not polled, or has kept a processor it was told to leave, for `limitMs`; pending until then. */
   notResponding(partitionId: number, limitMs: number): Promise<void>
   /** A key for the synthetic keyboard: set-1 make code, flags as `KeyFlags` of `@guestyard/input`. */
   pressKey(partitionId: number, makeCode: number, flags: number): boolean

@@ -174,6 +174,45 @@ describe('the classic policy', () => {
     expect(sleeper.history).toEqual(['grant 0', 'grant 0'])
   })
 
+  test.each([
+    // 1 wake-up in half a slice; of those 1 % are in the liar's share where it counts each as a 32nd of a slice.
+    ['as much as its neighbour: twice a slice', 100, 2_000, 0.97],
+    ['a hundredth of its neighbour: once in three slices', 10_000, 400, 0.99],
+  ])(
+    'a VP that says it halts at every grant and wakes at once may interrupt, when it is due %s',
+    (_, weight, interruptions, left) => {
+      const yard = new Yard('classic', 1)
+      const liar = yard.add(2, { weight: 100 })
+      const victim = yard.add(3, { weight })
+      // 10 µs a step, 2 s.
+      for (let step = 0; step < 200_000; step += 1) {
+        yard.at(step / 100)
+        if (victim.history.at(-1) === 'revoke' && yard.vp(3).state === 'running') {
+          yard.say(3, VpReport.READY)
+        }
+        if (yard.vp(2).state === 'running') yard.say(2, VpReport.HALTED)
+        else if (liar.report === VpReport.HALTED) yard.say(2, VpReport.READY)
+      }
+      expect(yard.vp(3).preemptions).toBeLessThanOrEqual(interruptions)
+      // Each costs the victim the step in which the liar has the processor.
+      expect(yard.vp(3).guestRunTime / yard.now).toBeGreaterThan(left)
+    },
+  )
+
+  test('how long a revoked processor has been kept is known by partition, until it is given back', () => {
+    const yard = new Yard('classic', 2)
+    for (const partition of [2, 3, 4]) yard.add(partition)
+    yard.at(0)
+    yard.at(2)
+    const held = [2, 3].map((partition) => yard.scheduler.overdueMs(partition, 50 * MS))
+    expect(held).toEqual([48, 48])
+    expect(yard.scheduler.overdueMs(4, 50 * MS)).toBe(0)
+    expect(yard.scheduler.overdueMs(9, 50 * MS)).toBe(0)
+    yard.say(2, VpReport.READY)
+    yard.say(3, VpReport.READY)
+    expect([2, 3].map((partition) => yard.scheduler.overdueMs(partition, 50 * MS))).toEqual([0, 0])
+  })
+
   test('reports that make no sense change nothing', () => {
     const yard = new Yard('classic', 1)
     yard.add(2)

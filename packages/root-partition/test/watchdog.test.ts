@@ -35,13 +35,15 @@ class Crank {
 
 class Guests {
   readonly silent: Set<number> = new Set()
+  readonly limits: Set<number> = new Set()
   readonly #asked: Set<number> = new Set()
 
   ping(partitionId: number): void {
     if (this.silent.has(partitionId)) this.#asked.add(partitionId)
   }
 
-  answered(partitionId: number): boolean {
+  answered(partitionId: number, limitMs: number): boolean {
+    this.limits.add(limitMs)
     return !this.#asked.has(partitionId)
   }
 }
@@ -70,6 +72,14 @@ describe('the watchdog', () => {
     crank.to(11_500)
     await Promise.resolve()
     expect(gone).toEqual([3])
+  })
+
+  test('each look says how long a processor may be kept', () => {
+    const { crank, guests, watch } = setUp()
+    watch(2, 1_000)
+    watch(3, 400)
+    crank.to(3_000)
+    expect([...guests.limits].toSorted((a, b) => a - b)).toEqual([400, 1_000])
   })
 
   test('looks at many guests fall together: one timer a period, not one a guest', () => {

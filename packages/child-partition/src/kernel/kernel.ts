@@ -125,7 +125,10 @@ export class Kernel {
     this.#isNudged = false
     const answered = this.devices.poll()
     // Until its access is answered the VP runs no guest code.
-    if (this.devices.isWaiting) return answered
+    if (this.devices.isWaiting) {
+      vp.pingPending()
+      return answered
+    }
     if (this.#isArmed) {
       this.#isArmed = false
       this.bus.disarm()

@@ -91,11 +91,14 @@ export class WorkerProcess {
     }
   }
 
-  /** A guest that sleeps answers when the root rings it; one that never comes back to its kernel does not. */
+  /** A guest that sleeps answers when the root rings it; one that never comes back to its kernel, or leaves no processor, does not. */
   async #watch(): Promise<void> {
     const { notRespondingMs } = this.#task
     await this.#root.notResponding(this.#partitionId, notRespondingMs)
-    this.#end('not-responding', `the guest did not poll for ${notRespondingMs} ms`)
+    this.#end(
+      'not-responding',
+      `the guest did not poll, or leave a processor, for ${notRespondingMs} ms`,
+    )
   }
 
   #control(): VmwpControl {

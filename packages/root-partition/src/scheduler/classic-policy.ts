@@ -34,6 +34,6 @@ export class ClassicPolicy extends FairPolicy implements SchedulerPolicy {
   makeRoom(woken: ScheduledVp, lps: readonly LogicalProcessor[], now: number): void {
     const lp = this.mostAhead(lps)
     if (lp === null || !this.queue.mayPreempt(woken, lp.vp!)) return
-    lp.sliceEnd = Math.min(lp.sliceEnd, this.earliestEnd(lp, now))
+    lp.sliceEnd = Math.min(lp.sliceEnd, this.earliestEnd(woken, lp, now))
   }
 }

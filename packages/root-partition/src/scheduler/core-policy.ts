@@ -86,7 +86,7 @@ export class CorePolicy extends FairPolicy implements SchedulerPolicy {
     const victim = this.mostAhead(lps)
     if (victim === null || !this.queue.mayPreempt(woken, victim.vp!)) return
     if (victim.vp!.share === woken.share) {
-      victim.sliceEnd = Math.min(victim.sliceEnd, this.earliestEnd(victim, now))
+      victim.sliceEnd = Math.min(victim.sliceEnd, this.earliestEnd(woken, victim, now))
       return
     }
     // A stranger needs the whole core: each of its VPs must be that far ahead, and the turn ends for all of them.
@@ -95,7 +95,7 @@ export class CorePolicy extends FairPolicy implements SchedulerPolicy {
       const lp = lps[i]!
       if (lp.core !== victim.core || lp.vp === null) continue
       if (!this.queue.mayPreempt(woken, lp.vp)) return
-      end = Math.max(end, this.earliestEnd(lp, now))
+      end = Math.max(end, this.earliestEnd(woken, lp, now))
     }
     const core = this.#cores[victim.core]!
     core.turnEnd = Math.min(core.turnEnd, end)

@@ -10,6 +10,13 @@ import { ShareRates } from './share-rates.ts'
 
 /** What a VP that was granted a processor has of it before another that wakes may take it, as a share of a slice. */
 const RUN_MIN = 1 / 8
+/** What a dispatch counts for at the least, as a share of a slice: about what it costs to pass a processor on, which others pay. */
+const CHARGE_MIN = 1 / 32
+/**
+ * After a dispatch that it gave up itself a VP ends nobody's slice for this share of a slice from its beginning. That it halted is its
+ * word; how often others are interrupted for it is not.
+ */
+const PREEMPT_EVERY = 1 / 2
 /** Sums of fractions that ought to be whole may be off by so much. */
 const ROUNDING = 1e-9
 
@@ -56,6 +63,14 @@ export class FairPolicy {
     if (vp.state === 'ready') this.queue.enqueue(vp)
   }
 
+  gaveUp(vp: ScheduledVp, lp: LogicalProcessor, now: number): void {
+    const { slice } = this.shape
+    const missing = slice * CHARGE_MIN - (now - lp.grantedAt)
+    // Counted, not run: caps are of time that was had.
+    if (missing > 0) this.queue.charge(vp, missing)
+    vp.preemptsFrom = lp.grantedAt + slice * PREEMPT_EVERY
+  }
+
   leave(vp: ScheduledVp): void {
     this.queue.leave(vp)
   }
@@ -94,9 +109,9 @@ export class FairPolicy {
     return vp.share.isCapped && vp.budget < slice ? vp.budget : slice
   }
 
-  /** When a processor may be taken from its VP for one that woke. */
-  protected earliestEnd(lp: LogicalProcessor, now: number): number {
-    return Math.max(now, lp.grantedAt + this.shape.slice * RUN_MIN)
+  /** When a processor may be taken from its VP for `woken`. */
+  protected earliestEnd(woken: ScheduledVp, lp: LogicalProcessor, now: number): number {
+    return Math.max(now, lp.grantedAt + this.shape.slice * RUN_MIN, woken.preemptsFrom)
   }
 
   /** The running VP with the worst lag among those that were not told to leave yet. */

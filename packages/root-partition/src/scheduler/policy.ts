@@ -34,6 +34,8 @@ export interface SchedulerPolicy {
   enter(vp: ScheduledVp): void
   /** running -> ready or throttled: it was charged, and is on no processor any more. */
   putBack(vp: ScheduledVp): void
+  /** Its processor is free by its own wish and not because it was told to; `putBack` or `leave` follows. It was charged. */
+  gaveUp(vp: ScheduledVp, lp: LogicalProcessor, now: number): void
   /** running -> halted. */
   leave(vp: ScheduledVp): void
   /** throttled -> ready. */

@@ -38,6 +38,7 @@ export class RootPolicy implements SchedulerPolicy {
 
   enter(): void {}
   release(): void {}
+  gaveUp(): void {}
   leave(): void {}
   drop(): void {}
   putBack(): void {}

@@ -70,6 +70,8 @@ export class ScheduledVp {
   heapIndex = -1
   /** What is left of its cap in this period; negative when it overran. */
   budget = 0
+  /** When it may end another's slice at the earliest, for work that it wakes for. */
+  preemptsFrom = 0
   /** Its last slice ended by its own wish: others go first. */
   hasYielded = false
 

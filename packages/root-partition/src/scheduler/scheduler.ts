@@ -223,6 +223,16 @@ export class Scheduler {
     return (this.#deadline + 1) / UNITS_PER_MS
   }
 
+  /** How long VPs of a partition have kept a processor that they were told to leave: the longest, in ms. */
+  overdueMs(partitionId: number, now: number): number {
+    let longest = 0
+    for (const lp of this.lps) {
+      if (lp.vp?.share.partitionId !== partitionId || !lp.isRevoked) continue
+      longest = Math.max(longest, now - lp.revokedAt)
+    }
+    return longest / UNITS_PER_MS
+  }
+
   inspect(now: number): SchedulerInspection {
     if (this.#policy.schedules) this.#advance(now)
     const totals = { now, overdue: this.#overdue }
@@ -254,6 +264,8 @@ export class Scheduler {
     if (lp.isRevoked) {
       vp.preemptions += 1
       lp.preemptions += 1
+    } else {
+      this.#policy.gaveUp(vp, lp, now)
     }
     lp.isRevoked = false
     this.#isDirty = true
