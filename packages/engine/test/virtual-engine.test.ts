@@ -11,6 +11,7 @@ import {
   costModel,
 } from '@guestyard/engine/virtual'
 import type { Machine } from '@guestyard/engine'
+import { Trace, TraceKind } from '@guestyard/trace'
 import type { VirtualEngineOptions, VirtualPlatform } from '@guestyard/engine/virtual'
 
 import { EventQueue } from '../src/virtual/event-queue.ts'
@@ -252,6 +253,42 @@ describe('a processor that is granted', () => {
     expect(ran.length).toBe(1)
     expect(ran[0]).toBeGreaterThanOrEqual(20_500)
     expect(asked).toBeGreaterThan(0)
+  })
+
+  test('wakes whom it asks because of what waits for it', async () => {
+    const causes: number[] = []
+    const sink = {
+      actor() {},
+      record(...[, , , kind, cause]: Parameters<ConstructorParameters<typeof Trace>[0]['record']>) {
+        if (kind === TraceKind.WAKE) causes.push(cause)
+      },
+    }
+    const clock = new VirtualClock()
+    const trace = new Trace(sink, () => clock.nowNs)
+    const { engine } = yard({ clock, trace })
+    let granted = false
+    const grant = (): void => {
+      granted = true
+      vp.ring()
+    }
+    const root = new Pile()
+    root.onUnit = grant
+    const rootActor = engine.addActor({ name: 'root', kind: 'root', machine: root })
+    const vp = engine.addActor({
+      name: 'vp',
+      kind: 'vp',
+      machine: new Pile(),
+      mayRun: () => granted,
+      wantsToRun: () => {
+        root.waiting = 1
+        rootActor.ring()
+      },
+    })
+    trace.cause = trace.record(TraceKind.LIFE, 1)
+    vp.post(5_000_000, () => {})
+    await engine.run()
+    expect(granted).toBe(true)
+    expect(causes[0]).toBe(1)
   })
 
   test('is busy for what it burns, and the next poll comes after it', async () => {

@@ -326,13 +326,15 @@ export class VirtualEngine implements ActorHome {
 
   #takeUpEvent(actor: VirtualActor): boolean {
     if (actor.inbox.length === 0) return false
+    const trace = this.#trace
     if (!actor.mayRun()) {
+      // Whoever is rung for a processor is rung because of what waits for it.
+      if (trace !== null) trace.cause = actor.inbox[0]!.cause
       actor.wantsToRun()
       return false
     }
     const event = actor.inbox.shift()!
     if (event.cancelled) return false
-    const trace = this.#trace
     if (trace !== null) {
       const delayNs = this.clock.nowNs - event.askedNs
       trace.cause = event.cause
