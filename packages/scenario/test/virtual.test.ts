@@ -91,7 +91,7 @@ describe('a seed', { timeout: 60_000 }, () => {
     const { a, b } = JSON.parse(seen[0]!.log[0]!.text) as Record<string, Record<string, unknown>>
     expect(a).toMatchObject({
       date: '2026-01-01T00:00:00.000Z',
-      later: 'Fri, 02 Jan 2026 00:00:00 GMT',
+      later: 'Fri Jan 02 2026 00:00:00 GMT+0000 (Coordinated Universal Time)',
       hours: 12,
       isDate: true,
     })

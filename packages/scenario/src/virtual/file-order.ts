@@ -1,17 +1,23 @@
 // Two files that a program reads at once come back in any order from the real world. Here they come back in the order in which
 // they were asked for.
 
-import { promises } from 'node:fs'
+import fs, { promises } from 'node:fs'
 
 import type { Patches } from './patches.ts'
 
+type CallbackFunction = (this: unknown, ...args: unknown[]) => unknown
 type AsyncFunction = (this: unknown, ...args: unknown[]) => Promise<unknown>
 
-/** Functions of `fs/promises` whose answers are put in order, and the methods of the handles that `open` gives. */
+/** Functions of `fs` and `fs/promises` whose answers are put in order, and the methods of the handles that `open` gives. */
 const CALLS = [
-  'access', 'appendFile', 'chmod', 'copyFile', 'cp', 'link', 'lstat', 'mkdir', 'mkdtemp', 'open', 'readFile',
-  'readdir', 'readlink', 'realpath', 'rename', 'rm', 'rmdir', 'stat', 'statfs', 'symlink', 'truncate', 'unlink',
-  'utimes', 'writeFile',
+  'access', 'appendFile', 'chmod', 'chown', 'copyFile', 'cp', 'lchown', 'link', 'lstat', 'lutimes', 'mkdir', 'mkdtemp',
+  'open', 'opendir', 'readFile', 'readdir', 'readlink', 'realpath', 'rename', 'rm', 'rmdir', 'stat', 'statfs', 'symlink',
+  'truncate', 'unlink', 'utimes', 'writeFile',
+] // prettier-ignore
+/** What `fs` has besides, with a callback. */
+const CALLBACK_CALLS = [
+  'close', 'exists', 'fchmod', 'fchown', 'fdatasync', 'fstat', 'fsync', 'ftruncate', 'futimes', 'read', 'readv', 'write',
+  'writev',
 ] // prettier-ignore
 const HANDLE_CALLS = [
   'appendFile',
@@ -53,6 +59,34 @@ export function orderFileCalls(patches: Patches): void {
     }
   }
   patch(promises, CALLS)
+  const calledInOrder = (call: CallbackFunction): CallbackFunction =>
+    function ordered(...args) {
+      const callback = args.at(-1)
+      if (typeof callback !== 'function') return call.apply(this, args)
+      const before = last
+      const { promise, resolve } = Promise.withResolvers<void>()
+      const inTurn = async (...answer: readonly unknown[]): Promise<void> => {
+        await before
+        resolve()
+        // What it throws is nobody's to catch, as ever.
+        Reflect.apply(callback, undefined, answer)
+      }
+      // What is wrong with the arguments is thrown here, and nothing was asked.
+      const result = call.apply(this, [...args.slice(0, -1), inTurn])
+      last = promise
+      return result
+    }
+  for (const name of [...CALLS, ...CALLBACK_CALLS]) {
+    const call: unknown = Reflect.get(fs, name)
+    if (typeof call !== 'function') continue
+    const ordered = calledInOrder(call as CallbackFunction)
+    // What `promisify` finds there.
+    for (const key of Reflect.ownKeys(call)) {
+      if (key in ordered) continue
+      Object.defineProperty(ordered, key, Object.getOwnPropertyDescriptor(call, key)!)
+    }
+    patches.value(fs, name, ordered)
+  }
   const open = promises.open.bind(promises) as unknown as AsyncFunction
   patches.value(promises, 'open', async (...args: readonly unknown[]) => {
     const handle = (await open(...args)) as object

@@ -1,18 +1,16 @@
-// A module's state belongs to whoever loaded it: each guest has a thread of its own in the other engine, and each run a process.
-// Here all of them load into one thread, which runs many seeds, so every program gets copies of the files it imports by path. What it
-// imports by a package's name is shared.
+// A module's state belongs to whoever loaded it: each guest has a thread of its own in the other engine. Here all of them load into
+// one, so every program gets copies of the files it imports by path. What it imports by a package's name is shared.
 
 import * as nodeModule from 'node:module'
 
 const KEY = 'yard'
 const RELATIVE = /^(?:\.{0,2}\/|file:)/
 
-/** Copies so far, in this thread: no two runs share one. */
-let copies = 0
-
 /** One for a run. Dispose of it when the run is over. */
 export class ModuleCopies {
   readonly #hooks: { deregister(): void } | null
+  /** Copies so far. A program can see their numbers, so they are the run's own. */
+  #copies = 0
 
   constructor() {
     // Missing before Node 22.15: then a program's own file is copied, and what it imports is not.
@@ -32,8 +30,8 @@ export class ModuleCopies {
 
   /** The URL of a fresh copy of a program: what it imports by path follows. */
   fresh(url: string): string {
-    copies += 1
-    return withCopy(url, String(copies))
+    this.#copies += 1
+    return withCopy(url, String(this.#copies))
   }
 
   dispose(): void {

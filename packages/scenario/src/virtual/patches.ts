@@ -7,7 +7,7 @@ export class Patches {
     this.#define(target, key, { value, writable: true, configurable: true, enumerable: true })
   }
 
-  getter(target: object, key: PropertyKey, get: () => unknown): void {
+  getter(target: object, key: PropertyKey, get: (this: never) => unknown): void {
     this.#define(target, key, { get, configurable: true, enumerable: true })
   }
 

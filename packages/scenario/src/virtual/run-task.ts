@@ -67,9 +67,13 @@ class VirtualRun {
         this.#hangAt(turn, actor)
       },
       onLoop: () => heartbeat.loop(),
+      patienceMs: task.patienceMs,
     })
     this.#world.onFailure = (error) => this.#broken.reject(error)
-    task.port.on('message', () => this.#abort.abort(new Error('interrupted')))
+    task.port.on('message', () => {
+      this.#world.giveUp()
+      this.#abort.abort(new Error('interrupted'))
+    })
   }
 
   /** Drives the engine until the scenario has been run and everything is closed. */

@@ -1,30 +1,38 @@
 // What a program on the virtual engine's thread finds in place of the host's clocks, timers and chance. Everything is put back
 // when the run is over; the thread is the run's own.
 
-import nodeCrypto from 'node:crypto'
 import { createRequire, syncBuiltinESMExports } from 'node:module'
 import process from 'node:process'
 
-import type { SeededRandom } from '@guestyard/engine/virtual'
-
 import { orderFileCalls } from './file-order.ts'
 import { Patches } from './patches.ts'
+import { patchChance, type ChanceSources } from './virtual-chance.ts'
+import { patchDates } from './virtual-dates.ts'
 import { VirtualTimers, type TimerOwner } from './virtual-timers.ts'
 
 /** The time at which every virtual machine starts. */
 const EPOCH_MS = Date.UTC(2026, 0, 1)
 const NS_PER_MS = 1e6
 const NS_PER_S = 1e9
+const require = createRequire(import.meta.url)
+
+type AsyncCall = (...args: readonly unknown[]) => Promise<unknown>
+type WaitAsync = (
+  array: Int32Array,
+  index: number,
+  value: number,
+  timeoutMs?: unknown,
+) => { readonly async: boolean; readonly value: string | Promise<string> }
 
 /** What the globals show, asked at each use. */
-export interface VirtualSources {
+export interface VirtualSources extends Pick<ChanceSources, 'random'> {
   /** Whole nanoseconds since the start. */
   nowNs(): number
   owner(): TimerOwner
-  /** The generator of the program that is running. */
-  random(): SeededRandom
   /** Has a function run in the asynchronous context of this moment. */
   bind(run: () => void): () => void
+  /** Virtual time stands until the promise settles. */
+  hold<T>(what: string, promise: Promise<T>): Promise<T>
   /** `process.exit` was called. Does not return. */
   exit(code: number): never
 }
@@ -36,7 +44,11 @@ export function installVirtualGlobals(sources: VirtualSources): () => void {
   patches.after(syncBuiltinESMExports)
   patchClocks(patches, sources)
   patchTimers(patches, sources)
-  patchChance(patches, sources)
+  patchWaits(patches, sources)
+  patchThreads(patches, sources)
+  const dateMs = (): number => EPOCH_MS + Math.floor(sources.nowNs() / NS_PER_MS)
+  patchDates(patches, dateMs)
+  patchChance(patches, { random: () => sources.random(), dateMs })
   orderFileCalls(patches)
   patches.value(process, 'exit', (code?: unknown) =>
     sources.exit(Number(code ?? process.exitCode ?? 0)),
@@ -47,10 +59,7 @@ export function installVirtualGlobals(sources: VirtualSources): () => void {
 
 function patchClocks(patches: Patches, sources: VirtualSources): void {
   const nowMs = (): number => sources.nowNs() / NS_PER_MS
-  const dateMs = (): number => EPOCH_MS + Math.floor(nowMs())
-  patches.value(globalThis, 'Date', virtualDate(patches, dateMs))
-  patches.value(performance, 'now', nowMs)
-  patches.getter(performance, 'timeOrigin', () => EPOCH_MS)
+  patchPerformance(patches, nowMs)
   const hrtime = (before?: readonly [number, number]): [number, number] => {
     const ns = sources.nowNs() - (before === undefined ? 0 : before[0] * NS_PER_S + before[1])
     return [Math.floor(ns / NS_PER_S), ns - Math.floor(ns / NS_PER_S) * NS_PER_S]
@@ -59,30 +68,32 @@ function patchClocks(patches: Patches, sources: VirtualSources): void {
   patches.value(process, 'uptime', () => nowMs() / 1000)
 }
 
-/** Dates are real ones; only the present is another, and local time is UTC whatever the host's zone. */
-function virtualDate(patches: Patches, nowMs: () => number): DateConstructor {
-  const RealDate = Date
-  const virtual: DateConstructor = new Proxy(RealDate, {
-    apply: () => new RealDate(nowMs()).toString(),
-    construct: (target, args, newTarget) =>
-      Reflect.construct(
-        target,
-        args.length === 0 ? [nowMs()] : args,
-        newTarget === virtual ? target : newTarget,
-      ) as Date,
-    get: (target, key) => (key === 'now' ? nowMs : (Reflect.get(target, key) as unknown)),
+function patchPerformance(patches: Patches, nowMs: () => number): void {
+  const mark = performance.mark.bind(performance)
+  const measure = performance.measure.bind(performance)
+  const idle = { idle: 0, active: 0, utilization: 0 }
+  patchAll(patches, performance, {
+    now: nowMs,
+    mark: (name: string, options?: Parameters<typeof mark>[1]) =>
+      mark(name, { startTime: nowMs(), ...options }),
+    measure: (name: string, from?: Parameters<typeof measure>[1], to?: string) => {
+      if (typeof from !== 'object') {
+        return measure(name, { start: from ?? 0, end: to ?? nowMs() })
+      }
+      const isClosed = from.end !== undefined || from.duration !== undefined
+      return measure(name, isClosed ? from : { ...from, end: nowMs() })
+    },
+    eventLoopUtilization: () => ({ ...idle }),
+    toJSON: () => ({ timeOrigin: EPOCH_MS, eventLoopUtilization: { ...idle } }),
   })
-  const prototype = RealDate.prototype as unknown as Record<string, unknown>
-  patches.value(prototype, 'constructor', virtual)
-  for (const name of Object.getOwnPropertyNames(prototype)) {
-    const match = /^([gs]et)UTC(.+)$/.exec(name)
-    if (match !== null) patches.value(prototype, `${match[1]}${match[2]}`, prototype[name])
-  }
-  patches.value(prototype, 'getTimezoneOffset', () => 0)
-  patches.value(prototype, 'toString', function toText(this: Date) {
-    return this.toUTCString()
+  patches.getter(performance, 'timeOrigin', () => EPOCH_MS)
+  // An event is seen first where it is dispatched, in the turn that made it.
+  const stamps = new WeakMap<object, number>()
+  patches.getter(Event.prototype, 'timeStamp', function stamp(this: Event) {
+    const at = stamps.get(this) ?? nowMs()
+    stamps.set(this, at)
+    return at
   })
-  return virtual
 }
 
 function patchTimers(patches: Patches, sources: VirtualSources): void {
@@ -104,7 +115,6 @@ function patchTimers(patches: Patches, sources: VirtualSources): void {
     setInterval: timers.ticks.bind(timers),
   }
   const scheduler = { wait: timers.wait, yield: () => timers.waitImmediate() }
-  const require = createRequire(import.meta.url)
   patchAll(patches, globalThis, functions)
   patchAll(patches, require('node:timers') as object, functions)
   patchAll(patches, require('node:timers/promises') as object, { ...promised, scheduler })
@@ -116,40 +126,41 @@ function patchTimers(patches: Patches, sources: VirtualSources): void {
   })
 }
 
-function patchChance(patches: Patches, sources: VirtualSources): void {
-  const fill = <T extends ArrayBufferView>(array: T): T => {
-    const { buffer, byteOffset, byteLength } = array
-    sources.random().fillBytes(new Uint8Array(buffer, byteOffset, byteLength))
-    return array
+/** What waits on shared memory gives up in virtual time. */
+function patchWaits(patches: Patches, sources: VirtualSources): void {
+  const real = Atomics.waitAsync as unknown as WaitAsync
+  const waitAsync: WaitAsync = (array, index, value, timeoutMs) => {
+    const ms = timeoutMs === undefined ? Number.NaN : Number(timeoutMs)
+    if (Number.isNaN(ms) || ms === Infinity || ms <= 0) return real(array, index, value, timeoutMs)
+    const waiting = real(array, index, value)
+    if (!waiting.async) return waiting
+    const { promise, resolve } = Promise.withResolvers<string>()
+    const cancel = sources.owner().after(
+      ms * NS_PER_MS,
+      sources.bind(() => resolve('timed-out')),
+    )
+    void Promise.resolve(waiting.value).then((how) => {
+      cancel()
+      resolve(how)
+    })
+    return { async: true, value: promise }
   }
-  const randomUUID = (): string => uuidOf(fill(new Uint8Array(16)))
-  patches.value(Math, 'random', () => sources.random().float())
-  patchAll(patches, crypto, { getRandomValues: fill, randomUUID })
-  patchAll(patches, nodeCrypto, {
-    getRandomValues: fill,
-    randomUUID,
-    randomFillSync: fill,
-    randomBytes: (size: number, callback?: (error: null, bytes: Buffer) => void) => {
-      const bytes = fill(Buffer.alloc(size))
-      if (callback === undefined) return bytes
-      setImmediate(() => callback(null, bytes))
-      return undefined
-    },
-    randomInt: (least: number, above?: unknown) => {
-      const [from, to] = typeof above === 'number' ? [least, above] : [0, least]
-      return from + Math.floor(sources.random().float() * (to - from))
-    },
-  })
+  patches.value(Atomics, 'waitAsync', waitAsync)
 }
 
-/** Version 4 of RFC 9562. */
-function uuidOf(bytes: Uint8Array): string {
-  bytes[6] = (bytes[6]! & 0x0f) | 0x40
-  bytes[8] = (bytes[8]! & 0x3f) | 0x80
-  const hex = Buffer.from(bytes).toString('hex')
-  return [8, 12, 16, 20, 32]
-    .map((end, index) => hex.slice([0, 8, 12, 16, 20][index], end))
-    .join('-')
+/** Compilers work on threads of their own, and nobody starts another thread: it would have real time. */
+function patchThreads(patches: Patches, sources: VirtualSources): void {
+  const compiler = Reflect.get(globalThis, 'WebAssembly') as Record<string, AsyncCall>
+  for (const name of ['compile', 'instantiate']) {
+    const real = compiler[name]!
+    patches.value(compiler, name, (...args: readonly unknown[]) =>
+      sources.hold(`WebAssembly.${name}`, real(...args)),
+    )
+  }
+  function Worker(): never {
+    throw new Error('a program in virtual time has one thread: new Worker is refused')
+  }
+  patches.value(require('node:worker_threads') as object, 'Worker', Worker)
 }
 
 function patchAll(

@@ -28,6 +28,8 @@ export interface VirtualJob {
 /** A job on its way to its thread. */
 export interface VirtualTask extends VirtualJob {
   readonly hangs: readonly Hang[]
+  /** Milliseconds of real time for which virtual time may stand. */
+  readonly patienceMs: number
   /** Where progress goes, and where an interruption comes from. */
   readonly port: MessagePort
   /** Signs of life, as `heartbeat.ts` lays them out. */

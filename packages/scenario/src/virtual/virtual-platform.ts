@@ -11,26 +11,48 @@ const REQUEST = /^(?:FSREQ|FILEHANDLECLOSEREQ|GETADDRINFOREQ|GETNAMEINFOREQ|QUER
 const NO_REQUEST = 'HTTPCLIENTREQUEST'
 /** What Node lists as active and does not tell its hooks the end of. */
 const ACTIVE_REQUEST = /Req|ConnectWrap|WriteWrap|ShutdownWrap/
+const NS_PER_MS = 1e6
+
+export interface PlatformOptions {
+  /** A turn of the event loop, which is a sign of life though virtual time may stand. */
+  readonly onLoop: (() => void) | null
+  /** Milliseconds of real time for which virtual time may stand. */
+  readonly patienceMs: number
+  /** It has stood for longer: what is waited for. Told once; from then on nothing is. */
+  readonly onStalled: (what: string) => void
+}
+
+/** A job of Node's cryptography: one that runs at once gives its result, another nothing or a promise. */
+interface CryptoJob {
+  run?: unknown
+}
 
 /** One for a thread; dispose of it when the run is over. */
 export class NodeVirtualPlatform implements VirtualPlatform {
-  /** The real one: the globals may be virtual by the time it is called. */
+  /** The real ones: the globals may be virtual by the time they are called. */
   readonly #setImmediate: typeof setImmediate = setImmediate
+  readonly #realNs: () => bigint = process.hrtime.bigint.bind(process.hrtime)
+  readonly #options: PlatformOptions
   readonly #hook: AsyncHook
-  readonly #requests: Set<number> = new Set()
+  /** What is asked and not answered: its kind, by its asynchronous id. */
+  readonly #requests: Map<number, string> = new Map()
+  readonly #held: Set<{ readonly what: string }> = new Set()
   #pending = true
-  readonly #onLoop: (() => void) | null
+  #waitsSinceNs: bigint | null = null
+  #hasGivenUp = false
 
-  /** `onLoop`: a turn of the event loop, which is a sign of life though virtual time may stand. */
-  constructor(onLoop: (() => void) | null) {
-    this.#onLoop = onLoop
+  constructor(options: PlatformOptions) {
+    this.#options = options
     // A promise that is made or settled may have somebody who waits; what has not is a turn of the loop too many, no more.
     this.#hook = createHook({
-      init: (id, type) => {
+      init: (id, type, _trigger, resource) => {
         this.#pending = true
-        if (type !== 'PROMISE' && REQUEST.test(type) && type !== NO_REQUEST) this.#requests.add(id)
+        if (type === 'PROMISE' || !REQUEST.test(type) || type === NO_REQUEST) return
+        this.#requests.set(id, type)
+        this.#watchJob(id, resource)
       },
       after: (id) => void this.#requests.delete(id),
+      destroy: (id) => void this.#requests.delete(id),
       promiseResolve: () => {
         this.#pending = true
       },
@@ -45,18 +67,64 @@ export class NodeVirtualPlatform implements VirtualPlatform {
   }
 
   turn(callback: () => void): void {
-    this.#onLoop?.()
+    this.#options.onLoop?.()
     this.#setImmediate(callback)
   }
 
   isWaiting(): boolean {
-    return (
-      this.#requests.size > 0 ||
-      process.getActiveResourcesInfo().some((name) => ACTIVE_REQUEST.test(name))
-    )
+    if (this.#hasGivenUp) return false
+    const isWaiting = this.#requests.size > 0 || this.#held.size > 0 || activeRequests().length > 0
+    if (!isWaiting) {
+      this.#waitsSinceNs = null
+      return false
+    }
+    this.#waitsSinceNs ??= this.#realNs()
+    const waitedMs = Number(this.#realNs() - this.#waitsSinceNs) / NS_PER_MS
+    if (waitedMs < this.#options.patienceMs) return true
+    const what = this.#describe()
+    this.giveUp()
+    this.#options.onStalled(what)
+    return false
+  }
+
+  /** Virtual time stands until the promise settles. */
+  hold<T>(what: string, promise: Promise<T>): Promise<T> {
+    const held = { what }
+    this.#held.add(held)
+    const release = (): void => void this.#held.delete(held)
+    promise.then(release, release)
+    return promise
+  }
+
+  /** The real world is not waited for any more: the run is to end. */
+  giveUp(): void {
+    this.#hasGivenUp = true
   }
 
   dispose(): void {
     this.#hook.disable()
   }
+
+  /** A job that runs at once is never told to have ended, nor is one whose answer is a promise: its call says which it is. */
+  #watchJob(id: number, job: CryptoJob): void {
+    const { run } = job
+    if (typeof run !== 'function') return
+    job.run = (...args: readonly unknown[]): unknown => {
+      delete job.run
+      const result = Reflect.apply(run, job, args) as unknown
+      if (result === undefined) return result
+      const type = this.#requests.get(id) ?? ''
+      this.#requests.delete(id)
+      return result instanceof Promise ? this.hold(type, result) : result
+    }
+  }
+
+  #describe(): string {
+    const what = [...this.#requests.values(), ...[...this.#held].map((held) => held.what)]
+    return [...new Set(what.length > 0 ? what : activeRequests())].join(', ')
+  }
+}
+
+function activeRequests(): string[] {
+  return process.getActiveResourcesInfo().filter((name) => ACTIVE_REQUEST.test(name))
 }

@@ -1,4 +1,5 @@
-// Runs in virtual time, each on a thread of a pool. Main thread; what runs there does not touch it.
+// Runs in virtual time, each on a thread of its own that ends with it: what a program leaves in its globals, its prototypes or its
+// CommonJS modules is nobody's after it, so a seed gives the same alone as in a sweep. Main thread; what runs there does not touch it.
 
 import { availableParallelism } from 'node:os'
 import { MessageChannel } from 'node:worker_threads'
@@ -28,6 +29,8 @@ const LOOK_MS = 500
 const SILENCE_MS_DEFAULT = 10_000
 /** How much longer it may be silent that uses no processor time: it is blocked, or others are ahead of it. */
 const SILENCE_WITHOUT_WORK = 6
+/** How much longer the real world may take for an answer. */
+const PATIENCE = 3
 /** How long an interrupted run may take to close what it started. */
 const CLOSE_WITHIN_MS = 2_000
 /** The scenario's own, the first that every run makes. */
@@ -49,22 +52,17 @@ export interface VirtualRunOptions {
 
 export class VirtualPool {
   readonly threads: number
-  readonly #pool: Piscina<VirtualTask, VirtualOutcome>
   readonly #silenceMs: number
+  readonly #running: Set<Piscina<VirtualTask, VirtualOutcome>> = new Set()
+  /** Runs that wait for another to end. */
+  readonly #queue: (() => void)[] = []
+  #free: number
+  #isClosed = false
 
   constructor(options: VirtualPoolOptions = {}) {
     this.threads = options.threads ?? availableParallelism()
     this.#silenceMs = options.silenceMs ?? SILENCE_MS_DEFAULT
-    this.#pool = new Piscina({
-      filename: TASK.href,
-      name: 'runVirtual',
-      minThreads: 0,
-      maxThreads: this.threads,
-      concurrentTasksPerWorker: 1,
-      idleTimeout: 1_000,
-      // A thread's globals are virtual while it runs: nothing of the pool may look at a clock there.
-      atomics: 'disabled',
-    })
+    this.#free = this.threads
   }
 
   /**
@@ -91,10 +89,34 @@ export class VirtualPool {
   }
 
   async close(): Promise<void> {
-    await this.#pool.destroy()
+    this.#isClosed = true
+    for (const next of this.#queue.splice(0)) next()
+    await Promise.all([...this.#running].map((thread) => thread.destroy()))
   }
 
   async #runOnce(
+    job: VirtualJob,
+    hangs: readonly Hang[],
+    options: VirtualRunOptions,
+  ): Promise<VirtualOutcome | Hang> {
+    if (this.#free === 0) await new Promise<void>((resolve) => void this.#queue.push(resolve))
+    else this.#free -= 1
+    if (this.#isClosed) throw new Error('the pool is closed')
+    const thread = newThread()
+    this.#running.add(thread)
+    try {
+      return await this.#runOn(thread, job, hangs, options)
+    } finally {
+      await thread.destroy()
+      this.#running.delete(thread)
+      const next = this.#queue.shift()
+      if (next === undefined) this.#free += 1
+      else next()
+    }
+  }
+
+  async #runOn(
+    thread: Piscina<VirtualTask, VirtualOutcome>,
     job: VirtualJob,
     hangs: readonly Hang[],
     { progress = silentProgress, signal }: VirtualRunOptions,
@@ -110,8 +132,9 @@ export class VirtualPool {
     }
     signal?.addEventListener('abort', onAbort, { once: true })
     port1.on('message', (message: VirtualMessage) => progress[message.is](message.text))
-    const task: VirtualTask = { ...job, hangs, port: port2, heartbeat: buffer }
-    const running = this.#pool.run(task, { transferList: [port2] as never, signal: kill.signal })
+    const patienceMs = this.#silenceMs * PATIENCE
+    const task: VirtualTask = { ...job, hangs, patienceMs, port: port2, heartbeat: buffer }
+    const running = thread.run(task, { transferList: [port2] as never, signal: kill.signal })
     const timer = setInterval(() => watch.look(() => kill.abort()), LOOK_MS)
     try {
       return await running
@@ -125,6 +148,18 @@ export class VirtualPool {
       port1.close()
     }
   }
+}
+
+function newThread(): Piscina<VirtualTask, VirtualOutcome> {
+  return new Piscina({
+    filename: TASK.href,
+    name: 'runVirtual',
+    minThreads: 0,
+    maxThreads: 1,
+    concurrentTasksPerWorker: 1,
+    // The thread's globals are virtual while it runs: nothing of the pool may look at a clock there.
+    atomics: 'disabled',
+  })
 }
 
 /**

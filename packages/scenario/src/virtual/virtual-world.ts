@@ -34,6 +34,8 @@ export interface WorldOptions {
   readonly log: { readonly level: LogLevel; readonly write: (line: string) => void }
   readonly onTurn: ((turn: number, actor: number) => void) | null
   readonly onLoop: (() => void) | null
+  /** Milliseconds of real time for which an answer of the real world may take. */
+  readonly patienceMs: number
 }
 
 /** Something the scenario waits for. */
@@ -67,7 +69,14 @@ export class VirtualWorld {
 
   constructor(options: WorldOptions) {
     this.#options = options
-    this.#platform = new NodeVirtualPlatform(options.onLoop)
+    this.#platform = new NodeVirtualPlatform({
+      onLoop: options.onLoop,
+      patienceMs: options.patienceMs,
+      onStalled: (what) => {
+        const waited = `for ${options.patienceMs / 1000} s of real time`
+        this.onFailure(new Error(`virtual time stood ${waited}, waiting for ${what}`))
+      },
+    })
     this.trace = options.trace(() => this.clock.nowNs)
     this.engine = new VirtualEngine({
       clock: this.clock,
@@ -100,6 +109,7 @@ export class VirtualWorld {
       owner: () => ownerOf(this.#program().actor),
       random: () => this.#program().random,
       bind: (run) => AsyncLocalStorage.bind(run),
+      hold: (what, promise) => this.#platform.hold(what, promise),
       exit: (code) => {
         this.#program().exited(code)
         throw new ProgramExit(`process.exit(${code})`)
@@ -165,6 +175,11 @@ export class VirtualWorld {
 
   get waiting(): readonly Waiting[] {
     return [...this.#waiting]
+  }
+
+  /** The real world is not waited for any more: what goes on can only be the end. */
+  giveUp(): void {
+    this.#platform.giveUp()
   }
 
   /** The thread is as it was. */
