@@ -92,7 +92,7 @@ function scene(): Scene {
   const server = new VmbusServer({
     transport: {
       iommu: new Iommu(memory, partition.slat),
-      vpCount: 1,
+      hasVp: (vp) => vp === 0,
       postMessage: (vp, payload, length) => router.post(vp, payload, length),
       openInterrupt: (relid, vp) => router.openInterrupt(relid, vp),
       connectChannel: (relid) => router.connectChannel(relid),

@@ -16,6 +16,9 @@ export const GUEST_MEMORY_MAX_BYTES: number = 65536 * WASM_PAGE_SIZE
  */
 const SHORT_COPY_BYTES = 64
 
+/** Whoever else holds the memory may grow it between a look and a growth: so often that is met. */
+const EXTEND_TRIES = 8
+
 export interface GuestMemoryOptions {
   /** Bytes of RAM, a multiple of 64 KiB. */
   readonly sizeBytes: number
@@ -41,7 +44,7 @@ export class GuestMemory {
   u8: Uint8Array<SharedArrayBuffer>
   i32: Int32Array<SharedArrayBuffer>
   view: DataView<SharedArrayBuffer>
-  /** Bytes of RAM now. */
+  /** Bytes of memory now. What a partition has been given of it, its `Slat` knows: the guest can grow it by itself. */
   sizeBytes: number
   /** Pages of 4 KiB it may grow to. Known where it was made; elsewhere what it has now. */
   readonly maximumPages: number
@@ -146,6 +149,21 @@ export class GuestMemory {
       return false
     }
     this.refresh()
+    return true
+  }
+
+  /**
+   * Has RAM up to `toBytes` be there, and zero from `fromBytes` on; both multiples of 64 KiB. Another thread may have grown the memory
+   * as far and further: that is no obstacle. False when the maximum or the platform forbids it.
+   */
+  extend(fromBytes: number, toBytes: number): boolean {
+    this.refresh()
+    const dirtyBytes = Math.min(this.sizeBytes, toBytes) - fromBytes
+    for (let tries = 0; this.sizeBytes < toBytes; tries++) {
+      if (tries === EXTEND_TRIES) return false
+      if (!this.grow(toBytes - this.sizeBytes)) this.refresh()
+    }
+    if (dirtyBytes > 0) this.kernel.fill(fromBytes, 0, dirtyBytes)
     return true
   }
 

@@ -26,17 +26,15 @@ import {
 
 /** Lookups for one thread. Any thread that was handed `Slat.buffer`; each makes its own. */
 export class SlatReader {
-  readonly #buffer: SharedArrayBuffer
-  /** A view of a stated length, renewed when leaves are made beyond it: one that follows the buffer is several times slower. */
-  #words: Int32Array
+  /** A view of a stated length: one that follows the buffer is several times slower. */
+  readonly #words: Int32Array
   readonly #chunks: number
   #generation = -1
   #identityFirst = 0
   #identityPages = 0
 
   constructor(buffer: SharedArrayBuffer) {
-    this.#buffer = buffer
-    this.#words = wholeView(buffer)
+    this.#words = new Int32Array(buffer, 0, buffer.byteLength >> 2)
     this.#chunks = Atomics.load(this.#words, SLAT_CHUNKS)
   }
 
@@ -85,7 +83,6 @@ export class SlatReader {
     if (kind === SlatKind.RAM) return word + (gpaPage - (chunk << SLAT_CHUNK_SHIFT))
     if (kind !== KIND_LEAF) return word
     const at = slatLeafAt(this.#chunks, slatNumber(word)) + gpaPage - (chunk << SLAT_CHUNK_SHIFT)
-    if (at >= this.#words.length) this.#words = wholeView(this.#buffer)
     return at < this.#words.length ? Atomics.load(this.#words, at) : 0
   }
 
@@ -101,8 +98,4 @@ export class SlatReader {
     this.#identityFirst = first
     this.#identityPages = settled ? pages : 0
   }
-}
-
-function wholeView(buffer: SharedArrayBuffer): Int32Array {
-  return new Int32Array(buffer, 0, buffer.byteLength >> 2)
 }

@@ -34,8 +34,6 @@ const GPA_PAGES_DEFAULT = 1 << 20
 export const SLAT_GPA_PAGES_MAX: number = 1 << 24
 /** Leaves beyond one for each chunk of RAM. */
 const SPARE_LEAVES = 64
-/** The buffer grows by so many leaves at a time. */
-const LEAVES_STEP = 4
 
 export interface SlatOptions {
   /** Pages of RAM that the partition has been given. */
@@ -59,8 +57,7 @@ export class Slat {
   readonly ramPagesMax: number
   /** Pages that no device reaches, since an overlay of a VP or of the partition is there. */
   readonly overlays: SlatOverlays
-  /** Renewed when the buffer grows. */
-  #words: Int32Array
+  readonly #words: Int32Array
   readonly #directory: Int32Array
   /** Leaf number plus one by chunk, 0 for a chunk that never had one. */
   readonly #leafOf: Int32Array
@@ -86,10 +83,11 @@ export class Slat {
       chunks,
       Math.ceil(this.ramPagesMax / SLAT_CHUNK_PAGES) + SPARE_LEAVES,
     )
-    this.buffer = new SharedArrayBuffer(slatLeafAt(chunks, 0) * 4, {
-      maxByteLength: slatLeafAt(chunks, this.#leavesMax) * 4,
-    })
-    this.#words = new Int32Array(this.buffer, 0, this.buffer.byteLength >> 2)
+    const bytes = slatLeafAt(chunks, this.#leavesMax) * 4
+    // With room for every leaf from the start, since the guest holds it, too, and could grow it. Growable all the same, to no
+    // more than it is: such a buffer takes memory only for what of it was touched.
+    this.buffer = new SharedArrayBuffer(bytes, { maxByteLength: bytes })
+    this.#words = new Int32Array(this.buffer, 0, bytes >> 2)
     this.overlays = new SlatOverlays(this.#words, this.gpaPages)
     Atomics.store(this.#words, SLAT_CHUNKS, chunks)
   }
@@ -123,6 +121,17 @@ export class Slat {
   /** More RAM has been given: pages up to `ramPages` may be mapped. They are mapped by `mapRam`, as any. */
   grow(ramPages: number): void {
     assert(ramPages >= this.#ramPages && ramPages <= this.ramPagesMax, 'RAM grows to its maximum.')
+    this.#ramPages = ramPages
+  }
+
+  /** Undoes a `grow`: RAM from page `ramPages` on is given no more. It was mapped at its own place, a chunk whole or not at all. */
+  takeBack(ramPages: number): void {
+    assert(ramPages >= 0 && ramPages <= this.#ramPages, 'What is taken back was given.')
+    for (let page = ramPages; page < this.#ramPages; page = nextChunk(page, this.#ramPages)) {
+      const entry = this.#walk(page)
+      const isTaken = slatKind(entry) === SlatKind.RAM && slatNumber(entry) === page
+      if (isTaken) this.unmap(page, nextChunk(page, this.#ramPages) - page)
+    }
     this.#ramPages = ramPages
   }
 
@@ -205,7 +214,7 @@ export class Slat {
       identityPages: this.#run.pages,
       overlayPages: this.overlays.count,
       leaves: this.#leaves.length,
-      tableBytes: this.buffer.byteLength,
+      tableBytes: slatLeafAt(this.#directory.length, this.#leaves.length) * 4,
     }
   }
 
@@ -301,7 +310,6 @@ export class Slat {
       leaf = this.#leaves.length
       this.#leaves.push(new Int32Array(SLAT_CHUNK_PAGES))
       this.#leafOf[chunk] = leaf + 1
-      this.#growBuffer()
     }
     const entries = this.#leaves[leaf]!
     const at = slatLeafAt(this.#directory.length, leaf)
@@ -311,14 +319,6 @@ export class Slat {
       Atomics.store(this.#words, at + index, word + index * step)
     }
     return leaf
-  }
-
-  #growBuffer(): void {
-    const bytes = slatLeafAt(this.#directory.length, this.#leaves.length) * 4
-    if (bytes <= this.buffer.byteLength) return
-    const step = slatLeafAt(this.#directory.length, this.#leaves.length + LEAVES_STEP - 1) * 4
-    this.buffer.grow(Math.min(step, this.buffer.maxByteLength))
-    this.#words = new Int32Array(this.buffer, 0, this.buffer.byteLength >> 2)
   }
 
   /** A leaf that has become one thing throughout takes one word again. */

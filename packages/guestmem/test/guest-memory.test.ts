@@ -64,6 +64,20 @@ test('RAM grows without moving, up to its largest size', () => {
   expect(memory.grow(SIZE)).toBe(false)
 })
 
+test('RAM that another thread grew by itself is taken as it is, zeroed where it was to be new', () => {
+  const memory = GuestMemory.create({ sizeBytes: SIZE, maximumBytes: 4 * SIZE })
+  const other = GuestMemory.attach(memory.memory)
+  other.grow(2 * SIZE)
+  other.u8.fill(7)
+  expect(memory.extend(SIZE, 2 * SIZE)).toBe(true)
+  expect([memory.u8[SIZE - 1], memory.u8[SIZE], memory.u8[2 * SIZE - 1]]).toEqual([7, 0, 0])
+  expect(memory.u8[2 * SIZE]).toBe(7)
+  expect(memory.extend(2 * SIZE, 4 * SIZE)).toBe(true)
+  expect(memory.sizeBytes).toBe(4 * SIZE)
+  expect(memory.u8.subarray(2 * SIZE).every((byte) => byte === 0)).toBe(true)
+  expect(memory.extend(4 * SIZE, 5 * SIZE)).toBe(false)
+})
+
 test('sizes that are not ours to make are our own mistake', () => {
   expect(() => GuestMemory.create({ sizeBytes: 4096 })).toThrow('64 KiB')
   expect(() => GuestMemory.create({ sizeBytes: 2 * SIZE, maximumBytes: SIZE })).toThrow('larger')

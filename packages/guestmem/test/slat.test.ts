@@ -117,6 +117,32 @@ describe('a SLAT', () => {
     expect(slat.mapMmio(chunk * SLAT_CHUNK_PAGES, SLAT_CHUNK_PAGES, 5)).toBe(HvStatus.SUCCESS)
   })
 
+  it('has a buffer that a guest cannot make longer, so that leaves find the room they were made for', () => {
+    const slat = Slat.identity(SLAT_CHUNK_PAGES, RAM_PAGES)
+    slat.buffer.grow(slat.buffer.maxByteLength)
+    expect(() => slat.buffer.grow(slat.buffer.maxByteLength + 1)).toThrow(RangeError)
+    const reader = new SlatReader(slat.buffer)
+    for (let chunk = 0; chunk < 68; chunk++) {
+      const page = chunk * SLAT_CHUNK_PAGES + 3
+      expect(slat.mapRam(page, 5, 1, READ_WRITE)).toBe(HvStatus.SUCCESS)
+      expect(reader.ramPage(page, SlatRight.WRITE)).toBe(5)
+    }
+    expect(reader.generation % 2).toBe(0)
+    expect(slat.inspect().leaves).toBe(68)
+  })
+
+  it('takes RAM back that was given and could not all be mapped', () => {
+    const slat = new Slat({ ramPages: 8, ramPagesMax: RAM_PAGES, gpaPages: GPA_PAGES })
+    slat.mapRam(0, 0, 8, SLAT_RIGHTS_ALL)
+    slat.mapMmio(SLAT_CHUNK_PAGES, 1, 4)
+    slat.grow(SLAT_CHUNK_PAGES + 8)
+    slat.mapRam(8, 8, SLAT_CHUNK_PAGES - 8, SLAT_RIGHTS_ALL)
+    slat.takeBack(8)
+    expect([slat.ramPages, slat.identityPages]).toEqual([8, 8])
+    expect(slat.inspect()).toMatchObject({ ramPagesMapped: 8, mmioPages: 1 })
+    expect(slat.mapRam(8, 8, 1, READ_WRITE)).toBe(HvStatus.INVALID_PARAMETER)
+  })
+
   it('has a header in which no two rows of the ownership table share a word', () => {
     const words = SLAT_HEADER.flatMap(({ word, count }) =>
       Array.from({ length: count }, (_, index) => word + index),

@@ -1,8 +1,13 @@
 // What a guest says when it crashes, by the registers CRASH_P0 to P4 and CRASH_CTL (TLFS, "Guest Crash Enlightenment").
 // Root's thread; everything here was written by the guest.
 
-import type { GuestMemory } from '@guestyard/guestmem'
-import { CRASH_MESSAGE_HIGH, CRASH_MESSAGE_MAX, CRASH_NO_DUMP_HIGH } from '@guestyard/hvdef'
+import { SlatRight, type GuestMemory, type Slat } from '@guestyard/guestmem'
+import {
+  CRASH_MESSAGE_HIGH,
+  CRASH_MESSAGE_MAX,
+  CRASH_NO_DUMP_HIGH,
+  PAGE_SIZE,
+} from '@guestyard/hvdef'
 
 import { REGISTER_CRASH_CTL, REGISTER_CRASH_P0 } from './partition-page.ts'
 
@@ -25,10 +30,16 @@ const [MESSAGE_GPA, MESSAGE_LENGTH] = [3, 4]
 const PRE_OS_SHIFT = 58n
 const EMPTY: Uint8Array = new Uint8Array()
 
-/** Reads the report from a partition's registers, and its message from RAM, once. */
+/** The RAM of a partition, and where in its GPA space that is. */
+interface ReportedMemory {
+  readonly memory: GuestMemory
+  readonly slat: Slat
+}
+
+/** Reads the report from a partition's registers, and its message from RAM that the guest may read, once. */
 export function readCrashReport(
   page: SharedArrayBuffer,
-  memory: GuestMemory,
+  from: ReportedMemory,
   vp: number,
 ): CrashReport {
   const registers = new BigUint64Array(page, 0, REGISTER_CRASH_CTL + 1)
@@ -42,14 +53,25 @@ export function readCrashReport(
     vp,
     parameters,
     message: hasMessage
-      ? readMessage(memory, parameters[MESSAGE_GPA]!, parameters[MESSAGE_LENGTH]!)
+      ? readMessage(from, parameters[MESSAGE_GPA]!, parameters[MESSAGE_LENGTH]!)
       : EMPTY,
     noDump: (high & CRASH_NO_DUMP_HIGH) !== 0,
     preOsId: Number((control >> PRE_OS_SHIFT) & 7n),
   }
 }
 
-function readMessage(memory: GuestMemory, gpa: bigint, length: bigint): Uint8Array {
+/** Empty when some of it is not RAM that may be read. It is a page long at most, and lies in two. */
+function readMessage({ memory, slat }: ReportedMemory, at: bigint, length: bigint): Uint8Array {
   const bytes = new Uint8Array(Math.min(Number(length), CRASH_MESSAGE_MAX))
-  return memory.read(Number(gpa), bytes) ? bytes : EMPTY
+  const gpa = Number(at)
+  for (let done = 0; done < bytes.length;) {
+    const page = Math.floor((gpa + done) / PAGE_SIZE)
+    const offset = (gpa + done) % PAGE_SIZE
+    const count = Math.min(bytes.length - done, PAGE_SIZE - offset)
+    const ramPage = slat.ramPage(page, SlatRight.READ)
+    if (ramPage < 0) return EMPTY
+    if (!memory.read(ramPage * PAGE_SIZE + offset, bytes, done, count)) return EMPTY
+    done += count
+  }
+  return bytes
 }

@@ -147,23 +147,15 @@ export class HostMemoryPool {
     return HvStatus.SUCCESS
   }
 
-  /** Takes back the machine pages behind RAM from page `ramPage` on, which one `allocateRam` gave: it came to nothing. */
-  takeBackRam(partition: number, ramPage: number): void {
-    const holding = this.#holdings.get(partition)
-    if (holding === undefined) return
-    const first = holding.ram.findIndex((extent) => extent.ramPage >= ramPage)
-    if (first < 0) return
-    for (const extent of holding.ram.splice(first)) this.#join(extent.hostPage, extent.pageCount)
-  }
-
-  /** Machine pages behind a child's RAM, in the order they were given. */
-  ramOf(partition: number): readonly RamExtent[] {
-    return this.#holdings.get(partition)?.ram ?? []
+  /** Machine pages behind RAM pages `from` to `end` of a child, in the order they were given; all when left out. */
+  ramOf(partition: number, from: number = 0, end: number = Infinity): readonly RamExtent[] {
+    const { ram } = this.#holdings.get(partition) ?? NO_RAM
+    return ram.map((extent) => within(extent, from, end)).filter(({ pageCount }) => pageCount > 0)
   }
 
   /** The page of `partition`'s RAM that a machine page is, or -1. */
   ramPageOf(partition: number, hostPage: number): number {
-    for (const extent of this.ramOf(partition)) {
+    for (const extent of (this.#holdings.get(partition) ?? NO_RAM).ram) {
       const index = hostPage - extent.hostPage
       if (index >= 0 && index < extent.pageCount) return extent.ramPage + index
     }
@@ -267,6 +259,15 @@ export class HostMemoryPool {
   }
 }
 
+const NO_RAM: { readonly ram: readonly RamExtent[] } = { ram: [] }
+
+/** What of an extent is RAM pages `from` to `end`: no pages when nothing is. */
+function within({ hostPage, pageCount, ramPage }: RamExtent, from: number, end: number): RamExtent {
+  const skipped = Math.max(0, from - ramPage)
+  const left = Math.min(pageCount, end - ramPage) - skipped
+  return { hostPage: hostPage + skipped, pageCount: left, ramPage: ramPage + skipped }
+}
+
 /** What `inspect` answers. Pages of 4 KiB. */
 export interface HostMemoryInspection {
   readonly pageCount: number
@@ -276,6 +277,7 @@ export interface HostMemoryInspection {
   readonly refusals: number
   readonly partitions: readonly {
     readonly partition: number
+    /** Behind its RAM, and kept for what that may grow to. */
     readonly ramPages: number
     readonly deposited: number
     readonly inUse: number

@@ -150,8 +150,9 @@ export class Hypervisor {
   }
 
   /**
-   * What stands behind a partition: its RAM takes as many pages of the machine. Once. INVALID_PARTITION_ID, INVALID_PARTITION_STATE
-   * (it is backed, or finalized), INSUFFICIENT_MEMORY (the machine has not as many).
+   * What stands behind a partition. Its RAM takes as many pages of the machine as it may ever come to have, since the guest holds
+   * the memory and can grow it that far by itself. Once. INVALID_PARTITION_ID, INVALID_PARTITION_STATE (it is backed, or
+   * finalized), INSUFFICIENT_MEMORY (the machine has not as many).
    */
   back(id: number, backing: PartitionBacking): HvStatus {
     const partition = this.partitions.get(id)
@@ -159,33 +160,31 @@ export class Hypervisor {
     if (partition.isBacked || partition.state === 'finalized') {
       return HvStatus.INVALID_PARTITION_STATE
     }
-    const given = this.hostMemory.allocateRam(id, 0, backing.memory.pageCount)
+    const given = this.hostMemory.allocateRam(id, 0, backing.memory.maximumPages)
     if (given === HvStatus.SUCCESS) partition.back(backing)
     return given
   }
 
   /**
    * More RAM behind a partition that may be running: `pageCount` pages after those it has, which can be mapped from here on. Nothing
-   * that it has moves. INVALID_PARTITION_ID, INVALID_PARTITION_STATE (not active, or not backed), INVALID_PARAMETER (no whole 64 KiB,
-   * or beyond the largest RAM it was made for), INSUFFICIENT_MEMORY (the machine has not as many), INSUFFICIENT_ROOT_MEMORY (the
-   * platform has not).
+   * that it has moves, the new ones are zero, and what the guest has done to the length of its memory makes no difference.
+   * INVALID_PARTITION_ID, INVALID_PARTITION_STATE (not active, or not backed), INVALID_PARAMETER (no whole 64 KiB, or beyond the
+   * largest RAM it was made for), INSUFFICIENT_ROOT_MEMORY (the platform has not as much).
    */
   grow(id: number, pageCount: number): HvStatus {
     const partition = this.partitions.get(id)
     if (partition === undefined) return HvStatus.INVALID_PARTITION_ID
     if (partition.state !== 'active' || !partition.isBacked) return HvStatus.INVALID_PARTITION_STATE
-    const { memory } = partition
-    const first = memory.pageCount
     const isWhole = Number.isInteger(pageCount) && pageCount > 0 && pageCount % RAM_GRANULE === 0
-    if (!isWhole || pageCount > memory.maximumPages - first) return HvStatus.INVALID_PARAMETER
-    const given = this.hostMemory.allocateRam(id, first, pageCount)
-    if (given !== HvStatus.SUCCESS) return given
-    if (!memory.grow(pageCount * PAGE_SIZE)) {
-      this.hostMemory.takeBackRam(id, first)
-      return HvStatus.INSUFFICIENT_ROOT_MEMORY
-    }
-    partition.grow()
-    return HvStatus.SUCCESS
+    const { ramPages, ramPagesMax } = partition.slat
+    if (!isWhole || pageCount > ramPagesMax - ramPages) return HvStatus.INVALID_PARAMETER
+    return partition.grow(pageCount) ? HvStatus.SUCCESS : HvStatus.INSUFFICIENT_ROOT_MEMORY
+  }
+
+  /** Undoes a `grow` whose pages could not all be mapped: the partition has `ramPages` pages again. Unknown ids are ignored. */
+  takeBack(id: number, ramPages: number): void {
+    const partition = this.partitions.get(id)
+    if (partition !== undefined && partition.isBacked) partition.slat.takeBack(ramPages)
   }
 
   /** Has `handler` receive what arrives at a message port of the root's. INVALID_PORT_ID. */

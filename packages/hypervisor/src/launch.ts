@@ -33,6 +33,7 @@ export interface LaunchPad {
   readonly hostMemory: HostMemoryPool
   back(partition: number, backing: PartitionBacking): HvStatus
   grow(partition: number, pageCount: number): HvStatus
+  takeBack(partition: number, ramPages: number): void
 }
 
 const C = HypercallCode
@@ -69,9 +70,12 @@ export class Launch {
 
   /** More RAM for a partition that may be running, mapped at its own place. Statuses as `Hypervisor.grow`. */
   addRam(id: number, pageCount: number): HvStatus {
-    const first = this.#pad.partitions.get(id)?.backedPages ?? 0
+    const first = this.#pad.partitions.get(id)?.ramPages ?? 0
     const grown = this.#pad.grow(id, pageCount)
-    return grown === HvStatus.SUCCESS ? this.#mapRam(id, first) : grown
+    if (grown !== HvStatus.SUCCESS) return grown
+    const mapped = this.#mapRam(id, first)
+    if (mapped !== HvStatus.SUCCESS) this.#pad.takeBack(id, first)
+    return mapped
   }
 
   /** Finalizes, withdraws, deletes. INVALID_PARTITION_ID. */
@@ -136,10 +140,10 @@ export class Launch {
     }
   }
 
-  /** RAM from page `fromRamPage` on, where an extent begins. */
+  /** RAM that the partition has been given, from page `fromRamPage` on. */
   #mapRam(id: number, fromRamPage: number): HvStatus {
-    for (const extent of this.#pad.hostMemory.ramOf(id)) {
-      if (extent.ramPage < fromRamPage) continue
+    const end = this.#pad.partitions.get(id)?.ramPages ?? 0
+    for (const extent of this.#pad.hostMemory.ramOf(id, fromRamPage, end)) {
       for (let done = 0; done < extent.pageCount;) {
         const left = extent.pageCount - done
         // A large page where one fits: an entry of the SLAT for 512 of them, and one element of the call.

@@ -4,7 +4,7 @@
 
 import { Slat } from '@guestyard/guestmem'
 import type { GuestMemory } from '@guestyard/guestmem'
-import { HvStatus, assert } from '@guestyard/hvdef'
+import { HvStatus, PAGE_SIZE, assert } from '@guestyard/hvdef'
 import type { ConnectionId, PartitionId, PrivilegeMask } from '@guestyard/hvdef'
 import { TraceKind, TraceLink, traceKey, type Trace } from '@guestyard/trace'
 
@@ -187,14 +187,17 @@ export class Partition implements PropertySubject {
     })
   }
 
-  /** Pages of RAM that stand behind it: 0 before `back`. */
-  get backedPages(): number {
-    return this.#backing?.memory.pageCount ?? 0
+  /** Pages of RAM that it has been given: 0 before `back`. Never read from the memory, which its guest can grow. */
+  get ramPages(): number {
+    return this.#slat?.ramPages ?? 0
   }
 
-  /** The RAM that stands behind it has grown: its new pages may be mapped. */
-  grow(): void {
-    this.slat.grow(this.memory.pageCount)
+  /** `pageCount` pages of RAM more, in whole 64 KiB and within its largest RAM: they may be mapped. False when the platform refuses. */
+  grow(pageCount: number): boolean {
+    const to = this.ramPages + pageCount
+    if (!this.memory.extend(this.ramPages * PAGE_SIZE, to * PAGE_SIZE)) return false
+    this.slat.grow(to)
+    return true
   }
 
   /** A new VP, explicitly suspended. The index is free and below VPS_MAX, and the partition is backed. */
@@ -462,7 +465,7 @@ export class Partition implements PropertySubject {
   #takeEnd(vp: RootVp, summary: number): number {
     if ((summary & OUTBOX_CRASH) !== 0) {
       this.crashes++
-      this.#backing?.listener?.guestCrashed?.(readCrashReport(this.#buffer, this.memory, vp.index))
+      this.#backing?.listener?.guestCrashed?.(readCrashReport(this.#buffer, this, vp.index))
     }
     if ((summary & OUTBOX_RESET) !== 0 && this.alive) {
       this.resets++

@@ -1,3 +1,4 @@
+import { SlatRight } from '@guestyard/guestmem'
 import { HvPrivilege, PAGE_SIZE, SyntheticMsr, privilegeMask } from '@guestyard/hvdef'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
@@ -145,6 +146,27 @@ describe('a crash report (TLFS, "Guest Crash Enlightenment")', () => {
     guest.vp.writeMsr(M.CRASH_CTL, 0, 0x8000_0000)
     guest.hypervisor.poll(10)
     expect(reports.map((report) => report.message.length)).toEqual([0, 0])
+  })
+
+  test('has no text from a page that the guest may not read, and finds one that lies elsewhere', () => {
+    const { guest, reports } = crashing()
+    const { slat } = guest.partition
+    guest.memory.write(0x9ff8, text)
+    guest.memory.write(0x1_1000, text.subarray(8))
+    const report = (): void => {
+      guest.vp.writeMsr(M.CRASH_P3, 0x9ff8, 0)
+      guest.vp.writeMsr(M.CRASH_P4, text.length, 0)
+      guest.vp.writeMsr(M.CRASH_CTL, 0, 0xc000_0000)
+      guest.hypervisor.poll(10)
+    }
+    slat.unmap(10, 1)
+    report()
+    slat.mapRam(10, 10, 1, SlatRight.WRITE)
+    report()
+    slat.mapRam(10, 17, 1, SlatRight.READ)
+    report()
+    expect(reports.map(({ message }) => message.length)).toEqual([0, 0, text.length])
+    expect(reports[2]!.message).toEqual(text)
   })
 
   test('has at most 4096 bytes of text', () => {

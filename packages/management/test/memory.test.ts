@@ -75,13 +75,16 @@ test('a VM gets no more than its settings allow, and is told why', async () => {
   await expect(vm.addMemory(65_536)).rejects.toThrow('is off')
 }, 60_000)
 
-test('a machine that has no more memory refuses it with the status that says so, and the VM goes on', async () => {
-  const small = await startHost({ log: { level: 'silent' }, hostMemoryBytes: 16 * MIB })
+test('a machine keeps for a VM what it may grow to: another that this leaves no room for is refused, and the first grows', async () => {
+  const small = await startHost({ log: { level: 'silent' }, hostMemoryBytes: 32 * MIB })
   try {
-    const vm = small.createVm({ name: 'one', memoryBytes: 4 * MIB, memoryMaximumBytes: 64 * MIB })
+    const tooLarge = { name: 'two', memoryBytes: 4 * MIB, memoryMaximumBytes: 64 * MIB }
+    await expect(small.createVm(tooLarge).start()).rejects.toThrow('INSUFFICIENT_MEMORY for 64 MiB')
+    const vm = small.createVm({ name: 'one', memoryBytes: 4 * MIB, memoryMaximumBytes: 24 * MIB })
     await vm.start()
-    await expect(vm.addMemory(32 * MIB)).rejects.toThrow('HV_STATUS_INSUFFICIENT_MEMORY')
-    expect(await vm.addMemory(4 * MIB)).toBe(8 * MIB)
+    const other = small.createVm({ name: 'three', memoryBytes: 8 * MIB })
+    await expect(other.start()).rejects.toThrow('INSUFFICIENT_MEMORY for 8 MiB')
+    expect(await vm.addMemory(20 * MIB)).toBe(24 * MIB)
     const result = await vm.runLoad(load(64 * 1024, 100))
     expect(result.channels.map((one) => one.packets)).toEqual([100, 100])
   } finally {

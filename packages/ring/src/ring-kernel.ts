@@ -38,8 +38,8 @@ export class RingKernel {
   /** Private memory: nobody else ever sees it. */
   readonly u8: Uint8Array<ArrayBuffer>
   readonly i32: Int32Array<ArrayBuffer>
-  /** Shared words, for Atomics. */
-  readonly sharedI32: Int32Array
+  /** Shared words, for Atomics. Renewed by `reset`, so never kept by an end. */
+  sharedI32: Int32Array
   /** The private memory of a WebAssembly kernel, else null. */
   readonly #memory: WasmMemory | null
   #used = DEAD_END + STATE_BYTES
@@ -84,9 +84,18 @@ export class RingKernel {
     return createTransferKernelTwin(this.u8.buffer, other.u8.buffer)
   }
 
-  /** Takes back every allocation, for the next ring pair over the same shared memory. */
-  reset(): void {
+  /**
+   * Takes back every allocation, for the next ring pair over the same shared memory. False, and nothing done, when that has grown since
+   * and this kernel cannot follow it.
+   */
+  reset(shared: ArrayBufferLike): boolean {
+    if (this.sharedI32.byteLength !== shared.byteLength) {
+      // The typed-array twin has views of its own, which end where the memory did.
+      if (this.kind === 'typed') return false
+      this.sharedI32 = new Int32Array(shared)
+    }
     this.#used = DEAD_END + STATE_BYTES
+    return true
   }
 }
 

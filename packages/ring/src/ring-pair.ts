@@ -117,19 +117,12 @@ function takeKernel(
 ): RingKernel | undefined {
   const idle = idleKernels.get(shared)
   if (idle === undefined) return undefined
-  const sharedBytes = sharedBuffer(shared).byteLength
   for (let index = 0; index < idle.length; index += 1) {
     const kernel = idle[index]!
-    if (kernel.sharedI32.byteLength !== sharedBytes) {
-      // Made before the memory grew: its views end where the memory did.
-      idle.splice(index, 1)
-      index -= 1
-      continue
-    }
     if (kernel.capacity < privateBytes || kernel.requested !== kind) continue
     idle.splice(index, 1)
-    kernel.reset()
-    return kernel
+    if (kernel.reset(sharedBuffer(shared))) return kernel
+    index -= 1
   }
   return undefined
 }

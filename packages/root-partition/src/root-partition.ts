@@ -218,7 +218,7 @@ export class RootPartition {
       return { ok: false, status: HvStatus.INVALID_PARTITION_ID, reason: `no partition ${id}` }
     }
     const refusal = this.#vid.addMemory(guest.partition, bytes)
-    return refusal ?? { ok: true, memoryBytes: guest.partition.memory.sizeBytes }
+    return refusal ?? { ok: true, memoryBytes: guest.partition.memoryBytes }
   }
 
   devicesOf(id: number): PartitionDevices | undefined {
@@ -296,7 +296,7 @@ export class RootPartition {
     const bus = new VmbusServer({
       transport: {
         iommu: new Iommu(partition.memory, partition.slat),
-        vpCount: spec.vpCount,
+        hasVp: (vp) => partition.hasVp(vp),
         postMessage: (vp, payload, length) => router.post(vp, payload, length),
         openInterrupt: (relid, vp) => router.openInterrupt(relid, vp),
         connectChannel: (relid) => router.connectChannel(relid),
@@ -371,7 +371,7 @@ function inspectGuest(guest: Guest): PartitionInspection {
   return {
     partitionId: guest.partition.id,
     name: guest.name,
-    memoryBytes: guest.partition.memory.sizeBytes,
+    memoryBytes: guest.partition.memoryBytes,
     vmbus: guest.bus.inspect(),
     interrupts: guest.router.inspect(),
     intercepts: guest.intercepts.inspect(),

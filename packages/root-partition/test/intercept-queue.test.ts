@@ -4,7 +4,7 @@ import { beforeEach, describe, expect, test } from 'vitest'
 import { ManualClock } from '@guestyard/engine'
 import { GuestMemory } from '@guestyard/guestmem'
 import { HvStatus } from '@guestyard/hvdef'
-import { VirtualProcessor } from '@guestyard/hypervisor'
+import { InterceptRegister, VirtualProcessor } from '@guestyard/hypervisor'
 import fc from 'fast-check'
 
 import { RootPartition, type ExitOwner, type InterceptQueue, type VpExit } from '../src/index.ts'
@@ -13,6 +13,8 @@ import { accessOf } from '../src/vid/vp-exit.ts'
 
 const RAM = 2 * 1024 * 1024
 const MMIO = 0xfed0_0000
+/** Words of a VP page: the message of an intercept, and the registers of its answer. */
+const [MESSAGE_AT, ANSWER_AT] = [320, 192]
 
 class Owner implements ExitOwner {
   readonly exits: VpExit[] = []
@@ -30,6 +32,7 @@ describe('exits', () => {
   let root: RootPartition
   let vp: VirtualProcessor
   let queue: InterceptQueue
+  let page: Int32Array
   let id: number
 
   beforeEach(() => {
@@ -51,6 +54,7 @@ describe('exits', () => {
     id = created.start.partitionId
     queue = root.interceptsOf(id)!
     const { handles } = created.start.vps[0]!
+    page = new Int32Array(handles.vpPage)
     const wakeRoot = { ring: () => {} }
     const memory = GuestMemory.attach(created.start.memory)
     vp = new VirtualProcessor(handles, { memory, wakeRoot, clock })
@@ -73,6 +77,20 @@ describe('exits', () => {
     expect(queue.complete(0, owner.latest.sequence, value(0x1_60))).toBe(true)
     expect(vp.intercepts.finish()).toBe('done')
     expect([vp.intercepts.value.low, vp.isSuspended]).toEqual([0x60, false])
+  })
+
+  test('a VP goes on behind its instruction, though that crosses into the high half of the address', () => {
+    const owner = new Owner()
+    queue.ownPorts(0x3f8, 8, owner)
+    vp.intercepts.beginPortIn(0x3fd, 1)
+    const [rip, answer] = [MESSAGE_AT + 10, ANSWER_AT + InterceptRegister.RIP * 2]
+    // An instruction of two bytes.
+    page[MESSAGE_AT + 5] = 2
+    page[rip] = -1
+    page[rip + 1] = 0x7fff
+    root.poll(8)
+    queue.complete(0, owner.latest.sequence, value(0))
+    expect([page[answer], page[answer + 1]]).toEqual([1, 0x8000])
   })
 
   test('a port write carries its value, and goes on when it is answered', () => {

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from 'vitest'
 import { HvPartitionProperty, HvRegister, HvStatus, PAGE_SIZE } from '@guestyard/hvdef'
-import { SlatKind, slatKind } from '@guestyard/guestmem'
+import { GuestMemory, SlatKind, slatKind } from '@guestyard/guestmem'
 import { Hypervisor, type PartitionListener } from '@guestyard/hypervisor'
 
 import { Vid } from '../src/vid/index.ts'
@@ -26,10 +26,12 @@ class Machine {
     memoryBytes: number,
     vpCount = 1,
     properties: readonly (readonly [number, number])[] = [],
+    memoryMaximumBytes = memoryBytes,
   ) {
     const listener: PartitionListener = { queueSpace() {} }
     return this.vid.create({
       memoryBytes,
+      memoryMaximumBytes,
       vpCount,
       properties,
       openDoorbell: (vp) => {
@@ -78,6 +80,54 @@ describe('VID', () => {
     expect(machine.freePages).toBe(before)
     expect(machine.open.size).toBe(0)
     expect(machine.winhv.children()).toEqual([])
+  })
+
+  test('has no VP that was deleted by call', () => {
+    const machine = new Machine(8192)
+    const made = machine.create(4 * MIB, 2)
+    if (!made.ok) throw new Error(made.reason)
+    const { partition } = made
+    expect(machine.winhv.deleteVp(partition.id, 1)).toBe(HvStatus.SUCCESS)
+    expect([0, 1, 2, 0xffff_fffe].map((vp) => partition.hasVp(vp))).toEqual([
+      true,
+      false,
+      false,
+      false,
+    ])
+    expect(partition.signalEventToVp(1, 2, 5)).toBe(HvStatus.INVALID_VP_INDEX)
+  })
+
+  test('keeps of the machine what RAM may grow to, and tells RAM by what it gave', () => {
+    const machine = new Machine(4096)
+    const refused = machine.create(2 * MIB, 1, [], 64 * MIB)
+    expect(refused).toMatchObject({
+      reason: 'HV_STATUS_INSUFFICIENT_MEMORY for 64 MiB of RAM; the host has 15 MiB of 16 MiB left',
+    })
+    const made = machine.create(2 * MIB, 1, [], 8 * MIB)
+    if (!made.ok) throw new Error(made.reason)
+    const { partition } = made
+    const free = machine.freePages
+    expect(free).toBeLessThan(2048)
+    GuestMemory.attach(partition.memory.memory).grow(MIB)
+    expect(partition.memoryBytes).toBe(2 * MIB)
+    expect(machine.vid.addMemory(partition, 3 * MIB)).toBe(null)
+    expect([partition.memoryBytes, partition.slat.identityPages]).toEqual([5 * MIB, 1280])
+    expect(machine.freePages).toBe(free)
+  })
+
+  test('refuses more RAM that its SLAT has no leaf for, and has what it had', () => {
+    const machine = new Machine(4096)
+    const made = machine.create(64 * 1024, 1, [], 4 * MIB)
+    if (!made.ok) throw new Error(made.reason)
+    const { partition } = made
+    for (let chunk = 2; chunk < 67; chunk++) partition.slat.mapMmio(chunk * 512, 1, 1)
+    expect(machine.vid.addMemory(partition, 2 * MIB)).toMatchObject({
+      ok: false,
+      status: HvStatus.INSUFFICIENT_MEMORY,
+    })
+    expect(partition.slat.inspect()).toMatchObject({ ramPagesGiven: 16, ramPagesMapped: 16 })
+    expect(machine.vid.addMemory(partition, 2 * MIB - 64 * 1024)).toBe(null)
+    expect(partition.slat.inspect()).toMatchObject({ ramPagesGiven: 512, ramPagesMapped: 512 })
   })
 
   test('refuses what does not fit with INSUFFICIENT_MEMORY and a line, and keeps nothing of it', () => {

@@ -204,7 +204,7 @@ export class Loopback {
   #serverTransport(): ServerTransport {
     return {
       iommu: this.iommu,
-      vpCount: this.#options.vpCount ?? 1,
+      hasVp: (vp) => vp < (this.#options.vpCount ?? 1),
       postMessage: (vp, payload, length) =>
         this.#post(
           { to: 'guest', vp, connectionId: 0, payload: payload.slice(0, length) },

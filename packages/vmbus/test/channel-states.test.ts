@@ -361,6 +361,13 @@ describe('an open that cannot be is refused with a status', () => {
     ['no data page for the second', (guest) => guest.open(1, RING, { downstreamPageOffset: 3 })],
     ['an offset outside', (guest) => guest.open(1, RING, { downstreamPageOffset: 0xffff_ffff })],
     ['a VP that does not exist', (guest) => guest.open(1, RING, { targetVp: 2 })],
+    [
+      'a VP that was deleted since the bus began',
+      (guest) => {
+        guest.vps.delete(1)
+        guest.open(1, RING, { targetVp: 1 })
+      },
+    ],
   ]
   test.each(cases)('%s', (_, open) => {
     const { guest, device } = offered()
@@ -394,6 +401,14 @@ describe('an open that cannot be is refused with a status', () => {
 })
 
 describe('MODIFYCHANNEL', () => {
+  test('to a VP that was deleted since fails, and the interrupts stay where they are', () => {
+    const subject = reach.open()
+    subject.guest.vps.delete(1)
+    subject.guest.modify(1, 1)
+    expect(subject.guest.takeNames()).toEqual(['MODIFYCHANNEL_RESPONSE 1 failed'])
+    expect(subject.guest.server.inspect().channels[0]?.targetVp).toBe(0)
+  })
+
   test('moves the interrupts of an open channel', () => {
     const subject = reach.open()
     subject.guest.modify(1, 1)

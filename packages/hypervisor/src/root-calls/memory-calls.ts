@@ -98,7 +98,9 @@ export class MemoryCalls implements MemoryCallTargets {
     if (!partition.isBacked) return -1
     const first = this.#memory.ramPageOf(partition.id, hostPage)
     const last = this.#memory.ramPageOf(partition.id, hostPage + count - 1)
-    return first >= 0 && last === first + count - 1 ? first : -1
+    // Pages that are kept for it and that it has not been given are not its RAM.
+    const isGiven = last < partition.ramPages
+    return first >= 0 && last === first + count - 1 && isGiven ? first : -1
   }
 }
 

@@ -30,7 +30,7 @@ export interface VmOptions {
   readonly name: string
   /** Default 64 MiB; at least 2 MiB, at most 4 GiB less 64 KiB, a multiple of 64 KiB. */
   readonly memoryBytes?: number
-  /** What `addMemory` may bring it to while it runs; default `memoryBytes`. The same limits. */
+  /** What `addMemory` may bring it to while it runs, kept for it by the machine from the start; default `memoryBytes`. The same limits. */
   readonly memoryMaximumBytes?: number
   /** Share of the processors beside other VMs, 1..10000; default 100. Like cap and reserve, under the classic and core schedulers only. */
   readonly weight?: number

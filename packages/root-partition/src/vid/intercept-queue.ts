@@ -243,7 +243,9 @@ export class InterceptQueue {
     } else if ('isWrite' in exit.access && !exit.access.isWrite) {
       this.#set(vp, HvRegister.RAX, answer.low, answer.high)
     }
-    if (rip.length > 0) this.#set(vp, HvRegister.RIP, rip.low + rip.length, rip.high)
+    if (rip.length === 0) return
+    const next = rip.low + rip.length
+    this.#set(vp, HvRegister.RIP, next, next >= 2 ** 32 ? rip.high + 1 : rip.high)
   }
 
   #set(vp: number, name: number, low: number, high: number): void {

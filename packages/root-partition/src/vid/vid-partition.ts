@@ -2,7 +2,7 @@
 // A partition as its owner in the root has it: what the VID made, and the calls on it. Root thread only.
 
 import type { GuestMemory, Slat } from '@guestyard/guestmem'
-import { ASSERT_LEVEL_TRIGGERED, HvInterruptType, type HvStatus } from '@guestyard/hvdef'
+import { ASSERT_LEVEL_TRIGGERED, HvInterruptType, PAGE_SIZE, type HvStatus } from '@guestyard/hvdef'
 import type { VpHandles } from '@guestyard/hypervisor'
 
 import type { WinHv } from '../winhv/index.ts'
@@ -36,6 +36,11 @@ export class VidPartition {
     this.slat = hardware.slat
     this.#hardware = hardware
     this.#winhv = winhv
+  }
+
+  /** Bytes of RAM that it has been given. */
+  get memoryBytes(): number {
+    return this.slat.ramPages * PAGE_SIZE
   }
 
   /** Event flag `flag` of a VP's SINT. Returns an HvStatus. HOT. */

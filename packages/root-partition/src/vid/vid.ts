@@ -74,19 +74,17 @@ export class Vid {
 
   /**
    * More RAM for a partition that may be running: `bytes` after what it has, mapped at its own place. A refusal changes nothing;
-   * see Hypervisor.grow.
+   * see Hypervisor.grow. Further INSUFFICIENT_MEMORY: its SLAT has no room for the map.
    */
   addMemory(partition: VidPartition, bytes: number): VidRefusal | null {
-    const { id, memory } = partition
-    const first = memory.pageCount
+    const { id, slat } = partition
+    const first = slat.ramPages
     const grown = this.#hypervisor.grow(id, bytes / PAGE_SIZE)
     if (grown !== HvStatus.SUCCESS) return this.#tooLittle(grown, `${bytes} bytes more of RAM`)
-    for (const extent of this.#hypervisor.hostMemory.ramOf(id)) {
-      if (extent.ramPage < first) continue
-      const mapped = this.#map(id, extent)
-      if (mapped !== HvStatus.SUCCESS) return this.#tooLittle(mapped, 'the map of its new RAM')
-    }
-    return null
+    const mapped = this.#mapAll(id, first, slat.ramPages)
+    if (mapped === HvStatus.SUCCESS) return null
+    this.#hypervisor.takeBack(id, first)
+    return this.#tooLittle(mapped, 'the map of its new RAM')
   }
 
   /** The partition ends, whatever state it is in; its pages are the machine's again. */
@@ -105,12 +103,10 @@ export class Vid {
     if (initialized !== HvStatus.SUCCESS) return this.#tooLittle(initialized, 'the partition')
     const ram = this.#giveRam(id, spec)
     if (ram !== HvStatus.SUCCESS) {
-      return this.#tooLittle(ram, `${megabytes(spec.memoryBytes)} of RAM`)
+      return this.#tooLittle(ram, `${megabytes(largestRam(spec))} of RAM`)
     }
-    for (const extent of this.#hypervisor.hostMemory.ramOf(id)) {
-      const mapped = this.#map(id, extent)
-      if (mapped !== HvStatus.SUCCESS) return this.#tooLittle(mapped, 'the map of its RAM')
-    }
+    const mapped = this.#mapAll(id, 0, spec.memoryBytes / PAGE_SIZE)
+    if (mapped !== HvStatus.SUCCESS) return this.#tooLittle(mapped, 'the map of its RAM')
     for (let vp = 0; vp < spec.vpCount; vp++) {
       const status = this.#winhv.createVp(id, vp)
       if (status !== HvStatus.SUCCESS) return this.#tooLittle(status, `virtual processor ${vp}`)
@@ -119,16 +115,25 @@ export class Vid {
     return { ok: true, partition: new VidPartition(id, spec.vpCount, hardware, this.#winhv) }
   }
 
-  /** RAM of its own for the partition, and as many of the machine's pages behind it. */
+  /** RAM of its own for the partition, and the machine's pages behind all that it may grow to. */
   #giveRam(id: number, spec: VidSpec): HvStatus {
     // Asked before the platform is: what does not fit the machine is never reserved.
-    if (spec.memoryBytes / PAGE_SIZE > this.#hypervisor.hostMemory.freePages) {
+    if (largestRam(spec) / PAGE_SIZE > this.#hypervisor.hostMemory.freePages) {
       return HvStatus.INSUFFICIENT_MEMORY
     }
-    const memory = reserve(spec.memoryBytes, spec.memoryMaximumBytes ?? spec.memoryBytes)
+    const memory = reserve(spec.memoryBytes, largestRam(spec))
     if (memory === null) return HvStatus.INSUFFICIENT_ROOT_MEMORY
     const { openDoorbell, closeDoorbell, listener } = spec
     return this.#hypervisor.back(id, { memory, openDoorbell, closeDoorbell, listener })
+  }
+
+  /** RAM pages `from` to `end` at their own places. */
+  #mapAll(id: number, from: number, end: number): HvStatus {
+    for (const extent of this.#hypervisor.hostMemory.ramOf(id, from, end)) {
+      const status = this.#map(id, extent)
+      if (status !== HvStatus.SUCCESS) return status
+    }
+    return HvStatus.SUCCESS
   }
 
   /** Every page of RAM at its own place: large pages where both sides are aligned, small ones around them. */
@@ -171,6 +176,10 @@ function largePages(extent: RamExtent, done: number): number {
 function smallPages(extent: RamExtent, done: number): number {
   const toAligned = SLAT_CHUNK_PAGES - ((extent.ramPage + done) % SLAT_CHUNK_PAGES)
   return Math.min(PAGE_LIST_MAX, extent.pageCount - done, toAligned)
+}
+
+function largestRam(spec: VidSpec): number {
+  return spec.memoryMaximumBytes ?? spec.memoryBytes
 }
 
 /** RAM, or null when the platform cannot reserve it. */

@@ -17,7 +17,8 @@ import type { OutgoingMessages } from './outgoing-messages.ts'
 export interface ConnectionServices {
   readonly outgoing: OutgoingMessages
   readonly versions: readonly number[]
-  readonly vpCount: number
+  /** True when the guest has such a VP now. */
+  hasVp(vp: number): boolean
   report(event: VmbusServerEvent): void
   /** Offers every channel. */
   offerAll(): void
@@ -155,11 +156,11 @@ export class Connection {
   }
 
   #negotiate(contact: Contact): void {
-    const { outgoing, versions, vpCount } = this.#services
+    const { outgoing, versions } = this.#services
     const { version } = contact
     // Before 3.0 every message goes to VP 0. A VP that does not exist gets its answer there, too.
     const honoursVp = version >= VmbusVersion.WIN8_1
-    const vpExists = contact.targetVp < vpCount
+    const vpExists = this.#services.hasVp(contact.targetVp)
     const targetVp = honoursVp && vpExists ? contact.targetVp : 0
     if (!versions.includes(version)) {
       outgoing.push(targetVp, versionRefused())

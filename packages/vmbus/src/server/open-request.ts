@@ -22,7 +22,7 @@ export function makeOpenChannel(
   assert(request !== undefined, 'A channel that opens was asked to.')
   const { transport, gpadls, active, version } = bus
   const { targetVp } = request
-  if (targetVp !== HV_VP_INDEX_ANY && targetVp >= transport.vpCount) return undefined
+  if (targetVp !== HV_VP_INDEX_ANY && !transport.hasVp(targetVp)) return undefined
   const ringGpadl = gpadls.use(record.relid, request.ringGpadlId)
   if (ringGpadl === undefined) return undefined
   const options = record.offered.device.rings ?? {}

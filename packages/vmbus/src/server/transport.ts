@@ -17,8 +17,8 @@ export interface ChannelInterrupt {
 export interface ServerTransport {
   /** The guest's memory, as devices reach it: each through a domain of its own. */
   readonly iommu: Iommu
-  /** VPs of the guest, 1 or more; they are numbered from 0. */
-  readonly vpCount: number
+  /** True when the guest has a VP of this number now: any may be asked. VPs come and go by the root's calls. */
+  hasVp(vp: number): boolean
   /**
    * Posts a control message to SINT 2 of a VP. Returns an HvStatus: INSUFFICIENT_BUFFERS while the
    * VP's queue is full (the server keeps the message and tries again), any other failure is final.

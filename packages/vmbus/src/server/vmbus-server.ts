@@ -90,7 +90,7 @@ export class VmbusServer implements Machine {
     this.#connection = new Connection({
       outgoing: this.#outgoing,
       versions,
-      vpCount: transport.vpCount,
+      hasVp: (vp) => transport.hasVp(vp),
       report: this.#report,
       offerAll: () => this.#channels.offerAll(),
       disconnectChannels: () => this.#channels.disconnect(),

@@ -40,17 +40,20 @@ export class RawGuest {
   room = Number.POSITIVE_INFINITY
   /** HvStatus of every post, instead of delivery. */
   postStatus: number | undefined
+  /** VPs that there are. */
+  readonly vps: Set<number>
   readonly signals: { vp: number; relid: number }[] = []
   readonly connected = new Set<number>()
 
   constructor(options: RawGuestOptions = {}) {
     this.memory = options.memory ?? GuestMemory.create({ sizeBytes: 1024 * 1024 })
+    this.vps = new Set(Array.from({ length: options.vpCount ?? 2 }, (_, vp) => vp))
     this.slat = Slat.identity(this.memory.pageCount)
     this.iommu = new Iommu(this.memory, this.slat)
     this.server = new VmbusServer({
       transport: {
         iommu: this.iommu,
-        vpCount: options.vpCount ?? 2,
+        hasVp: (vp) => this.vps.has(vp),
         postMessage: (vp, payload, length) => {
           if (this.postStatus !== undefined) return this.postStatus
           if (this.room <= 0) return HvStatus.INSUFFICIENT_BUFFERS
@@ -58,7 +61,7 @@ export class RawGuest {
           this.received.push({ vp, payload: payload.slice(0, length) })
           return HvStatus.SUCCESS
         },
-        openInterrupt: (relid, vp) => this.#openInterrupt(relid, vp, options.vpCount ?? 2),
+        openInterrupt: (relid, vp) => this.#openInterrupt(relid, vp),
         connectChannel: (relid) => {
           this.connected.add(relid)
           return CONNECTION_BASE + relid
@@ -73,7 +76,8 @@ export class RawGuest {
     })
   }
 
-  #openInterrupt(relid: number, firstVp: number, vpCount: number): ChannelInterrupt {
+  #openInterrupt(relid: number, firstVp: number): ChannelInterrupt {
+    if (!this.vps.has(firstVp)) throw new Error('an interrupt for a VP that is not there')
     let vp = firstVp
     return {
       raise: () => {
@@ -82,7 +86,7 @@ export class RawGuest {
         return HvStatus.SUCCESS
       },
       retarget: (to) => {
-        if (to >= vpCount) return HvStatus.INVALID_VP_INDEX
+        if (!this.vps.has(to)) return HvStatus.INVALID_VP_INDEX
         vp = to
         return HvStatus.SUCCESS
       },
