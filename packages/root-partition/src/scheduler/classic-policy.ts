@@ -17,7 +17,7 @@ export class ClassicPolicy extends FairPolicy implements SchedulerPolicy {
 
   pick(_lp: LogicalProcessor, _now: number): ScheduledVp | null {
     const best = this.queue.best()
-    if (best !== null) this.queue.dequeue(best)
+    if (best !== null) this.queue.take(best)
     return best
   }
 

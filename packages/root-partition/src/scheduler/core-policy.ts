@@ -48,7 +48,7 @@ export class CorePolicy extends FairPolicy implements SchedulerPolicy {
     }
     if (vp === null) return null
     core.running += 1
-    this.queue.dequeue(vp)
+    this.queue.take(vp)
     return vp
   }
 

@@ -1,6 +1,10 @@
 // HOT
 // What the classic and the core policy have in common: weights by the fair queue, caps by a budget a period, reserves by
-// admission and by the rates that the queue works with.
+// admission and by the rates that the queue works with; and when a VP that is ready again may end another's slice.
+//
+// The queue keeps what VPs are owed over halts and yields. That is worth nothing to a VP which runs in pieces if it waits after each
+// for longer than its share allows, so others keep a processor for what the piece entitles them to, no longer. Pieces that are worth less
+// than a switch count as much as one, and are bounded in time as well.
 
 import type { LogicalProcessor } from './logical-processor.ts'
 import { FairQueue } from './fair-queue.ts'
@@ -8,13 +12,15 @@ import type { SchedulerShape } from './policy.ts'
 import type { PartitionShare, ScheduledVp } from './scheduled-vp.ts'
 import { ShareRates } from './share-rates.ts'
 
-/** What a VP that was granted a processor has of it before another that wakes may take it, as a share of a slice. */
+/** What a VP that was granted a processor has of it at most before another that is behind its share may take it, as a share of a slice. */
 const RUN_MIN = 1 / 8
+/** A VP that is owed more than this share of a slice waits for nobody's piece: who is due a whole processor can't make up for it. */
+const FAR_BEHIND = 1 / 2
 /** What a dispatch counts for at the least, as a share of a slice: about what it costs to pass a processor on, which others pay. */
 const CHARGE_MIN = 1 / 32
 /**
- * After a dispatch that it gave up itself a VP ends nobody's slice for this share of a slice from its beginning. That it halted is its
- * word; how often others are interrupted for it is not.
+ * After a dispatch that it gave up sooner than that a VP ends no slice of its equal for this share of a slice from its beginning, and of those
+ * that are due less for less. That it halted is its word; how often others are interrupted for it is not.
  */
 const PREEMPT_EVERY = 1 / 2
 /** Sums of fractions that ought to be whole may be off by so much. */
@@ -65,10 +71,12 @@ export class FairPolicy {
 
   gaveUp(vp: ScheduledVp, lp: LogicalProcessor, now: number): void {
     const { slice } = this.shape
-    const missing = slice * CHARGE_MIN - (now - lp.grantedAt)
+    const least = slice * CHARGE_MIN
+    const ran = now - lp.grantedAt
+    vp.lastRun = ran < least ? least : ran
+    vp.preemptsFrom = ran < least ? lp.grantedAt + slice * PREEMPT_EVERY : 0
     // Counted, not run: caps are of time that was had.
-    if (missing > 0) this.queue.charge(vp, missing)
-    vp.preemptsFrom = lp.grantedAt + slice * PREEMPT_EVERY
+    if (ran < least) this.queue.charge(vp, least - ran)
   }
 
   leave(vp: ScheduledVp): void {
@@ -109,9 +117,20 @@ export class FairPolicy {
     return vp.share.isCapped && vp.budget < slice ? vp.budget : slice
   }
 
-  /** When a processor may be taken from its VP for `woken`. */
+  /**
+   * When a processor may be taken from its VP for `woken`, which is behind: once it has run for as long as the other's last run
+   * entitles it to, by their shares. So those who take turns in pieces of whatever length have what they are due.
+   */
   protected earliestEnd(woken: ScheduledVp, lp: LogicalProcessor, now: number): number {
-    return Math.max(now, lp.grantedAt + this.shape.slice * RUN_MIN, woken.preemptsFrom)
+    const { slice } = this.shape
+    const { share } = woken
+    const ratio = Math.min(1, lp.vp!.share.effectiveWeight / share.effectiveWeight)
+    const isFarBehind = this.queue.lagOf(woken) > slice * FAR_BEHIND
+    const run = isFarBehind ? 0 : Math.min(slice * RUN_MIN, woken.lastRun * ratio)
+    const end = Math.max(now, lp.grantedAt + run)
+    // What its reserve raises above its weight it was promised, at whatever price for the rest.
+    if (share.effectiveWeight > share.weight) return end
+    return Math.max(end, woken.preemptsFrom - slice * PREEMPT_EVERY * (1 - ratio))
   }
 
   /** The running VP with the worst lag among those that were not told to leave yet. */

@@ -5,19 +5,21 @@
 // Each VP's virtual time is the time it has had, divided by its effective weight. The queue's virtual time is the mean of its members',
 // weighted the same way; so the lags, weight x (queue's - own), sum to nothing: what one is owed others have had too much. A VP
 // that is owed something (or is even) is eligible, and among those the one whose next slice is due first is taken. That bounds each VP's lag by about one
-// slice, whatever the weights. Nothing is sampled: every 100 ns from grant to acknowledgement counts, so there is no moment at
+// slice while VPs never halt, whatever the weights. Nothing is sampled: every 100 ns from grant to acknowledgement counts, so there is no moment at
 // which it would pay a guest not to be seen running.
 //
 // Members are the VPs that have work. One that its cap keeps off is a member still: it is due its cap all the time, and what others have of it
-// meanwhile they owe. A VP that halts leaves, and keeps its place: what it owes is made up for only as the others' time passes, what it
-// is owed when it comes back is a slice at most. So halting, however timed, gains nothing.
+// meanwhile they owe. A VP that halts leaves, and keeps its place: what it owes is made up for only as the others' time passes; what it
+// is owed grows while it is away to a slice at most, and what it was owed beyond that is kept if it is back before others had a slice
+// for its share. So halting, however timed, gains nothing, and halting briefly loses nothing.
+//
+// A VP that gives its slice up stands aside until somebody else was taken, and keeps its virtual time: the hint changes who is next, not what
+// anybody is due.
 
 import type { ShareRates } from './share-rates.ts'
 import type { PartitionShare, ScheduledVp } from './scheduled-vp.ts'
 import { VpHeap } from './vp-heap.ts'
 
-/** A slice given up by a VP's own wish pushes it back by this share of a slice. */
-const YIELD_STEP = 1 / 8
 /** A VP that wakes takes a processor from one whose lag is worse by this share of a slice. */
 const PREEMPT_MARGIN = 1 / 4
 /** Virtual times closer than this share of a slice are even: sums of fractions are not exact. */
@@ -30,6 +32,8 @@ export class FairQueue {
   readonly #early: VpHeap = new VpHeap(1)
   /** By deadline: VPs that are owed something, or were when they were last looked at. */
   readonly #eligible: VpHeap = new VpHeap(2)
+  /** By virtual time: VPs that gave their slice up, until somebody is taken. */
+  readonly #aside: VpHeap = new VpHeap(3)
   /** Sums over the members: effective weights, and effective weights times virtual times. */
   #weights = 0
   #moment = 0
@@ -44,7 +48,7 @@ export class FairQueue {
 
   /** VPs that wait for a processor. */
   get waiting(): number {
-    return this.#early.size + this.#eligible.size
+    return this.#early.size + this.#eligible.size + this.#aside.size
   }
 
   get virtualTime(): number {
@@ -53,6 +57,7 @@ export class FairQueue {
   }
 
   lagOf(vp: ScheduledVp): number {
+    this.#refresh()
     return vp.share.effectiveWeight * (this.virtualTime - vp.virtualTime)
   }
 
@@ -62,12 +67,13 @@ export class FairQueue {
     // Nobody looked after a share without members.
     if (share.members === 0 && !this.rates.isBound) share.effectiveWeight = share.weight
     const weight = share.effectiveWeight
-    // Where it was, so that its debt is what the others' time has not yet made up for; but not so far back that its credit is more
-    // than a slice. The mean moves towards it once it is in: hence the stretch.
-    const before = vp.leftAt - vp.lag / weight
+    // What it was owed when it left, and what others had of its share since: a debt is made up for only as their time passes, and credit
+    // is a slice at most, or what it was a moment ago. The mean moves towards it once it is in: hence the stretch.
     const stretch = this.#weights > 0 ? 1 + weight / this.#weights : 1
-    const credited = this.virtualTime - (this.#slice / weight) * stretch
-    vp.virtualTime = before > credited ? before : credited
+    const missed = (weight * (this.virtualTime - vp.leftAt)) / stretch
+    const most = missed < this.#slice && vp.lag > this.#slice ? vp.lag : this.#slice
+    const lag = vp.lag + missed
+    vp.virtualTime = this.virtualTime - ((lag < most ? lag : most) * stretch) / weight
     this.#weights += weight
     this.#moment += weight * vp.virtualTime
     this.rates.changeMembers(share, 1)
@@ -85,29 +91,32 @@ export class FairQueue {
       this.#weights = 0
       this.#moment = 0
     }
-    // The mean of the others is another one, further from where it was by the same stretch.
-    vp.lag = this.#weights > 0 ? lag * (1 + weight / this.#weights) : 0
+    // Time has no weight in it: it may come back with another.
+    vp.lag = this.#weights > 0 ? lag : 0
     vp.leftAt = this.virtualTime
     this.#isStale = true
   }
 
   /** A ready VP waits. */
   enqueue(vp: ScheduledVp): void {
-    const weight = vp.share.effectiveWeight
-    if (vp.hasYielded) {
-      const behind = this.virtualTime + (this.#slice * YIELD_STEP) / weight
-      if (vp.virtualTime < behind) {
-        this.#moment += weight * (behind - vp.virtualTime)
-        vp.virtualTime = behind
-      }
-    }
-    vp.deadline = vp.virtualTime + this.#slice / weight
-    this.#early.push(vp, vp.virtualTime)
+    vp.deadline = vp.virtualTime + this.#slice / vp.share.effectiveWeight
+    if (vp.hasYielded) this.#aside.push(vp, vp.virtualTime)
+    else this.#early.push(vp, vp.virtualTime)
   }
 
   dequeue(vp: ScheduledVp): void {
     if (this.#early.has(vp)) this.#early.remove(vp)
-    else this.#eligible.remove(vp)
+    else if (this.#eligible.has(vp)) this.#eligible.remove(vp)
+    else this.#aside.remove(vp)
+  }
+
+  /** The VP that came next has a processor. Those that stood aside for it are as good as any again. */
+  take(vp: ScheduledVp): void {
+    this.dequeue(vp)
+    for (let next = this.#aside.top(); next !== null; next = this.#aside.top()) {
+      this.#aside.remove(next)
+      this.#early.push(next, next.virtualTime)
+    }
   }
 
   /** The VP had this much of a processor. */
@@ -120,7 +129,7 @@ export class FairQueue {
   best(): ScheduledVp | null {
     this.#refresh()
     this.#admit()
-    return this.#eligible.top() ?? this.#early.top()
+    return this.#eligible.top() ?? this.#early.top() ?? this.#aside.top()
   }
 
   /** Who of one partition comes next. */
@@ -130,7 +139,7 @@ export class FairQueue {
     for (let i = 0; i < share.vps.length; i += 1) {
       const vp = share.vps[i]!
       if (vp.state !== 'ready') continue
-      if (best === null || vp.virtualTime < best.virtualTime) best = vp
+      if (best === null || this.#isAheadInTurn(vp, best)) best = vp
     }
     return best
   }
@@ -166,6 +175,12 @@ export class FairQueue {
   setBounds(shares: Iterable<PartitionShare>): void {
     this.rates.setBounds(shares)
     this.#isStale = true
+  }
+
+  #isAheadInTurn(vp: ScheduledVp, other: ScheduledVp): boolean {
+    const standsAside = this.#aside.has(vp)
+    if (standsAside !== this.#aside.has(other)) return !standsAside
+    return vp.virtualTime < other.virtualTime
   }
 
   #isOwed(vp: ScheduledVp): boolean {
@@ -208,6 +223,7 @@ export class FairQueue {
       if (vp.state !== 'ready') continue
       vp.deadline = vp.virtualTime + this.#slice / weight
       if (this.#early.has(vp)) this.#early.rekey(vp, vp.virtualTime)
+      else if (this.#aside.has(vp)) this.#aside.rekey(vp, vp.virtualTime)
       else this.#eligible.rekey(vp, vp.deadline)
     }
   }

@@ -57,6 +57,8 @@ export class ScheduledVp {
   state: VpState = 'halted'
   /** The logical processor it runs on, or the one it ran on last; -1 before the first. */
   lp = -1
+  /** How long it kept the processor that it gave up last, as it was counted. */
+  lastRun = 0
 
   /** Time it has had, divided by its effective weight. */
   virtualTime = 0

@@ -278,6 +278,8 @@ export class Scheduler {
       if (vp.hasYielded) vp.yields += 1
       this.#becomeReady(vp, now)
       this.#policy.putBack(vp)
+      // Others go first, but one that is behind its share does not wait for the end of a slice.
+      if (vp.hasYielded && vp.state === 'ready') this.#woken.push(vp)
     }
   }
 
