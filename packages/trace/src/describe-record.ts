@@ -29,7 +29,15 @@ export function recordLine(record: DescribedRecord): string {
   const time = (timeNs / 1000).toFixed(3).padStart(14)
   const numbers = Object.entries(fields).map(([name, value]) => `${name}=${number(name, value)}`)
   const because = cause === 0 ? '' : `  ← ${cause}`
-  return `${String(id).padStart(8)} ${time} µs  ${actor.padEnd(12)} ${kind.padEnd(18)} ${numbers.join(' ')}${because}`.trimEnd()
+  return `${String(id).padStart(8)} ${time} µs  ${printable(actor).padEnd(12)} ${kind.padEnd(18)} ${numbers.join(' ')}${because}`.trimEnd()
+}
+
+/** A text from a file as what a terminal only shows: control and formatting characters as `\u001b`. JSON stays the same JSON. */
+export function printable(text: string): string {
+  return text.replaceAll(/[\p{Cc}\p{Cf}\u2028\u2029]/gu, (character) => {
+    const units = Array.from({ length: character.length }, (_, at) => character.charCodeAt(at))
+    return units.map((unit) => `\\u${unit.toString(16).padStart(4, '0')}`).join('')
+  })
 }
 
 function number(name: string, value: number): string {

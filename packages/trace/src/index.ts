@@ -8,4 +8,4 @@ export {
   type TraceHeader,
   type TraceRecord,
 } from './trace-format.ts'
-export { describeRecord, recordLine, type DescribedRecord } from './describe-record.ts'
+export { describeRecord, printable, recordLine, type DescribedRecord } from './describe-record.ts'

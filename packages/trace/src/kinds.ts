@@ -34,7 +34,7 @@ export const TraceKind = {
   PACKETS_TAKEN: 11,
   /** The scheduler gave a VP a logical processor. */
   DISPATCH: 12,
-  /** The scheduler took it back. */
+  /** The scheduler takes it back: the VP is to stop at its next exit. */
   PREEMPT: 13,
   /** A VP had nothing to do and gave its logical processor back. */
   HALT: 14,
@@ -48,6 +48,10 @@ export const TraceKind = {
   COMPUTE: 18,
   /** A hypercall that was not answered with SUCCESS: its status, or a negative number for a fault. */
   REFUSED: 19,
+  /** A VP that was to stop has let go of its logical processor, which is free. */
+  STOP: 20,
+  /** A VP that is deleted has left the scheduler; what it held is free. */
+  REMOVE: 21,
 } as const
 
 export type TraceKind = (typeof TraceKind)[keyof typeof TraceKind]
@@ -74,6 +78,8 @@ export const TRACE_KINDS: readonly TraceKindRow[] = [
   { name: 'life', fields: ['partition', 'stage'] },
   { name: 'compute', fields: ['ns'] },
   { name: 'refused', fields: ['code', 'status'] },
+  { name: 'stop', fields: ['partition', 'vp', 'lp'] },
+  { name: 'remove', fields: ['partition', 'vp'] },
 ]
 
 /** Stages of `TraceKind.LIFE`. */

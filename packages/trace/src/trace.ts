@@ -32,6 +32,8 @@ export const TraceLink = {
   /** Packets on a channel, by its id. */
   PACKETS_TO_ROOT: 4,
   PACKETS_TO_VP: 5,
+  /** What freed a logical processor, by its number. */
+  PROCESSOR: 6,
 } as const
 export type TraceLink = (typeof TraceLink)[keyof typeof TraceLink]
 

@@ -2,72 +2,110 @@ import { createReadStream } from 'node:fs'
 
 import { Unpackr } from 'msgpackr'
 
-import { TraceFileError, entryOf, type TraceEntry } from '../trace-format.ts'
-
-/** Longer than any value of a trace: what is not a whole value by then is none. */
-const VALUE_BYTES_MAX = 64 * 1024
+import { crc32 } from '../crc32.ts'
+import {
+  CHUNK_BYTES_MAX,
+  CHUNK_HEAD_BYTES,
+  CHUNK_SUM_BYTES,
+  PREAMBLE_BYTES,
+  TraceFileError,
+  checkPreamble,
+  entryOf,
+  type TraceEntry,
+} from '../trace-format.ts'
 
 /**
- * The entries of a trace file in order, read a piece at a time. Throws a TraceFileError that says what is wrong, and after which record,
- * for a file that is no trace, damaged or cut short; and what the file system throws.
+ * The entries of a trace file in order, read a chunk at a time: none of a chunk is handed on before its checksum has been found right.
+ * Throws a TraceFileError that says what is wrong, and after which record, for a file that is no trace, damaged or cut short; and what
+ * the file system throws.
  */
 export async function* readTraceFile(path: string): AsyncGenerator<TraceEntry> {
-  const unpackr = new Unpackr({ useRecords: false })
+  const reader = new ChunkReader()
   let rest: Uint8Array = new Uint8Array(0)
-  let values = 0
-  let lastId = 0
-  let isOver = false
+  let isBegun = false
   for await (const piece of createReadStream(path) as AsyncIterable<Uint8Array>) {
-    const bytes = joined(rest, piece)
-    const { decoded, used } = decode(unpackr, bytes, lastId)
-    for (const value of decoded) {
-      if (isOver) throw new TraceFileError(`goes on after its end (record ${lastId})`)
-      const entry = entryFrom(value, values === 0, lastId)
-      if (entry.is === 'record') lastId = entry.record.id
-      if (entry.is === 'end') isOver = checkedEnd(entry.records, lastId)
-      values += 1
+    rest = joined(rest, piece)
+    if (!isBegun) {
+      if (rest.length < PREAMBLE_BYTES) continue
+      checkPreamble(rest)
+      isBegun = true
+      rest = rest.subarray(PREAMBLE_BYTES)
+    }
+    let chunkBytes = reader.chunkBytes(rest)
+    while (chunkBytes > 0) {
+      yield* reader.read(rest.subarray(0, chunkBytes))
+      rest = rest.subarray(chunkBytes)
+      chunkBytes = reader.chunkBytes(rest)
+    }
+  }
+  if (!isBegun) throw new TraceFileError('is not a trace')
+  reader.checkEnd()
+}
+
+/** Whole chunks as entries, each checked against those before it. */
+class ChunkReader {
+  readonly #unpackr: Unpackr = new Unpackr({ useRecords: false })
+  #values = 0
+  #lastId = 0
+  #lastNs = 0
+  #isOver = false
+
+  /** How long the chunk is that bytes begin with; 0: not all of it is there. */
+  chunkBytes(bytes: Uint8Array): number {
+    if (this.#isOver && bytes.length > 0) {
+      throw new TraceFileError(`goes on after its end (record ${this.#lastId})`)
+    }
+    if (bytes.length < CHUNK_HEAD_BYTES) return 0
+    const length = CHUNK_HEAD_BYTES + u32(bytes, CHUNK_SUM_BYTES)
+    if (length === CHUNK_HEAD_BYTES || length > CHUNK_BYTES_MAX) throw this.#damaged()
+    return bytes.length < length ? 0 : length
+  }
+
+  *read(chunk: Uint8Array): Generator<TraceEntry> {
+    if (crc32(chunk, CHUNK_SUM_BYTES, chunk.length) !== u32(chunk, 0)) throw this.#damaged()
+    for (const value of this.#decode(chunk.subarray(CHUNK_HEAD_BYTES))) {
+      if (this.#isOver) throw new TraceFileError(`goes on after its end (record ${this.#lastId})`)
+      const entry = entryOf(value, this.#values === 0)
+      if (entry.is === 'record') this.#follow(entry.record.id, entry.record.timeNs)
+      if (entry.is === 'end') this.#isOver = this.#checkCount(entry.records)
+      this.#values += 1
       yield entry
     }
-    rest = bytes.subarray(used)
   }
-  if (values === 0) throw new TraceFileError('is not a trace')
-  if (!isOver || rest.length > 0) throw new TraceFileError(`is cut short after record ${lastId}`)
-}
 
-function decode(
-  unpackr: Unpackr,
-  bytes: Uint8Array,
-  lastId: number,
-): { readonly decoded: readonly unknown[]; readonly used: number } {
-  const decoded: unknown[] = []
-  let used = 0
-  try {
-    unpackr.unpackMultiple(bytes, (value: unknown, _start?: number, end?: number) => {
-      decoded.push(value)
-      used = end ?? used
-    })
-    return { decoded, used: bytes.length }
-  } catch (error) {
-    const { incomplete } = Object(error) as { incomplete?: unknown }
-    if (incomplete === true && bytes.length - used < VALUE_BYTES_MAX) return { decoded, used }
-    throw damaged(lastId)
+  checkEnd(): void {
+    if (!this.#isOver) throw new TraceFileError(`is cut short after record ${this.#lastId}`)
+  }
+
+  #decode(bytes: Uint8Array): readonly unknown[] {
+    const decoded: unknown[] = []
+    try {
+      this.#unpackr.unpackMultiple(bytes, (value: unknown) => void decoded.push(value))
+    } catch {
+      throw this.#damaged()
+    }
+    return decoded
+  }
+
+  /** Ids count up and time does not go back: whatever does otherwise was written by nobody's trace. */
+  #follow(id: number, timeNs: number): void {
+    if (id !== this.#lastId + 1 || timeNs < this.#lastNs) throw this.#damaged()
+    this.#lastId = id
+    this.#lastNs = timeNs
+  }
+
+  #checkCount(records: number): true {
+    if (records !== this.#lastId) throw this.#damaged()
+    return true
+  }
+
+  #damaged(): TraceFileError {
+    return new TraceFileError(`is damaged after record ${this.#lastId}`)
   }
 }
 
-/** Ids count up: a gap is damage that decoding did not notice. */
-function entryFrom(value: unknown, isFirst: boolean, lastId: number): TraceEntry {
-  const entry = entryOf(value, isFirst)
-  if (entry.is === 'record' && entry.record.id !== lastId + 1) throw damaged(lastId)
-  return entry
-}
-
-function checkedEnd(records: number, lastId: number): true {
-  if (records !== lastId) throw damaged(lastId)
-  return true
-}
-
-function damaged(lastId: number): TraceFileError {
-  return new TraceFileError(`is damaged after record ${lastId}`)
+function u32(bytes: Uint8Array, at: number): number {
+  return new DataView(bytes.buffer, bytes.byteOffset).getUint32(at, true)
 }
 
 function joined(a: Uint8Array, b: Uint8Array): Uint8Array {
