@@ -4,8 +4,8 @@ import type { VpReport } from '@guestyard/hypervisor'
 export interface DispatchGrant {
   /** The VP may run guest code on this logical processor. `reports`: it is to say when it halts and when it has work again. */
   grant(lp: number, reports: boolean): void
-  /** The VP stops at its next exit. */
-  revoke(): void
+  /** The VP stops at its next exit. `isLast`: it is deleted, and nothing it says is heard any more. */
+  revoke(isLast?: boolean): void
   /** Read anew at each look. */
   readonly report: VpReport
 }

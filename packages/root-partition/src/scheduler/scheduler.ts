@@ -145,7 +145,7 @@ export class Scheduler {
     this.#advance(now)
     this.#vps.delete(key)
     const { share } = vp
-    vp.grant.revoke()
+    vp.grant.revoke(true)
     if (!this.#policy.schedules) this.#policy.leftAtOnce(vp, vp.lp)
     else this.#forget(vp)
     if (share.isCapped) this.#capped -= 1
