@@ -7,7 +7,9 @@ import { Command, CommanderError } from 'commander'
 import { InputError } from '@guestyard/scenario'
 
 import type { CommandOutput } from './command-output.ts'
+import { EXIT_INTERRUPTED, Interrupted } from './interrupt.ts'
 import { loadCommand } from './load-command.ts'
+import { OutputError } from './output-files.ts'
 import { runScenarioCommand } from './run-command.ts'
 import { traceCommand } from './trace-command.ts'
 
@@ -69,6 +71,10 @@ function exitCodeOfError(error: unknown, output: CommandOutput): number {
   if (error instanceof InputError) {
     output.stderr.write(`guestyard: ${error.message}\n`)
     return EXIT_BAD_INPUT
+  }
+  if (error instanceof OutputError || error instanceof Interrupted) {
+    output.stderr.write(`guestyard: ${error.message}\n`)
+    return error instanceof Interrupted ? EXIT_INTERRUPTED : EXIT_FAILED
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
   output.stderr.write(`guestyard: ${text}\n`)

@@ -5,7 +5,7 @@ import type { Command } from 'commander'
 import { COST_MEANINGS, DEFAULT_COSTS, SEED_MAX, costModel } from '@guestyard/engine/virtual'
 import { InputError, parseDurationMs } from '@guestyard/scenario'
 
-import { checkWritable } from './output-files.ts'
+import { checkWritable, refuseStandardOutput } from './output-files.ts'
 
 /** The flags, as commander hands them over. */
 export interface EngineFlags {
@@ -31,10 +31,15 @@ export interface VirtualFlags {
   readonly trace: string | null
   readonly costs: Readonly<Record<string, number>>
   readonly timeLimitMs: number
+  /** The limit as it was written; `null`: the default. */
+  readonly timeLimit: string | null
 }
 
 /** More than a sweep gets through in weeks. */
 const SEEDS_MAX = 1e9
+const TIME_LIMIT_MIN_MS = 1
+/** Nanoseconds of it are whole numbers. */
+const TIME_LIMIT_MAX_MS = 1000 * 3_600_000
 const ONLY_VIRTUAL = ['seed', 'seeds', 'trace', 'cost', 'timeLimit'] as const
 const FLAG_NAMES = {
   seed: '--seed',
@@ -84,13 +89,17 @@ export function readEngineFlags(flags: EngineFlags): VirtualFlags | null {
       throw new InputError('--trace', 'is of one run: give --seed in place of --seeds')
     }
   }
-  if (flags.trace !== undefined) checkWritable(flags.trace, '--trace')
+  if (flags.trace !== undefined) {
+    refuseStandardOutput('--trace', flags.trace, 'a trace')
+    checkWritable(flags.trace, '--trace')
+  }
   return {
     seeds: flags.seeds === undefined ? oneSeed(flags.seed ?? '1') : seedRange(flags.seeds),
     isSweep: flags.seeds !== undefined,
     trace: flags.trace ?? null,
     costs: costsOf(flags.cost ?? []),
     timeLimitMs: timeLimitMs(flags.timeLimit ?? '1h'),
+    timeLimit: flags.timeLimit ?? null,
   }
 }
 
@@ -128,7 +137,8 @@ function seedOf(flag: string, text: string): number {
 }
 
 function costsOf(texts: readonly string[]): Readonly<Record<string, number>> {
-  const costs: Record<string, number> = {}
+  // Without a prototype, whose names would be taken for costs that are there.
+  const costs = Object.create(null) as Record<string, number>
   for (const text of texts) {
     const [, name, ns] = /^(\w+)=(\d+)$/.exec(text) ?? []
     if (name === undefined || ns === undefined) {
@@ -148,5 +158,6 @@ function costsOf(texts: readonly string[]): Readonly<Record<string, number>> {
 function timeLimitMs(text: string): number {
   const parsed = parseDurationMs(text)
   if (!parsed.ok) throw new InputError('--time-limit', parsed.problem)
-  return parsed.value
+  if (parsed.value >= TIME_LIMIT_MIN_MS && parsed.value <= TIME_LIMIT_MAX_MS) return parsed.value
+  throw new InputError('--time-limit', `must be from 1ms to 1000h, got '${text}'`)
 }

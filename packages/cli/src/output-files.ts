@@ -12,6 +12,15 @@ import type { RunReport } from '@guestyard/scenario'
 
 import type { CommandOutput } from './command-output.ts'
 
+/** The run is over, but something that was asked for could not be written: one line, exit code 1. */
+export class OutputError extends Error {
+  override readonly name = 'OutputError'
+
+  constructor(flag: string, path: string, problem: string) {
+    super(`${flag}: cannot write ${path}: ${problem.replaceAll(/\s+/g, ' ')}`)
+  }
+}
+
 /** The flags, as commander hands them over. */
 export interface OutputFlags {
   readonly json?: string
@@ -27,17 +36,25 @@ export function addOutputOptions(command: Command): Command {
 }
 
 /** Refuses files that could not be written, before anything has started. */
-export function checkOutputFlags(flags: OutputFlags): void {
-  if (flags.report === '-') {
-    throw new InputError('--report', 'a page does not go to standard output: name a file')
-  }
+export function checkOutputFlags(flags: OutputFlags, trace?: string): void {
+  refuseStandardOutput('--report', flags.report, 'a page')
+  refuseStandardOutput('--log', flags.log, 'a log')
   const toFile = flags.json === '-' ? undefined : flags.json
   refuseSameFile('--json', toFile, '--report', flags.report)
   refuseSameFile('--json', toFile, '--log', flags.log)
   refuseSameFile('--report', flags.report, '--log', flags.log)
+  refuseSameFile('--json', toFile, '--trace', trace)
+  refuseSameFile('--report', flags.report, '--trace', trace)
+  refuseSameFile('--log', flags.log, '--trace', trace)
   if (toFile !== undefined) checkWritable(toFile, '--json')
   if (flags.report !== undefined) checkWritable(flags.report, '--report')
   if (flags.log !== undefined) checkWritable(flags.log, '--log')
+}
+
+/** Only JSON goes there: `-` would be a file of that name. */
+export function refuseStandardOutput(flag: string, path: string | undefined, what: string): void {
+  if (path !== '-') return
+  throw new InputError(flag, `${what} does not go to standard output: name a file`)
 }
 
 /** One would overwrite the other. */
@@ -104,6 +121,15 @@ export async function writeReport(
   text.write(textReport(report))
   const json = `${JSON.stringify(report, null, 2)}\n`
   if (flags.json === '-') output.stdout.write(json)
-  else if (flags.json !== undefined) await writeFile(flags.json, json)
-  if (flags.report !== undefined) await writeFile(flags.report, htmlReport(report))
+  else if (flags.json !== undefined) await writeOutput('--json', flags.json, json)
+  if (flags.report !== undefined) await writeOutput('--report', flags.report, htmlReport(report))
+}
+
+/** Rejects with an OutputError for what the file system refuses. */
+export async function writeOutput(flag: string, path: string, text: string): Promise<void> {
+  try {
+    await writeFile(path, text)
+  } catch (error) {
+    throw new OutputError(flag, path, error instanceof Error ? error.message : String(error))
+  }
 }

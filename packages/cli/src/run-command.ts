@@ -15,7 +15,13 @@ import type { CommandOutput } from './command-output.ts'
 import { addEngineOptions, costHelp, readEngineFlags } from './engine-flag.ts'
 import type { EngineFlags, VirtualFlags } from './engine-flag.ts'
 import { interruptible } from './interrupt.ts'
-import { addOutputOptions, checkOutputFlags, logOptions, writeReport } from './output-files.ts'
+import {
+  OutputError,
+  addOutputOptions,
+  checkOutputFlags,
+  logOptions,
+  writeReport,
+} from './output-files.ts'
 import type { OutputFlags } from './output-files.ts'
 import { checkSweepFlags, runSweep } from './seed-sweep.ts'
 
@@ -44,7 +50,7 @@ Examples:
 
 async function run(path: string, flags: RunFlags, output: CommandOutput): Promise<number> {
   const virtual = readEngineFlags(flags)
-  checkOutputFlags(flags)
+  checkOutputFlags(flags, flags.trace)
   if (virtual?.isSweep === true) {
     checkSweepFlags(flags)
     await loadScenario(path)
@@ -53,11 +59,11 @@ async function run(path: string, flags: RunFlags, output: CommandOutput): Promis
   // Read here as well when another thread runs it: what is wrong with it is said before anything is started.
   const plan = await loadScenario(path)
   return interruptible(async (signal) => {
+    if (virtual !== null) {
+      return runInVirtualTime(jobOf(path, virtual, flags), flags, output, signal)
+    }
     const progress = createProgress(output.stderr)
-    const report =
-      virtual === null
-        ? await runScenario(plan, { signal, progress, host: { log: logOptions(flags) } })
-        : await runInVirtualTime(jobOf(path, virtual, flags), output, signal)
+    const report = await runScenario(plan, { signal, progress, host: { log: logOptions(flags) } })
     await writeReport(report, flags, output)
     return exitCodeOf(report)
   })
@@ -71,15 +77,22 @@ function jobOf(path: string, virtual: VirtualFlags, flags: RunFlags): VirtualJob
 
 async function runInVirtualTime(
   job: VirtualJob,
+  flags: RunFlags,
   output: CommandOutput,
   signal: AbortSignal,
-): Promise<RunReport> {
+): Promise<number> {
   const pool = new VirtualPool({ threads: 1 })
   const progress = createProgress(output.stderr)
+  let report: RunReport
+  let traceProblem: string | null = null
+  const onTraceProblem = (problem: string): void => void (traceProblem = problem)
   try {
-    return await pool.run(job, { progress, signal })
+    report = await pool.run(job, { progress, signal, onTraceProblem })
   } finally {
     progress.end()
     await pool.close()
   }
+  await writeReport(report, flags, output)
+  if (traceProblem !== null) throw new OutputError('--trace', String(job.trace), traceProblem)
+  return exitCodeOf(report)
 }

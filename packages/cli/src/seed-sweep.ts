@@ -1,18 +1,19 @@
 /** `guestyard run SCENARIO --seeds A..B`: many interleavings, until one fails. */
 
-import { writeFile } from 'node:fs/promises'
-
 import { InputError, VirtualPool, createProgress, textReport } from '@guestyard/scenario'
 import type { RunReport } from '@guestyard/scenario'
 
 import type { CommandOutput } from './command-output.ts'
 import type { VirtualFlags } from './engine-flag.ts'
+import { writeOutput } from './output-files.ts'
 import type { OutputFlags } from './output-files.ts'
 
 /** The lowest seed that failed, and what it left. */
 interface Failure {
   readonly seed: number
-  readonly report: RunReport
+  /** `null`: the run left none, and `message` says why. */
+  readonly report: RunReport | null
+  readonly message: string | null
 }
 
 interface Sweep {
@@ -48,9 +49,16 @@ export async function runSweep(
       const seed = sweep.next
       sweep.next += 1
       const job = { path, seed, costs, trace: null, log: null, timeLimitMs }
-      const report = await pool.run(job, { signal })
-      if (report.outcome === 'passed') sweep.passed += 1
-      else if (report.outcome === 'failed') noteFailure(sweep, { seed, report })
+      try {
+        const report = await pool.run(job, { signal })
+        if (report.outcome === 'passed') sweep.passed += 1
+        else if (report.outcome === 'failed') noteFailure(sweep, { seed, report, message: null })
+      } catch (error) {
+        // It hangs, or fails where it is loaded: a failure of this seed like any other.
+        if (signal.aborted) throw error
+        const message = error instanceof Error ? error.message : String(error)
+        noteFailure(sweep, { seed, report: null, message })
+      }
       progress.update(`${path}: ${sweep.passed} of ${count} seeds passed`)
     }
   }
@@ -84,20 +92,26 @@ async function say(
   const text = flags.json === '-' ? output.stderr : output.stdout
   const replay = failure === null ? null : replayCommand(path, failure.seed, virtual)
   if (failure !== null) {
-    text.write(textReport(failure.report))
+    text.write(failure.report === null ? `${failure.message}\n` : textReport(failure.report))
     text.write(`seed ${failure.seed} failed, ${passed} passed. To see it again:\n  ${replay}\n`)
   } else {
     const end = isInterrupted ? ', then interrupted' : ''
     text.write(`seeds ${from}..${to}: ${passed} passed${end}\n`)
   }
   if (flags.json === undefined) return
-  const found = failure === null ? null : { seed: failure.seed, replay, report: failure.report }
+  const found = failure === null ? null : { ...failure, replay }
   const json = `${JSON.stringify({ scenario: path, seeds: { from, to }, passed, failure: found }, null, 2)}\n`
   if (flags.json === '-') output.stdout.write(json)
-  else await writeFile(flags.json, json)
+  else await writeOutput('--json', flags.json, json)
 }
 
 function replayCommand(path: string, seed: number, virtual: VirtualFlags): string {
   const costs = Object.entries(virtual.costs).map(([name, ns]) => ` --cost ${name}=${ns}`)
-  return `guestyard run ${path} --engine virtual --seed ${seed}${costs.join('')}`
+  const limit = virtual.timeLimit === null ? '' : ` --time-limit ${quoted(virtual.timeLimit)}`
+  return `guestyard run ${quoted(path)} --engine virtual --seed ${seed}${costs.join('')}${limit}`
+}
+
+/** As a POSIX shell takes it for one word. */
+function quoted(text: string): string {
+  return /^[\w./:@%+=,-]+$/.test(text) ? text : `'${text.replaceAll("'", String.raw`'\''`)}'`
 }

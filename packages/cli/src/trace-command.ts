@@ -5,7 +5,13 @@ import { once } from 'node:events'
 import { Command } from 'commander'
 
 import { InputError } from '@guestyard/scenario'
-import { TRACE_KINDS, TraceFileError, describeRecord, recordLine } from '@guestyard/trace'
+import {
+  TRACE_KINDS,
+  TraceFileError,
+  describeRecord,
+  printable,
+  recordLine,
+} from '@guestyard/trace'
 import type { DescribedRecord } from '@guestyard/trace'
 
 import type { CommandOutput } from './command-output.ts'
@@ -63,7 +69,7 @@ async function printTrace(path: string, flags: TraceFlags, output: CommandOutput
       if (entry.is !== 'record') continue
       const record = describeRecord(entry.record, actors)
       if (!isWanted(record)) continue
-      const line = flags.json === true ? JSON.stringify(record) : recordLine(record)
+      const line = flags.json === true ? printable(JSON.stringify(record)) : recordLine(record)
       if (!output.stdout.write(`${line}\n`)) await once(output.stdout, 'drain')
     }
   } catch (error) {
@@ -75,7 +81,7 @@ async function printTrace(path: string, flags: TraceFlags, output: CommandOutput
     if (![...actors.values()].includes(actor)) {
       throw new InputError(
         '--actor',
-        `no actor '${actor}': ${[...new Set(actors.values())].join(', ')}`,
+        `no actor '${printable(actor)}': ${printable([...new Set(actors.values())].join(', '))}`,
       )
     }
   }
@@ -83,11 +89,13 @@ async function printTrace(path: string, flags: TraceFlags, output: CommandOutput
 
 function asInputError(path: string, error: unknown): unknown {
   if (error instanceof TraceFileError) return new InputError(path, error.message)
-  const code = codeOf(error)
+  const { code, syscall } = Object(error) as NodeJS.ErrnoException
+  // Anything else that a path or a disk refuses is no fault of ours either; what is written is standard output.
+  if (code === undefined || syscall === undefined || syscall === 'write') return error
   if (code === 'ENOENT') return new InputError(path, 'no such file')
   if (code === 'EISDIR') return new InputError(path, 'is not a file')
   if (code === 'EACCES') return new InputError(path, 'cannot be read')
-  return error
+  return new InputError(path, `cannot be read (${code})`)
 }
 
 function codeOf(error: unknown): unknown {

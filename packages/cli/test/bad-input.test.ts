@@ -52,6 +52,20 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
     ],
     ['run none.ts --seeds 1..2 --log a', '--log: is of one run: give --seed in place of --seeds'],
     ['run none.ts --seeds 1..2', 'none.ts: no such file'],
+    [
+      'run none.ts --engine virtual --trace a --json ./a',
+      '--trace: a is the file of --json already',
+    ],
+    ['run none.ts --engine virtual --trace a --log a', '--trace: a is the file of --log already'],
+    [
+      'run none.ts --engine virtual --trace a --report a',
+      '--trace: a is the file of --report already',
+    ],
+    [
+      'run none.ts --engine virtual --trace -',
+      '--trace: a trace does not go to standard output: name a file',
+    ],
+    ['run none.ts --log -', '--log: a log does not go to standard output: name a file'],
     ['run none.ts --engine virtual --trace /none/a', '--trace: no folder /none'],
     [
       'run none.ts --engine virtual --cost vpUnit',
@@ -66,6 +80,18 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
       '--cost: vpPoll: 0 is not a whole number of nanoseconds, 1 or more',
     ],
     [
+      'run none.ts --engine virtual --cost __proto__=1',
+      '--cost: no cost "__proto__": rootPoll, rootUnit, vpPoll, vpUnit, hypercall, dispatch, task, wake, control',
+    ],
+    [
+      'run none.ts --engine virtual --time-limit 0ms',
+      "--time-limit: must be from 1ms to 1000h, got '0ms'",
+    ],
+    [
+      'run none.ts --engine virtual --time-limit 99999999999h',
+      "--time-limit: must be from 1ms to 1000h, got '99999999999h'",
+    ],
+    [
       'run none.ts --engine virtual --time-limit soon',
       "--time-limit: 'soon' is not a duration: write a number and ns, us, ms, s, min or h, such as '5 s'",
     ],
@@ -76,6 +102,7 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
     ['trace', "missing required argument 'file'"],
     ['trace none.trace', 'none.trace: no such file'],
     [`trace ${MANIFEST}`, `${MANIFEST}: is not a trace`],
+    [`trace ${MANIFEST}/x`, `${MANIFEST}/x: cannot be read (ENOTDIR)`],
     [`trace ${tmpdir()}`, `${tmpdir()}: is not a file`],
     ['run none.ts --json /none/a.json', '--json: no folder /none'],
     [`run none.ts --report ${tmpdir()}`, `--report: ${tmpdir()} is a folder`],

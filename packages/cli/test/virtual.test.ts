@@ -1,6 +1,7 @@
 // The command's part of the virtual engine: two files that are equal, a sweep, a replay, a trace as lines.
 
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -41,6 +42,36 @@ describe('run --engine virtual', { timeout: 60_000 }, () => {
     })
   })
 
+  test('leaves the same trace however the path is typed', async () => {
+    const link = join(folder, 'a link')
+    symlinkSync(scenario('.'), link)
+    const [plain] = await checks('3', 'plain.trace')
+    const path = join(folder, 'linked.trace')
+    const flags = ['--engine', 'virtual', '--seed', '3', '--trace', path]
+    expect((await guestyard(['run', join(link, 'checks.ts'), ...flags])).exitCode).toBe(0)
+    expect(Buffer.compare(readFileSync(path), plain)).toBe(0)
+  })
+
+  test.each(['--trace', '--json'])(
+    '%s on a full disk: the report, one line, exit code 1',
+    async (flag) => {
+      const end = await guestyard([
+        'run',
+        scenario('checks.ts'),
+        '--engine',
+        'virtual',
+        flag,
+        '/dev/full',
+      ])
+      expect(end.exitCode).toBe(1)
+      expect(end.stdout).toContain('checks: passed')
+      expect(end.stderr).toMatch(
+        new RegExp(`\nguestyard: ${flag}: cannot write /dev/full: ENOSPC[^\n]+\n$`),
+      )
+      expect(end.stderr).not.toContain('    at ')
+    },
+  )
+
   test('interrupted ends with 130 within seconds, and says so', async () => {
     const args = ['run', scenario('endless.ts'), '--engine', 'virtual']
     const end = await guestyard(args, 'under load')
@@ -65,6 +96,27 @@ describe('run --seeds', { timeout: 60_000 }, () => {
     // Every lower seed passes: it is the first.
     const lower = ['run', scenario('race.ts'), '--seeds', `0..${failure.seed - 1}`]
     if (failure.seed > 0) expect((await guestyard(lower)).exitCode).toBe(0)
+  })
+
+  test('names the seed at which a scenario fails to load, and the command in words of a shell', async () => {
+    const link = join(folder, "it's here")
+    symlinkSync(scenario('..'), link)
+    const path = join(link, 'scenarios', 'threads-only.ts')
+    const flags = ['--seeds', '5..9', '--cost', 'vpUnit=7', '--time-limit', '2 s', '--json', '-']
+    const end = await guestyard(['run', path, ...flags])
+    expect(end.exitCode).toBe(1)
+    const { failure } = JSON.parse(end.stdout) as {
+      failure: { seed: number; replay: string; report: null; message: string }
+    }
+    expect(failure).toMatchObject({ seed: 5, report: null })
+    expect(failure.message).toContain('not on this thread')
+    expect(end.stderr).toContain(`seed 5 failed, 0 passed. To see it again:\n  ${failure.replay}\n`)
+    const words = execFileSync('/bin/sh', ['-c', `printf '%s|' ${failure.replay}`], {
+      encoding: 'utf8',
+    })
+    expect(words).toBe(
+      `guestyard|run|${path}|--engine|virtual|--seed|5|--cost|vpUnit=7|--time-limit|2 s|`,
+    )
   })
 
   test('of a scenario that holds ends with 0 and a count', async () => {
@@ -115,7 +167,6 @@ describe('trace', { timeout: 60_000 }, () => {
 
   test('a reader that has seen enough ends it quietly', async () => {
     await checks('7', 'long.trace')
-    const { execFileSync } = await import('node:child_process')
     const command = new URL('../bin/guestyard.js', import.meta.url).pathname
     const line = `"${process.execPath}" "${command}" trace "${join(folder, 'long.trace')}" | head -1`
     const first = execFileSync('/bin/sh', ['-c', line], { encoding: 'utf8' })

@@ -1,6 +1,7 @@
 // One run in virtual time, on a thread of its own: scenario, host, root and guests.
 
 import { closeSync, openSync, writeSync } from 'node:fs'
+import { basename } from 'node:path'
 
 import { costModel } from '@guestyard/engine/virtual'
 import type { VirtualEnd } from '@guestyard/engine/virtual'
@@ -29,7 +30,8 @@ const CLOSING_MS = 60_000
 export async function runTask(task: VirtualTask): Promise<VirtualOutcome> {
   const run = new VirtualRun(task)
   try {
-    return { ok: true, report: await run.report() }
+    const report = await run.report()
+    return { ok: true, report, traceProblem: run.closeTrace() }
   } catch (error) {
     if (!(error instanceof InputError)) throw error
     return { ok: false, where: error.where, problem: error.problem }
@@ -96,9 +98,21 @@ class VirtualRun {
     return done.promise
   }
 
+  /** Ends the trace, if there is one. Why it could not be written, or `null`. */
+  closeTrace(): string | null {
+    try {
+      this.#traceFile?.close()
+      return null
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error)
+    } finally {
+      this.#traceFile = null
+    }
+  }
+
   dispose(): void {
     this.#world.dispose()
-    this.#traceFile?.close()
+    this.closeTrace()
     if (this.#log !== null) closeSync(this.#log)
     this.#task.port.close()
   }
@@ -133,8 +147,7 @@ class VirtualRun {
   #openTrace(nowNs: () => number): Trace | null {
     const { trace, path, seed } = this.#task
     if (trace === null) return null
-    const scenario = withoutPaths(`/${path}`)
-    this.#traceFile = createTraceFile(trace, { scenario, engine: 'virtual', seed })
+    this.#traceFile = createTraceFile(trace, { scenario: basename(path), engine: 'virtual', seed })
     return new Trace(this.#traceFile.sink, nowNs)
   }
 

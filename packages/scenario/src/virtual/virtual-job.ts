@@ -43,6 +43,7 @@ export type VirtualMessage =
 
 /** How a run ended. */
 export type VirtualOutcome =
-  | { readonly ok: true; readonly report: RunReport }
+  /** `traceProblem`: why the trace is not whole; `null`: it is, or none was asked for. */
+  | { readonly ok: true; readonly report: RunReport; readonly traceProblem: string | null }
   /** The caller gave something wrong; nothing was started. */
   | { readonly ok: false; readonly where: string; readonly problem: string }

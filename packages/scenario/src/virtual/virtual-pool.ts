@@ -48,6 +48,8 @@ export interface VirtualPoolOptions {
 export interface VirtualRunOptions {
   readonly progress?: Progress
   readonly signal?: AbortSignal
+  /** The run ended, but its trace could not be written: why. */
+  readonly onTraceProblem?: (problem: string) => void
 }
 
 export class VirtualPool {
@@ -81,6 +83,7 @@ export class VirtualPool {
         // The same run once more, the same to the last byte, but that now it is known who hangs when.
         hangs.push(outcome)
       } else if (outcome.ok) {
+        if (outcome.traceProblem !== null) options.onTraceProblem?.(outcome.traceProblem)
         return outcome.report
       } else {
         throw new InputError(outcome.where, outcome.problem)
