@@ -85,6 +85,9 @@ function scene(): Scene {
         return inbox.bus!.acceptsMessages
       },
       receiveMessage: (payload, length) => inbox.bus!.receiveMessage(payload, length),
+      get messageUnits() {
+        return inbox.bus!.messageUnits
+      },
       receiveSignal: (relid) => inbox.bus!.receiveSignal(relid),
     },
   )

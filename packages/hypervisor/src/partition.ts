@@ -392,7 +392,7 @@ export class Partition implements PropertySubject {
       const vp = this.vps[this.#cursor++]
       if (vp !== undefined && vp.hasOutbox) done += this.#drain(vp, budget - done)
     }
-    if (this.buffers.isStalled) done += this.buffers.retry()
+    if (this.buffers.isStalled) done += this.buffers.retry(budget - done)
     return done
   }
 
@@ -430,7 +430,7 @@ export class Partition implements PropertySubject {
       const taken = this.buffers.drain(queue, most)
       done += taken
       // It may have more, of the same announcement.
-      if (taken === most) queues |= 1 << queue
+      if (taken >= most) queues |= 1 << queue
     }
     let groups = summary & GROUP_MASK
     while (groups !== 0 && this.alive) {

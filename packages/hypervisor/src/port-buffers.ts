@@ -67,20 +67,21 @@ export class PortBuffers {
     this.#stalled &= ~(1 << port.queue)
   }
 
-  /** Hands on at most `most` messages of one queue, and sixteen: how many. The handler may delete ports and partitions. */
-  drain(index: number, most: number = PORT_MESSAGE_BUFFERS): number {
+  /**
+   * Hands on messages of one queue, sixteen at most, until they took `most` units: units, of which the last message may have
+   * taken some too many. From `most` on there may be more to take. The handler may delete ports and partitions.
+   */
+  drain(index: number, most: number): number {
     const queue = this.#queues[index]!
     let done = 0
     this.#stalled &= ~(1 << index)
-    const limit = most < PORT_MESSAGE_BUFFERS ? most : PORT_MESSAGE_BUFFERS
-    while (done < limit && queue.port !== null) {
+    for (let left = PORT_MESSAGE_BUFFERS; left > 0 && done < most && queue.port !== null; left--) {
       if (!this.#isFull(index, queue.head)) break
       if (!queue.port.handler.canReceive()) {
         this.#stalled |= 1 << index
         break
       }
-      this.#take(queue.port, index, queue)
-      done++
+      done += this.#take(queue.port, index, queue)
     }
     return done
   }
@@ -98,14 +99,18 @@ export class PortBuffers {
     )
   }
 
-  /** Tries again the queues whose handler refused: messages handed on. */
-  retry(): number {
+  /** Tries again the queues whose handler refused, until they took `most` units, at least one: units. */
+  retry(most: number): number {
     let done = 0
     let stalled = this.#stalled
-    while (stalled !== 0) {
+    while (stalled !== 0 && (done === 0 || done < most)) {
       const queue = 31 - Math.clz32(stalled)
       stalled &= ~(1 << queue)
-      done += this.drain(queue)
+      const allowed = Math.max(1, most - done)
+      const taken = this.drain(queue, allowed)
+      done += taken
+      // What is left of an old announcement is announced by nobody: it waits on for the next try.
+      if (taken >= allowed && this.#queues[queue]!.port !== null) this.#stalled |= 1 << queue
     }
     return done
   }
@@ -121,7 +126,8 @@ export class PortBuffers {
     queue.head = (queue.head + 1) | 0
   }
 
-  #take(port: MessagePort, index: number, queue: Queue): void {
+  /** Units that the message took. */
+  #take(port: MessagePort, index: number, queue: Queue): number {
     const buffer = messageBuffer(index, queue.head)
     const type = this.#page[buffer + BUFFER_TYPE]!
     const size = this.#page[buffer + BUFFER_SIZE]! >>> 0
@@ -135,9 +141,10 @@ export class PortBuffers {
     this.#free(index, queue)
     if (!valid) {
       this.malformed++
-      return
+      return 1
     }
     this.received++
     port.handler.receiveMessage(type, this.#payload, size, vp)
+    return port.handler.messageUnits ?? 1
   }
 }

@@ -12,6 +12,8 @@ export interface MessageHandler {
    * `vp` is the sender as the guest wrote it: a hint, below the partition's VP count.
    */
   receiveMessage(type: number, payload: Uint8Array, length: number, vp: number): void
+  /** Units of the poll's budget that the last message took; 1 for every one when left out. */
+  readonly messageUnits?: number
 }
 
 /** Receives an event port's signals. Root's thread, from `Hypervisor.poll`. */

@@ -115,6 +115,54 @@ describe('partitions', () => {
   })
 })
 
+describe('messages that take more than a unit', () => {
+  function costly(units: number) {
+    const guest = new Guest().boot()
+    const handler = { open: true, received: 0 }
+    const { connection } = guest.messagePort(1, {
+      canReceive: () => handler.open,
+      receiveMessage: () => void handler.received++,
+      get messageUnits() {
+        return units
+      },
+    })
+    for (let i = 0; i < 16; i++) guest.post(connection, 1, new Uint8Array(1))
+    return { guest, handler }
+  }
+
+  test('are charged to the poll, which leaves the others for the next', () => {
+    const { guest, handler } = costly(8)
+    for (const received of [4, 8, 12, 16]) {
+      expect(guest.hypervisor.poll(32)).toBe(32)
+      expect(handler.received).toBe(received)
+    }
+    expect(guest.hypervisor.poll(32)).toBe(0)
+    expect(guest.hypervisor.arm()).toBe(false)
+  })
+
+  test('and one that takes more than a whole poll is taken alone', () => {
+    const { guest, handler } = costly(100)
+    expect(guest.hypervisor.poll(32)).toBe(100)
+    expect(handler.received).toBe(1)
+    expect(guest.hypervisor.arm()).toBe(true)
+  })
+
+  test('are charged too, and none is forgotten, when a handler that refused accepts again', () => {
+    const { guest, handler } = costly(8)
+    handler.open = false
+    expect(guest.hypervisor.poll(32)).toBe(0)
+    expect(guest.hypervisor.arm()).toBe(false)
+    handler.open = true
+    for (const received of [4, 8, 12, 16]) {
+      expect(guest.hypervisor.arm()).toBe(true)
+      expect(guest.hypervisor.poll(32)).toBe(32)
+      expect(handler.received).toBe(received)
+    }
+    expect(guest.hypervisor.poll(32)).toBe(0)
+    expect(guest.hypervisor.arm()).toBe(false)
+  })
+})
+
 describe('ports', () => {
   test('a port needs a partition that may connect, and an id of its own', () => {
     const guest = new Guest()

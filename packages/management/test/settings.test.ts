@@ -14,6 +14,7 @@ describe('VM settings', () => {
       weight: 100,
       cap: 65_536,
       reserve: 0,
+      relay: 'default',
       program: null,
       args: null,
       placement: 'contiguous',
@@ -23,6 +24,11 @@ describe('VM settings', () => {
       heapBytes: 1024 * MIB,
       youngHeapBytes: 32 * MIB,
     })
+  })
+
+  test('a VM is of the relay group that it names, or relays nothing', () => {
+    expect(vmSettings({ name: 'a', relay: 'accounts' }).relay).toBe('accounts')
+    expect(vmSettings({ name: 'a', relay: false }).relay).toBe(false)
   })
 
   test.each([
@@ -39,6 +45,7 @@ describe('VM settings', () => {
       { name: 'a', memoryBytes: 2 * MIB + 4096 },
       'VM "a": memoryBytes: 2101248 is not a multiple of 64 KiB',
     ],
+    [{ name: 'a', relay: '' }, 'VM "a": relay: "" is neither 1 to 64 characters nor false'],
     [{ name: 'a', weight: 0 }, 'VM "a": weight: 0 is not a whole number from 1 to 10000'],
     [
       { name: 'a', weight: Number.NaN },

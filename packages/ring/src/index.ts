@@ -16,7 +16,13 @@ export {
 export { OutgoingRing, type OutgoingRingInspection } from './outgoing-ring.ts'
 export { type OutgoingRingOptions, outgoingPrivateBytes, packetBytes } from './sending-end.ts'
 export { RingFault, RingStatus, ringFaultName } from './ring-fault.ts'
-export { RingKernel, type KernelKind, createRingKernel, hasWasmKernel } from './ring-kernel.ts'
+export {
+  RingKernel,
+  type KernelKind,
+  createRingKernel,
+  hasWasmKernel,
+  inspectRingMemories,
+} from './ring-kernel.ts'
 export {
   type LinkSide,
   type RingLink,

@@ -18,6 +18,7 @@ import {
 import type { KernelCalls } from './kernel-calls.ts'
 import { RING_KERNEL_BASE64 } from './ring-kernel-module.ts'
 import { RingFault } from './ring-fault.ts'
+import { sharedBuffer } from './ring-pages.ts'
 import { FAULT, STATE_BYTES } from './state-layout.ts'
 import { TypedKernel } from './typed-kernel.ts'
 
@@ -34,7 +35,8 @@ export class RingKernel {
   readonly kind: KernelKind
   /** What was asked for, which the platform may not have. */
   readonly requested: KernelKind
-  readonly calls: KernelCalls
+  /** Ends keep it until they close: `reset` may replace it. */
+  calls: KernelCalls
   /** Private memory: nobody else ever sees it. */
   readonly u8: Uint8Array<ArrayBuffer>
   readonly i32: Int32Array<ArrayBuffer>
@@ -85,18 +87,33 @@ export class RingKernel {
   }
 
   /**
-   * Takes back every allocation, for the next ring pair over the same shared memory. False, and nothing done, when that has grown since
-   * and this kernel cannot follow it.
+   * Takes back every allocation, for the next ring pair over the same shared memory, which may have
+   * grown: views end where it did when they were made.
    */
-  reset(shared: ArrayBufferLike): boolean {
-    if (this.sharedI32.byteLength !== shared.byteLength) {
-      // The typed-array twin has views of its own, which end where the memory did.
-      if (this.kind === 'typed') return false
-      this.sharedI32 = new Int32Array(shared)
-    }
+  reset(shared: WasmMemory | SharedArrayBuffer): void {
     this.#used = DEAD_END + STATE_BYTES
-    return true
+    const buffer = sharedBuffer(shared)
+    if (this.sharedI32.byteLength === buffer.byteLength) return
+    this.sharedI32 = new Int32Array(buffer)
+    if (this.kind === 'typed') this.calls = new TypedKernel(this.u8.buffer, buffer)
   }
+}
+
+/**
+ * Private memories that one process has at most, garbage that was not collected included. Each
+ * reserves gigabytes of addresses where the platform guards it with unmapped pages, and there are
+ * addresses for some sixteen thousand: the others are for the memories that are RAM.
+ */
+const MEMORIES_MAX = 8192
+
+const memories = { made: 0, live: 0 }
+const collected = new FinalizationRegistry<null>(() => {
+  memories.live -= 1
+})
+
+/** Private WebAssembly memories of this thread's kernels: made so far, and not collected yet. */
+export function inspectRingMemories(): { readonly made: number; readonly live: number } {
+  return { ...memories }
 }
 
 let compiled: WasmModule | undefined
@@ -113,7 +130,8 @@ export function hasWasmKernel(): boolean {
 
 /**
  * A kernel with `privateBytes` of private memory over `shared`: a shared WebAssembly memory, or any
- * SharedArrayBuffer, which only the typed-array twin can use.
+ * SharedArrayBuffer, which only the typed-array twin can use. The twin too when there are as many
+ * private memories as there may be. A RangeError when the platform has no room for another.
  */
 export function createRingKernel(
   shared: WasmMemory | SharedArrayBuffer,
@@ -121,11 +139,14 @@ export function createRingKernel(
   kind: KernelKind = 'wasm',
 ): RingKernel {
   if (shared instanceof SharedArrayBuffer) return createTypedKernel(shared, privateBytes, kind)
-  if (kind === 'typed' || !hasWasmKernel()) {
+  if (kind === 'typed' || memories.live >= MEMORIES_MAX || !hasWasmKernel()) {
     return createTypedKernel(shared.buffer, privateBytes, kind)
   }
   const pages = Math.ceil(kernelBytes(privateBytes) / WASM_PAGE_SIZE)
   const privateMemory = new wasm.Memory({ initial: pages, maximum: pages })
+  memories.made += 1
+  memories.live += 1
+  collected.register(privateMemory, null)
   const instance = new wasm.Instance(compiled!, { ring: { private: privateMemory, shared } })
   const exports = instance.exports as unknown as KernelCalls
   return new RingKernel(

@@ -4,12 +4,13 @@
 //                 control      data            control      data
 //                 guest → host                 host → guest
 
-import type { PageList, WasmMemory } from '@guestyard/guestmem'
+import type { PageList } from '@guestyard/guestmem'
 import { IncomingRing, type IncomingRingOptions, incomingPrivateBytes } from './incoming-ring.ts'
 import { OutgoingRing } from './outgoing-ring.ts'
 import { RingFault } from './ring-fault.ts'
+import { pooledBytes, recycleKernel, takeKernel } from './idle-kernels.ts'
 import { type KernelKind, type RingKernel, createRingKernel, roundUp } from './ring-kernel.ts'
-import { type RingPages, initializeRing, ringPagesOf, sharedBuffer } from './ring-pages.ts'
+import { type RingPages, initializeRing, ringPagesOf } from './ring-pages.ts'
 import { type OutgoingRingOptions, outgoingPrivateBytes } from './sending-end.ts'
 
 export interface RingPairOptions {
@@ -23,12 +24,21 @@ export interface RingPairOptions {
 export class RingPair {
   readonly outgoing: OutgoingRing
   readonly incoming: IncomingRing
+  /** True when its private memory was made for it, which costs much: no closed pair had left one. */
+  readonly isFresh: boolean
   readonly #kernel: RingKernel
   readonly #shared: object
   #closed = false
 
   /** Use `createRingPair` or `openRings`. */
-  constructor(kernel: RingKernel, send: RingPages, receive: RingPages, options: RingPairOptions) {
+  constructor(
+    kernel: RingKernel,
+    send: RingPages,
+    receive: RingPages,
+    options: RingPairOptions,
+    isFresh = true,
+  ) {
+    this.isFresh = isFresh
     this.#kernel = kernel
     this.#shared = send.shared
     this.outgoing = new OutgoingRing(kernel, send, options.outgoing)
@@ -60,10 +70,11 @@ export function createRingPair(
   const privateBytes =
     roundUp(outgoingPrivateBytes(send, options.outgoing), 64) +
     roundUp(incomingPrivateBytes(receive, options.incoming), 64)
-  const kernel =
-    takeKernel(send.shared, privateBytes, options.kernel ?? 'wasm') ??
-    createRingKernel(send.shared, privateBytes, options.kernel)
-  return new RingPair(kernel, send, receive, options)
+  // A shared memory that is no RAM has one pair, or a few of one size.
+  const room = send.shared instanceof SharedArrayBuffer ? privateBytes : pooledBytes(privateBytes)
+  const idle = takeKernel(send.shared, privateBytes, options.kernel ?? 'wasm')
+  const kernel = idle ?? createRingKernel(send.shared, room, options.kernel)
+  return new RingPair(kernel, send, receive, options, idle === undefined)
 }
 
 /** Why a channel's rings cannot be opened: what the guest asked for makes no sense. */
@@ -96,33 +107,4 @@ export function openRings(
     return 'bad-control-page'
   }
   return pair
-}
-
-// Kernels of closed pairs, by shared memory. A private memory reserves gigabytes of addresses where
-// the platform guards it with unmapped pages, so a channel that opens and closes ten thousand times
-// must not make ten thousand of them.
-const idleKernels = new WeakMap<object, RingKernel[]>()
-const IDLE_KERNELS_MAX = 64
-
-function recycleKernel(shared: object, kernel: RingKernel): void {
-  const idle = idleKernels.get(shared) ?? []
-  if (idle.length < IDLE_KERNELS_MAX) idle.push(kernel)
-  idleKernels.set(shared, idle)
-}
-
-function takeKernel(
-  shared: WasmMemory | SharedArrayBuffer,
-  privateBytes: number,
-  kind: KernelKind,
-): RingKernel | undefined {
-  const idle = idleKernels.get(shared)
-  if (idle === undefined) return undefined
-  for (let index = 0; index < idle.length; index += 1) {
-    const kernel = idle[index]!
-    if (kernel.capacity < privateBytes || kernel.requested !== kind) continue
-    idle.splice(index, 1)
-    if (kernel.reset(sharedBuffer(shared))) return kernel
-    index -= 1
-  }
-  return undefined
 }

@@ -17,13 +17,14 @@ import {
   type PartitionListener,
   type Wake,
 } from '@guestyard/hypervisor'
-import { RelayHub, type MayJoin } from '@guestyard/load-device/vsp'
+import type { MayJoin, RelayHub } from '@guestyard/load-device/vsp'
 import type { Trace } from '@guestyard/trace'
 import { VmbusServer, type VmbusServerEvent } from '@guestyard/vmbus/server'
 
 import { BusRota } from './bus-rota.ts'
 import { DeviceInterruptCalls, InterruptRouter, PortIds } from './interrupts/index.ts'
 import { offerDevices, type PartitionDevices } from './providers.ts'
+import { RelayGroups } from './relay-groups.ts'
 import {
   CPU_PROPERTIES_DEFAULT,
   Scheduler,
@@ -70,7 +71,7 @@ export interface RootPartitionOptions {
   readonly closeDoorbells: (doorbells: VpDoorbells) => void
   /** Told of bus events by partition; cold path. */
   readonly onBusEvent: (partitionId: number, event: VmbusServerEvent) => void
-  /** Which partition may be an end of which relay stream; a partition's key is its id. Default: every one of every one. */
+  /** Which partition may be an end of which relay stream of its group; a partition's key is its id. Default: every one of every one. */
   readonly mayJoin?: MayJoin
   /** A guest reports by its crash registers that it has crashed. */
   readonly onGuestCrash?: (partitionId: number, report: CrashReport) => void
@@ -82,8 +83,8 @@ export interface RootPartitionOptions {
 }
 
 /**
- * Messages and signals that a poll takes before the VPs not looked at wait for the next one. Fewer than a poll's units of
- * data, since a message may open a channel, whose memory has to be made: some hundred microseconds.
+ * Units of messages and signals that a poll takes before the VPs not looked at wait for the next one: some hundred
+ * microseconds. Opening a channel takes several (`OPEN_UNITS` of the bus), most of a poll's when its memory has to be made.
  */
 const MESSAGES_PER_POLL = 32
 
@@ -93,6 +94,7 @@ interface Guest {
   readonly intercepts: InterceptQueue
   readonly router: InterruptRouter
   readonly bus: VmbusServer
+  readonly hub: RelayHub
   readonly devices: PartitionDevices
 }
 
@@ -104,7 +106,7 @@ export class RootPartition {
   readonly #winhv: WinHv
   readonly #vid: Vid
   readonly #scheduler: Scheduler
-  readonly #hub: RelayHub
+  readonly #relays: RelayGroups
   readonly #portIds: PortIds
   readonly #guests: Map<number, Guest>
   readonly #buses: BusRota
@@ -126,7 +128,7 @@ export class RootPartition {
       logicalProcessors: options.logicalProcessors,
       onOverdue: (overdue) => options.onOverdue?.(overdue),
     })
-    this.#hub = new RelayHub(options.mayJoin === undefined ? {} : { mayJoin: options.mayJoin })
+    this.#relays = new RelayGroups(options.mayJoin)
     this.#portIds = new PortIds()
     this.#guests = new Map()
     this.#buses = new BusRota()
@@ -202,6 +204,7 @@ export class RootPartition {
     guest.bus.reset()
     guest.router.dispose()
     this.#deviceCalls.remove(id)
+    this.#relays.leave(guest.hub)
     this.#vid.delete(id)
     this.#options.onDeleted?.(id)
   }
@@ -290,6 +293,9 @@ export class RootPartition {
         return inbox.bus!.acceptsMessages
       },
       receiveMessage: (payload, length) => inbox.bus!.receiveMessage(payload, length),
+      get messageUnits() {
+        return inbox.bus!.messageUnits
+      },
       receiveSignal: (relid) => inbox.bus!.receiveSignal(relid),
     })
     const { trace = null } = this.#options
@@ -306,9 +312,10 @@ export class RootPartition {
       trace: trace === null ? null : { trace, partition: partition.id },
     })
     inbox.bus = bus
-    const devices = offerDevices(bus, this.#hub, partition.id)
+    const hub = this.#relays.join(spec.relay)
+    const devices = offerDevices(bus, hub, partition.id)
     const intercepts = new InterceptQueue(partition.id, partition.slat, this.#winhv)
-    return { name: spec.name, partition, intercepts, router, bus, devices }
+    return { name: spec.name, partition, intercepts, router, bus, hub, devices }
   }
 
   #schedule({ id, vpCount }: VidPartition, cpu: CpuProperties): void {

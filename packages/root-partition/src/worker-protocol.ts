@@ -46,6 +46,8 @@ export interface PartitionSpec {
   readonly vpCount: number
   /** Share of a logical processor under contention, 1..10000; 100 is the default of the hypervisor. */
   readonly weight: number
+  /** Its relay group; `false`: no relays. Partitions of one group can join each other's streams, others not. `default` when left out. */
+  readonly relay?: string | false
   readonly emulated?: EmulatedRanges
   /** Most, and least, of a logical processor for each VP, 0x10000 being the whole. Left out: all, and nothing. */
   readonly cap?: number

@@ -12,6 +12,7 @@ import { Hypervisor, VirtualProcessor, type Partition } from '@guestyard/hypervi
 import { InterruptRouter, PortIds, type BusInbox, VidPartition, WinHv } from '../src/index.ts'
 
 class Inbox implements BusInbox {
+  readonly messageUnits = 1
   acceptsMessages = true
   readonly signals: number[] = []
   readonly messages: number[][] = []

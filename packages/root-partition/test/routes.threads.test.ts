@@ -49,6 +49,7 @@ async function bench(): Promise<Bench> {
     {
       acceptsMessages: true,
       receiveMessage: () => true,
+      messageUnits: 1,
       receiveSignal: () => {},
     },
   )

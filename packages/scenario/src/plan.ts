@@ -33,6 +33,8 @@ export interface VmPlan {
   /** Fractions of a logical processor. */
   readonly cap: number
   readonly reserve: number
+  /** Its relay group; `false`: no relays. */
+  readonly relay: string | false
   readonly placement: 'contiguous' | 'scattered'
 }
 
@@ -64,6 +66,8 @@ const HOST_MEMORY_MIN_BYTES: number = 16 * 2 ** 20
 const HOST_MEMORY_MAX_BYTES: number = 2 ** 40
 const WEIGHT_DEFAULT = 100
 const WEIGHT_MAX = 10_000
+const RELAY_GROUP_DEFAULT = 'default'
+const RELAY_GROUP_LENGTH_MAX = 64
 
 const wholeNumber = (from: number, to: number, what: string) => {
   const message = (issue: { readonly input: unknown }): string =>
@@ -139,6 +143,13 @@ const vmSchema = v.strictObject(
     weight: v.optional(wholeNumber(1, WEIGHT_MAX, 'a weight'), WEIGHT_DEFAULT),
     cap: v.optional(fractionSchema(CAP_MIN), 1),
     reserve: v.optional(fractionSchema(0), 0),
+    relay: v.optional(
+      v.union(
+        [v.literal(false), v.pipe(v.string(), v.nonEmpty(), v.maxLength(RELAY_GROUP_LENGTH_MAX))],
+        (issue) => `expected a group, 1 to 64 characters, or false, got ${show(issue.input)}`,
+      ),
+      RELAY_GROUP_DEFAULT,
+    ),
     placement: v.optional(
       v.picklist(
         ['contiguous', 'scattered'],
@@ -147,7 +158,7 @@ const vmSchema = v.strictObject(
       'contiguous',
     ),
   },
-  'expected an object with memory, guest, args, weight, cap, reserve, placement',
+  'expected an object with memory, guest, args, weight, cap, reserve, relay, placement',
 )
 
 const hostSchema = v.strictObject(
@@ -220,6 +231,7 @@ export function planScenario<Vms extends Record<string, VmDefinition>>(
       weight: vm.weight,
       cap: vm.cap,
       reserve: checkedReserve(vm, `${where}vms.${vmName}.reserve`),
+      relay: vm.relay,
       placement: vm.placement,
     })),
     run,

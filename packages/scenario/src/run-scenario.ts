@@ -189,6 +189,7 @@ function startVms(plan: ScenarioPlan, host: ScenarioHost): readonly TrackedVm[] 
       weight: vm.weight,
       cap: vm.cap,
       reserve: vm.reserve,
+      relay: vm.relay,
       placement: vm.placement,
     }),
   )

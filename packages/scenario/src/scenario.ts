@@ -24,6 +24,11 @@ export interface VmDefinition {
   readonly cap?: string | number
   /** What it is guaranteed of one: `'10 %'` or a fraction from 0 to the cap; nothing when left out. */
   readonly reserve?: string | number
+  /**
+   * Its relay group: a relay stream joins machines of one group alone, and its id is of the group. `false`: none; `'default'`, where all
+   * are, when left out.
+   */
+  readonly relay?: string | false
   /** How the guest chooses the pages of its rings: `contiguous` (the default) or `scattered`. */
   readonly placement?: 'contiguous' | 'scattered'
 }

@@ -27,12 +27,16 @@ describe('what a scenario may not say is refused with the field and the reason',
     [{ vms: 5, run }, 'x.ts: vms: expected an object of virtual machines'],
     [
       { vms: { db: 5 }, run },
-      'x.ts: vms.db: expected an object with memory, guest, args, weight, cap, reserve, placement',
+      'x.ts: vms.db: expected an object with memory, guest, args, weight, cap, reserve, relay, placement',
     ],
     [{ vms: { db: {} }, run }, 'x.ts: vms.db.memory: is missing'],
     [
       { vms: { db: { memory: 2 ** 21, cap: '120 %' } }, run },
       "x.ts: vms.db.cap: expected a share such as '25 %' or a number from 0 to 1, got '120 %'",
+    ],
+    [
+      { vms: { db: { memory: 2 ** 21, relay: true } }, run },
+      'x.ts: vms.db.relay: expected a group, 1 to 64 characters, or false, got true',
     ],
     [{ vms: { db: { memory: 2 ** 21, cap: 0 } }, run }, 'x.ts: vms.db.cap: 0 is too small'],
     [
@@ -82,7 +86,7 @@ describe('what a scenario may not say is refused with the field and the reason',
     ],
     [
       { vms: { db: { memory: '64 MiB', disks: [] } }, run },
-      'x.ts: vms.db.disks: unknown field (known: memory, guest, args, weight, cap, reserve, placement)',
+      'x.ts: vms.db.disks: unknown field (known: memory, guest, args, weight, cap, reserve, relay, placement)',
     ],
     [
       { vms: { db: { memory: '64 MiB', weight: 0 } }, run },
@@ -164,6 +168,7 @@ test('a whole scenario becomes a plan with every default filled in', () => {
         weight: 100,
         cap: 1,
         reserve: 0,
+        relay: 'default',
         placement: 'contiguous',
       },
       {
@@ -175,6 +180,7 @@ test('a whole scenario becomes a plan with every default filled in', () => {
         weight: 200,
         cap: 1,
         reserve: 0,
+        relay: 'default',
         placement: 'contiguous',
       },
     ],

@@ -154,6 +154,12 @@ describe('a processor that is scheduled', { timeout: 60_000 }, () => {
   })
 })
 
+test('relay groups with the same stream id do not meet', async () => {
+  const report = await run('relays')
+  expect(failures(report)).toEqual([])
+  expect(report.error).toBeNull()
+})
+
 test("modules are each program's own, and no run remembers an earlier one", async () => {
   for (let seed = 1; seed <= 4; seed += 1) {
     const report = await run('modules', { seed })

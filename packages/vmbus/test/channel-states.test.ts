@@ -5,6 +5,7 @@ import { VmbusMessageType } from '@guestyard/hvdef'
 import { describe, expect, test } from 'vitest'
 import { CHANNEL_TABLE } from '@guestyard/vmbus/server'
 import type { ChannelEventName, ChannelStateName, Offer } from '@guestyard/vmbus/server'
+import type { VmbusLimits } from '@guestyard/vmbus/server'
 import { FakeDevice, nth } from './support/fake-device.ts'
 import { RawGuest } from './support/raw-guest.ts'
 
@@ -18,8 +19,8 @@ interface Subject {
 const RING = 7
 const OTHER_RING = 8
 
-function offered(): Subject {
-  const guest = new RawGuest()
+function offered(limits: Partial<VmbusLimits> = {}): Subject {
+  const guest = new RawGuest({ limits })
   const device = new FakeDevice()
   device.answer = 'pending'
   device.closesLater = true
@@ -33,7 +34,7 @@ function offered(): Subject {
 
 const reach: Record<ChannelStateName, () => Subject> = {
   'client-released': () => after(offered(), ({ guest }) => guest.release(1)),
-  closed: offered,
+  closed: () => offered(),
   opening: () => after(offered(), ({ guest }) => guest.open(1, RING)),
   open: () => after(reach.opening(), ({ device }) => device.finishOpen()),
   closing: () => after(reach.open(), ({ guest }) => guest.close(1)),
@@ -353,6 +354,19 @@ describe('a device that fails its channel', () => {
   })
 })
 
+test('an open takes more of a poll than another message, and most when private memory is made for it', () => {
+  const { guest, device } = offered()
+  const units = (act: () => void): number => {
+    act()
+    return guest.server.messageUnits
+  }
+  expect(units(() => guest.open(1, RING))).toBe(1 + 8 + 16)
+  device.finishOpen()
+  expect(units(() => guest.close(1))).toBe(1)
+  device.finishClose()
+  expect(units(() => guest.open(1, RING))).toBe(1 + 8)
+})
+
 describe('an open that cannot be is refused with a status', () => {
   const cases: [string, (guest: RawGuest) => void][] = [
     ['a GPADL that does not exist', (guest) => guest.open(1, 99)],
@@ -379,6 +393,13 @@ describe('an open that cannot be is refused with a status', () => {
     expect(guest.stateOf(1)).toBe('closed')
     expect(guest.server.inspect().gpadls.uses).toBe(0)
     expect(guest.server.inspect().errors['bad-open']).toBe(1)
+  })
+
+  test('rings of more pages than a channel may have', () => {
+    const { guest } = offered({ ringPages: 3 })
+    guest.open(1, RING)
+    expect(guest.takeNames()).toEqual([NOT_OPENED])
+    expect(guest.server.messageUnits).toBe(1)
   })
 
   test('a device that refuses with zero is not taken for one that accepts', () => {

@@ -11,6 +11,8 @@ export interface VmSettings {
   /** Most, and least, of a logical processor for each VP; 0x10000 is the whole. */
   readonly cap: number
   readonly reserve: number
+  /** Its relay group; `false`: no relays. */
+  readonly relay: string | false
   /** URL of the guest's program, or null for a guest that only serves load runs. */
   readonly program: string | null
   readonly args: unknown
@@ -38,6 +40,11 @@ export interface VmOptions {
   readonly cap?: number
   /** What each VP is guaranteed of one: 0 to the cap; default 0. A VM whose reserve can't be met does not start. */
   readonly reserve?: number
+  /**
+   * VMs of one relay group can join each other's relay streams, VMs of different groups not: stream ids are per group. 1 to 64
+   * characters; `false` for a VM that relays nothing; default `default`, one group of the host.
+   */
+  readonly relay?: string | false
   /** Module with an exported `main(guest)`. */
   readonly program?: URL | string | null
   readonly args?: unknown
@@ -86,6 +93,8 @@ export function vmSettings(options: VmOptions): VmSettings {
   const reserve = processorShare(name, 'reserve', options.reserve ?? 0)
   if (cap === 0) throw new RangeError(`VM "${name}": cap: 0 would never let it run`)
   if (reserve > cap) throw new RangeError(`VM "${name}": reserve: is more than its cap`)
+  const relay = options.relay ?? 'default'
+  checkRelay(name, relay)
   const spinMicroseconds = options.spinMicroseconds ?? 20
   checkWhole(name, 'spinMicroseconds', spinMicroseconds, 0, 1_000_000)
   const bootTimeoutMs = options.bootTimeoutMs ?? 60_000
@@ -105,6 +114,7 @@ export function vmSettings(options: VmOptions): VmSettings {
     weight,
     cap,
     reserve,
+    relay,
     program: program === null ? null : String(program),
     args: options.args ?? null,
     placement: options.placement ?? 'contiguous',
@@ -116,7 +126,13 @@ export function vmSettings(options: VmOptions): VmSettings {
   }
 }
 
-/** A whole number from `min` to `max`, and a multiple of `step`, a size in whole KiB. */
+function checkRelay(vm: string, relay: string | false): void {
+  if (relay === false) return
+  if (typeof relay === 'string' && relay.length >= 1 && relay.length <= 64) return
+  const given = JSON.stringify(relay)
+  throw new RangeError(`VM "${vm}": relay: ${given} is neither 1 to 64 characters nor false`)
+}
+
 /** A fraction of a processor in the hypervisor's units. What is above 0 stays so. */
 function processorShare(vm: string, field: string, value: number): number {
   if (!(value >= 0 && value <= 1)) {
@@ -125,6 +141,7 @@ function processorShare(vm: string, field: string, value: number): number {
   return Math.ceil(value * PROCESSOR_ONE)
 }
 
+/** A whole number from `min` to `max`, and a multiple of `step`, a size in whole KiB. */
 function checkWhole(
   vm: string,
   field: string,

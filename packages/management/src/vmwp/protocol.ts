@@ -49,6 +49,7 @@ export interface VmTask {
   readonly weight: number
   readonly cap: number
   readonly reserve: number
+  readonly relay: string | false
   readonly program: string | null
   readonly args: unknown
   readonly placement: 'contiguous' | 'scattered'

@@ -29,6 +29,7 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
       weight: task.weight,
       cap: task.cap,
       reserve: task.reserve,
+      relay: task.relay,
       emulated: devices.ranges,
     })
     if (!created.ok) return notStarted(created.reason)

@@ -30,6 +30,8 @@ import { InterruptRemapping, type RemappingInspection } from './remapping.ts'
 export interface BusInbox {
   readonly acceptsMessages: boolean
   receiveMessage(payload: Uint8Array, length: number): boolean
+  /** Units that the last message took. */
+  readonly messageUnits: number
   receiveSignal(relid: number): void
 }
 
@@ -189,6 +191,10 @@ class MessageRoute implements MessageHandler {
 
   canReceive(): boolean {
     return this.#inbox.acceptsMessages
+  }
+
+  get messageUnits(): number {
+    return this.#inbox.messageUnits
   }
 
   /** Messages of another type than VMBus's are nobody's: dropped, as on a host without a listener for them. */

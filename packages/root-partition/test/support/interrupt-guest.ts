@@ -66,6 +66,7 @@ export class InterruptGuest {
       {
         acceptsMessages: true,
         receiveMessage: () => true,
+        messageUnits: 1,
         receiveSignal: () => {},
       },
     )

@@ -185,8 +185,9 @@ export class VirtualVm implements ScenarioVm {
 
   async #launch(): Promise<Run> {
     const { world, root, partition } = this.#host
-    const { name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve } = this.settings
-    const spec = { name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve }
+    const { name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve, relay } =
+      this.settings
+    const spec = { name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve, relay }
     const { created, doorbells } = await world.ask(root, null, () => {
       const made = partition.createPartition(spec)
       if (made.ok) this.#emulate(made.start.partitionId)

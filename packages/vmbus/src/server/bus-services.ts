@@ -17,6 +17,8 @@ export interface BusServices {
   readonly offering: boolean
   send(message: Uint8Array): void
   report(event: VmbusServerEvent): void
+  /** Units of a poll's budget beyond the one that every message takes. */
+  spend(units: number): void
   /** A device has stopped. */
   drained(): void
 }

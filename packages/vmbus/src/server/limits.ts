@@ -12,6 +12,8 @@ export interface VmbusLimits {
   readonly gpadls: number
   /** Bytes that all GPADLs take: 8 for each page, and GPADL_RANGE_BYTES for each range. */
   readonly gpadlListBytes: number
+  /** Pages of both rings of a channel, control pages included. */
+  readonly ringPages: number
   /** Answers that wait for the guest's message slot before the guest's own messages are left unread. */
   readonly queuedMessages: number
 }
@@ -27,8 +29,19 @@ export const DEFAULT_LIMITS: VmbusLimits = {
   subChannels: 64,
   gpadls: 2048,
   gpadlListBytes: 8 * 1024 * 1024,
+  ringPages: 16_384,
   queuedMessages: 64,
 }
+
+/**
+ * Units of a poll's budget that opening a channel takes, where another message takes one: its rings' pages are found, the private
+ * memory of its ends is emptied, its device starts.
+ */
+export const OPEN_UNITS = 8
+/** On top, for as many pages of rings as are found in a message's time. */
+export const OPEN_PAGES_PER_UNIT = 256
+/** On top, when no closed channel of the partition had left a private memory: the platform makes one. */
+export const FRESH_OPEN_UNITS = 16
 
 /** Messages that one guest message may put on the queue besides offers: its own answer. */
 const ANSWERS_PER_MESSAGE = 1

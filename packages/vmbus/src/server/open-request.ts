@@ -6,6 +6,7 @@ import type { RingPair, RingPairOptions } from '@guestyard/ring'
 import type { BusServices } from './bus-services.ts'
 import type { Gpadl } from './gpadls.ts'
 import type { HostChannel } from './host-channel.ts'
+import { FRESH_OPEN_UNITS, OPEN_PAGES_PER_UNIT, OPEN_UNITS } from './limits.ts'
 import { OpenChannel } from './open-channel.ts'
 import type { OpenChannelOwner } from './open-channel.ts'
 
@@ -26,7 +27,7 @@ export function makeOpenChannel(
   const ringGpadl = gpadls.use(record.relid, request.ringGpadlId)
   if (ringGpadl === undefined) return undefined
   const options = record.offered.device.rings ?? {}
-  const rings = openRingsOf(ringGpadl, request.downstreamPageOffset, options)
+  const rings = openRingsOf(bus, ringGpadl, request.downstreamPageOffset, options)
   if (rings === undefined) {
     gpadls.release(ringGpadl)
     return undefined
@@ -51,6 +52,7 @@ export function makeOpenChannel(
 
 // A ring GPADL is one range of whole pages. Undefined for any other, and when no more rings can be made.
 function openRingsOf(
+  bus: BusServices,
   gpadl: Gpadl,
   downstreamPageOffset: number,
   options: RingPairOptions,
@@ -58,11 +60,16 @@ function openRingsOf(
   const [range, ...others] = gpadl.ranges
   if (range === undefined || others.length > 0) return undefined
   if (range.offsetBytes !== 0 || range.lengthBytes % PAGE_SIZE !== 0) return undefined
+  const pageCount = range.lengthBytes / PAGE_SIZE
+  if (pageCount > bus.limits.ringPages) return undefined
+  bus.spend(OPEN_UNITS + Math.floor(pageCount / OPEN_PAGES_PER_UNIT))
   try {
     const pages = range.pages.resolve()
     if (pages === undefined) return undefined
     const rings = openRings(pages, downstreamPageOffset, 'host', options)
-    return typeof rings === 'string' ? undefined : rings
+    if (typeof rings === 'string') return undefined
+    if (rings.isFresh) bus.spend(FRESH_OPEN_UNITS)
+    return rings
   } catch (error) {
     // The platform has no room for another private memory: this guest's open fails, nothing else.
     if (error instanceof RangeError) return undefined

@@ -70,6 +70,9 @@ export class VmbusServer implements Machine {
   readonly #connection: Connection
   readonly #report: (event: VmbusServerEvent) => void
   readonly #errors: GuestErrorCounts = noErrors()
+  /** Units spent on opening channels and not told to anybody yet. */
+  #spent = 0
+  #messageUnits = 1
   #receivedMessages = 0
   #strayInterrupts = 0
   #channelsFailed = 0
@@ -110,6 +113,7 @@ export class VmbusServer implements Machine {
         return connection.offering
       },
       send,
+      spend: (units) => (this.#spent += units),
       report: this.#report,
       drained: () => this.#connection.drained(),
     })
@@ -125,6 +129,11 @@ export class VmbusServer implements Machine {
     return this.#channels.devicesInUse
   }
 
+  /** Units that the last message took: 1, and more when it opened a channel. */
+  get messageUnits(): number {
+    return this.#messageUnits
+  }
+
   /**
    * A message of the guest: the payload of HvCallPostMessage, in private memory, valid during the call.
    * False, and nothing done, while `acceptsMessages` is false: hand it in again after a `poll`.
@@ -135,6 +144,7 @@ export class VmbusServer implements Machine {
     this.#receivedMessages += 1
     this.#dispatch(payload, length)
     this.#flush()
+    this.#messageUnits = 1 + this.#takeSpent()
     return true
   }
 
@@ -146,7 +156,8 @@ export class VmbusServer implements Machine {
   /** HOT while no message waits. */
   poll(budget: number): number {
     const done = this.#outgoing.length === 0 ? 0 : this.#flush()
-    return done + this.#active.poll(budget - done)
+    const polled = done + this.#active.poll(budget - done)
+    return this.#spent === 0 ? polled : polled + this.#takeSpent()
   }
 
   arm(): boolean {
@@ -205,6 +216,12 @@ export class VmbusServer implements Machine {
       errors: { ...this.#errors },
       strayInterrupts: this.#strayInterrupts,
     }
+  }
+
+  #takeSpent(): number {
+    const units = this.#spent
+    this.#spent = 0
+    return units
   }
 
   #flush(): number {
