@@ -43,11 +43,12 @@ function pinnedNode(directory) {
 
 /** Becomes the same command under another Node: its streams, its signals, its end. @param {string} node */
 function handOver(node) {
-  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit' })
-  // A terminal sends Ctrl-C to both of us; a signal from elsewhere reached only this process.
-  process.on('SIGINT', () => process.stdin.isTTY || child.kill('SIGINT'))
-  process.on('SIGTERM', () => child.kill('SIGTERM'))
-  process.on('SIGHUP', () => child.kill('SIGHUP'))
+  // In a group of its own no signal reaches the child but through this process: a terminal's Ctrl-C comes to it once, not twice.
+  const detached = process.platform !== 'win32'
+  const child = spawn(node, process.argv.slice(1), { stdio: 'inherit', detached })
+  for (const signal of /** @type {const} */ (['SIGINT', 'SIGTERM', 'SIGHUP'])) {
+    process.on(signal, () => detached && child.kill(signal))
+  }
   child.on('error', (error) => refuse(`${node} does not start (${error.message})`))
   child.on('exit', (code, signal) => {
     if (signal === null) process.exitCode = code ?? 1

@@ -185,7 +185,7 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
 
   test('a baseline that is not there, or of another kind', async () => {
     expect(await refused(['load', '--baseline', 'none.json'])).toMatch(
-      /^--baseline: cannot read none\.json: /,
+      /^--baseline: no file none\.json$/,
     )
     expect(await refused(['load', '--baseline', MANIFEST])).toBe(
       `--baseline: ${MANIFEST}: not a baseline of guestyard (no "format")`,
@@ -218,4 +218,12 @@ describe('the command in a process of its own', () => {
       expect(help.stdout).toMatch(/\nExamples:\n {2}guestyard /)
     }
   })
+})
+
+test('a scenario that waits at its top level for what never comes is refused on one line', async () => {
+  const end = await guestyard(['run', scenario('waits.ts')])
+  expect(end.stderr).toMatch(
+    /^guestyard: \S+waits\.ts: cannot be loaded: Error: what it awaits at its top level never comes\n$/,
+  )
+  expect(end.exitCode).toBe(2)
 })

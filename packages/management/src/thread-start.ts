@@ -22,9 +22,9 @@ const VMWP_YOUNG_MIB = 1
  * types first, and the stripper alone weighs ten megabytes a thread.
  */
 function compileCache(): { readonly NODE_COMPILE_CACHE: string } {
-  return {
-    NODE_COMPILE_CACHE: process.env['NODE_COMPILE_CACHE'] ?? join(tmpdir(), 'node-compile-cache'),
-  }
+  const { NODE_COMPILE_CACHE: asked = '' } = process.env
+  // Empty turns nothing on: Node takes it for unset.
+  return { NODE_COMPILE_CACHE: asked === '' ? join(tmpdir(), 'node-compile-cache') : asked }
 }
 
 /** Environment of the root and of worker processes: this process's own, with the compile cache on. */

@@ -69,6 +69,14 @@ describe('a host', () => {
     expect(await good.call('double', 4)).toBe(8)
   })
 
+  test('a call of what a program does not expose is answered on one line', async () => {
+    const yard = await host()
+    const vm = await started(yard, 'plain', 'stays')
+    await expect(vm.call('halve', 4)).rejects.toThrow(
+      /^Error: the program of "plain" exposes no "halve"$/,
+    )
+  })
+
   test('a program that returns ends its VM, which is off and may start again', async () => {
     const yard = await host()
     const vm = await started(yard, 'short', 'returns')

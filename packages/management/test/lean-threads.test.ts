@@ -1,6 +1,6 @@
 // What the threads of a VM must not load or see.
 
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 
 import { startHost, type Host } from '../src/index.ts'
 
@@ -10,11 +10,14 @@ const LOADED = new URL('./guests/loaded.ts', import.meta.url)
 let host: Host
 
 beforeAll(async () => {
+  // As if unset, whatever the shell says.
+  vi.stubEnv('NODE_COMPILE_CACHE', '')
   host = await startHost({ log: { level: 'silent' } })
 })
 
 afterAll(async () => {
   await host.close()
+  vi.unstubAllEnvs()
 })
 
 async function ask(name: string, question: string): Promise<unknown> {

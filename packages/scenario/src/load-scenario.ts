@@ -52,7 +52,7 @@ async function importScenario(
   moduleUrl: string,
 ): Promise<Record<string, unknown>> {
   try {
-    return (await import(moduleUrl)) as Record<string, unknown>
+    return (await orIdle(import(moduleUrl))) as Record<string, unknown>
   } catch (error) {
     const what = error instanceof Error ? `${error.name}: ${error.message}` : String(error)
     const place = error instanceof SyntaxError ? syntaxErrorPlace(error, fileUrl) : undefined
@@ -60,6 +60,18 @@ async function importScenario(
       path,
       `cannot be loaded: ${what}${place === undefined ? '' : ` (${place})`}`,
     )
+  }
+}
+
+/** A module that waits at its top for what never comes leaves the process nothing to do: that is told, not waited for. */
+async function orIdle<T>(loading: Promise<T>): Promise<T> {
+  const { promise, reject } = Promise.withResolvers<never>()
+  const onIdle = (): void => reject(new Error('what it awaits at its top level never comes'))
+  process.once('beforeExit', onIdle)
+  try {
+    return await Promise.race([loading, promise])
+  } finally {
+    process.off('beforeExit', onIdle)
   }
 }
 

@@ -62,6 +62,8 @@ const SLICE_MS_MIN = 0.1
 const SLICE_MS_MAX = 100
 /** A smaller cap is none of the hypervisor's units. */
 const CAP_MIN = 1 / 0x1_0000
+/** Reserves are rounded to the hypervisor's units. */
+const RESERVES_ROUNDING = 1e-9
 const HOST_MEMORY_MIN_BYTES: number = 16 * 2 ** 20
 const HOST_MEMORY_MAX_BYTES: number = 2 ** 40
 const WEIGHT_DEFAULT = 100
@@ -213,6 +215,7 @@ export function planScenario<Vms extends Record<string, VmDefinition>>(
   if (names.length > VM_COUNT_MAX) {
     throw new InputError(`${where}vms`, `${names.length} virtual machines, at most ${VM_COUNT_MAX}`)
   }
+  checkReserves(host, Object.values(vms), where)
   const base = options.fileUrl ?? pathToFileURL(`${process.cwd()}/`).href
   return {
     name: name ?? (options.fileUrl === undefined ? 'scenario' : fileStem(options.fileUrl)),
@@ -271,6 +274,26 @@ function checkedReserve(
 ): number {
   if (vm.reserve <= vm.cap) return vm.reserve
   throw new InputError(where, 'is more than the cap')
+}
+
+/** Reserves that the machine can't keep beside each other, told before any guest is there. A processor each: a guest has one VP. */
+function checkReserves(
+  host: v.InferOutput<typeof hostSchema> | undefined,
+  vms: readonly { readonly reserve: number }[],
+  where: string,
+): void {
+  if (host === undefined || host.scheduler === 'root') return
+  const processors = host.logicalProcessors ?? LOGICAL_PROCESSORS_DEFAULT
+  // A core runs one machine at a time under the core scheduler.
+  const there = host.scheduler === 'core' ? processors / host.threadsPerCore : processors
+  const reserved = vms.reduce((sum, { reserve }) => sum + reserve, 0)
+  if (reserved <= there + RESERVES_ROUNDING) return
+  const percent = (share: number): string => `${Number((share * 100).toFixed(2))} %`
+  const what = host.scheduler === 'core' ? 'cores' : 'logical processors'
+  throw new InputError(
+    `${where}vms`,
+    `their reserves are ${percent(reserved)} together, more than the ${percent(there)} of ${there} ${what}`,
+  )
 }
 
 function checkedCores(

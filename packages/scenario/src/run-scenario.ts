@@ -40,6 +40,7 @@ export interface RunOptions {
 /** One machine in a report. */
 export interface VmReport {
   readonly name: string
+  /** RAM at its end, what was added included. */
   readonly memoryBytes: number
   /** As it was when `run` ended. */
   readonly state: VmState
@@ -229,8 +230,9 @@ function contextOf(
   }
 }
 
-function vmReport(of: TrackedVm, memoryBytes: number): VmReport {
+function vmReport(of: TrackedVm, startupBytes: number): VmReport {
   const { vm } = of
+  const memoryBytes = of.grownBytes() ?? startupBytes
   return { name: vm.name, memoryBytes, state: vm.state, startMs: of.startMs(), exit: vm.lastExit }
 }
 

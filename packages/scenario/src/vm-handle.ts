@@ -95,6 +95,8 @@ export interface TrackedVm {
   readonly vm: ScenarioVm
   /** Milliseconds from asked to running; `null` while it is not. */
   readonly startMs: () => number | null
+  /** RAM that it grew to; `null` while it has what it started with. */
+  readonly grownBytes: () => number | null
   /** One line when it failed and the scenario never looked. */
   readonly unnoticedFailure: () => string | undefined
 }
@@ -103,8 +105,10 @@ export interface TrackedVm {
 export function trackVm(vm: ScenarioVm, nowMs: () => number = () => performance.now()): TrackedVm {
   let noticed = false
   let startMs: number | null = null
+  let grownBytes: number | null = null
   const start = async (): Promise<BootReport> => {
     const from = nowMs()
+    grownBytes = null
     const report = await vm.start()
     startMs = nowMs() - from
     return report
@@ -148,7 +152,7 @@ export function trackVm(vm: ScenarioVm, nowMs: () => number = () => performance.
     programEnded: () => vm.programEnded(),
     takeReports: () => vm.takeReports(),
     runLoad: (spec) => vm.runLoad(spec),
-    addMemory: async (size) => vm.addMemory(bytesOf(size)),
+    addMemory: async (size) => (grownBytes = await vm.addMemory(bytesOf(size))),
     inspect: () => vm.inspectGuest(),
     pressKey: (makeCode, flags) => vm.pressKey(makeCode, flags),
     moveMouse: (x, y, buttons, wheel) => vm.moveMouse(x, y, buttons, wheel),
@@ -157,6 +161,7 @@ export function trackVm(vm: ScenarioVm, nowMs: () => number = () => performance.
     handle,
     vm,
     startMs: () => startMs,
+    grownBytes: () => grownBytes,
     unnoticedFailure() {
       if (noticed) return undefined
       if (vm.state === 'failed') return vm.lastExit === null ? 'failed' : describeExit(vm.lastExit)

@@ -44,6 +44,24 @@ describe('what a scenario may not say is refused with the field and the reason',
       'x.ts: vms.db.reserve: is more than the cap',
     ],
     [
+      {
+        host: { scheduler: 'classic', logicalProcessors: 1 },
+        vms: { a: { memory: 2 ** 21, reserve: '60 %' }, b: { memory: 2 ** 21, reserve: 0.5 } },
+        run,
+      },
+      'x.ts: vms: their reserves are 110 % together, more than the 100 % of 1 logical processors',
+    ],
+    [
+      {
+        host: { scheduler: 'core', logicalProcessors: 4, threadsPerCore: 2 },
+        vms: Object.fromEntries(
+          ['a', 'b', 'c'].map((name) => [name, { memory: 2 ** 21, reserve: 0.7 }]),
+        ),
+        run,
+      },
+      'x.ts: vms: their reserves are 210 % together, more than the 200 % of 2 cores',
+    ],
+    [
       { host: { scheduler: 'fair' }, vms, run },
       "x.ts: host.scheduler: expected 'classic', 'core' or 'root', got 'fair'",
     ],

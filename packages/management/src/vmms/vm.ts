@@ -59,6 +59,8 @@ export class Vm {
   #calledOff: AbortController
   #run: Run | null
   #lastExit: VmExit | null
+  /** RAM of the present run. */
+  #memoryBytes: number
 
   constructor(settings: VmSettings, runner: VmRunner, onState: (vm: Vm) => void) {
     this.settings = settings
@@ -69,6 +71,7 @@ export class Vm {
     this.#calledOff = new AbortController()
     this.#run = null
     this.#lastExit = null
+    this.#memoryBytes = settings.memoryBytes
   }
 
   get name(): string {
@@ -159,11 +162,16 @@ export class Vm {
    * Gives the running VM more RAM: `bytes`, a multiple of 64 KiB, up to the largest RAM of its settings. Resolves with its RAM in all,
    * once the guest knows of it; rejects with what stands against it.
    */
-  addMemory(bytes: number): Promise<number> {
+  async addMemory(bytes: number): Promise<number> {
     if (!(bytes > 0) || bytes % MEMORY_GRANULE_BYTES !== 0) {
       throw new RangeError(`VM "${this.name}": addMemory: ${bytes} is not a multiple of 64 KiB`)
     }
-    return this.#ask((control) => control.addMemory(bytes))
+    const { memoryMaximumBytes: most } = this.settings
+    if (this.#run !== null && this.#memoryBytes + bytes > most) {
+      const has = `it has ${mebibytes(this.#memoryBytes)} of ${mebibytes(most)} at most`
+      throw new RangeError(`VM "${this.name}": addMemory: ${mebibytes(bytes)} more: ${has}`)
+    }
+    return this.#ask(async (control) => (this.#memoryBytes = await control.addMemory(bytes)))
   }
 
   inspectGuest(): Promise<GuestInspection> {
@@ -230,6 +238,7 @@ export class Vm {
       outcome,
     }
     this.#run = run
+    this.#memoryBytes = settings.memoryBytes
     return run
   }
 
@@ -261,6 +270,10 @@ export class Vm {
     this.#state = state
     this.#onState(this)
   }
+}
+
+function mebibytes(bytes: number): string {
+  return `${bytes / 2 ** 20} MiB`
 }
 
 /** A guest that was up, and ended before its answer came, has started all the same. */

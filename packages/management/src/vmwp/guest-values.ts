@@ -15,6 +15,16 @@ export function describe(thrown: unknown): string {
   return text.length <= TEXT_MAX ? text : text.slice(0, TEXT_MAX) + CUT_MARK
 }
 
+/** The frames by which every call comes to a guest: they say nothing of this one. */
+const CALL_FRAME =
+  /^ +at .*(?:node_modules\/.*comlink|(?:child-partition|engine)\/(?:src|dist)\/|node:internal)/
+
+/** What a call of a guest's function threw: as above, with the frames of its program alone. */
+export function describeCall(thrown: unknown): string {
+  const lines = describe(thrown).split('\n')
+  return lines.filter((line) => !CALL_FRAME.test(line)).join('\n')
+}
+
 function textOf(thrown: unknown): string {
   try {
     if (!(thrown instanceof Error)) return String(thrown)

@@ -7,7 +7,7 @@ import type { RootServices } from '@guestyard/root-partition/worker-protocol'
 
 import { GuestLog } from './guest-log.ts'
 import type { GuestThread } from './guest-thread.ts'
-import { describe, isBootReport, plainAnswers, UNASKED_MAX } from './guest-values.ts'
+import { describe, describeCall, isBootReport, plainAnswers, UNASKED_MAX } from './guest-values.ts'
 import type { VmExit, VmTask, VmwpControl } from './protocol.ts'
 
 export class WorkerProcess {
@@ -148,7 +148,7 @@ export class WorkerProcess {
       throw new Error(`the guest ended (${exit.reason}): ${exit.detail}`)
     })
     const answered = call.catch((error: unknown): never => {
-      throw new Error(describe(error))
+      throw new Error(describeCall(error))
     })
     return Promise.race([answered, ended])
   }

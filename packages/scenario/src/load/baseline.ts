@@ -107,7 +107,11 @@ export async function saveBaseline(path: string, baseline: Baseline): Promise<vo
 /** Reads a baseline file; throws `InputError` at `where` when it is none. */
 export async function readBaseline(path: string, where: string): Promise<Baseline> {
   const content = await readFile(path, 'utf8').catch((error: unknown) => {
-    throw new InputError(where, `cannot read ${path}: ${messageOf(error)}`)
+    const isMissing = error instanceof Error && 'code' in error && error.code === 'ENOENT'
+    throw new InputError(
+      where,
+      isMissing ? `no file ${path}` : `cannot read ${path}: ${messageOf(error)}`,
+    )
   })
   const parsed = v.safeParse(baselineSchema, parseJson(content, path, where), { abortEarly: true })
   if (parsed.success) return parsed.output
