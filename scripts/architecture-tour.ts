@@ -2,8 +2,8 @@
  * Hyper-V's architecture diagram, box by box: which folder holds it, and what it did while two guests ran. In virtual time the same seed shows
  * the same numbers, and the trace names what led to each of them.
  *
- *     guestyard run scripts/architecture-tour.ts
- *     guestyard run scripts/architecture-tour.ts --engine virtual --seed 7 --trace tour.trace
+ *     npx guestyard run scripts/architecture-tour.ts
+ *     npx guestyard run scripts/architecture-tour.ts --engine virtual --seed 7 --trace tour.trace
  */
 
 import {
@@ -12,6 +12,8 @@ import {
   type ScenarioDefinition,
   type VmDefinition,
 } from '@guestyard/scenario'
+
+import { sayHowToRun } from './scenario-file.ts'
 
 type Names = 'left' | 'right'
 type Root = Awaited<ReturnType<ScenarioContext['host']['inspect']>>
@@ -67,6 +69,8 @@ const tour: ScenarioDefinition<{ readonly [Name in Names]: VmDefinition }> = def
 })
 
 export default tour
+
+if (import.meta.main) sayHowToRun('architecture-tour')
 
 const BOXES: readonly Box[] = [
   {

@@ -1,7 +1,7 @@
 /**
  * Many guests that start at the same moment: when each is up, which part of its start took how long, what they weigh.
  *
- *     node scripts/boot-storm.ts --guests 128
+ *     npx node scripts/boot-storm.ts --guests 128
  *     guestyard run scripts/boot-storm.ts --engine virtual --seed 7
  */
 

@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util'
 
 const HELP = `Runs the ring's browser example in headless Chromium.
 
-  node scripts/browser-check.ts [--browser PATH] [--help]
+  npx node scripts/browser-check.ts [--browser PATH] [--help]
 `
 const ROOT = fileURLToPath(new URL('..', import.meta.url))
 const PAGE = '/packages/ring/examples/browser.html'

@@ -27,11 +27,11 @@ interface ThroughputJob extends LoadJob {
 
 const EXAMPLES = `
 Examples:
-  node scripts/channel-throughput.ts
-  node scripts/channel-throughput.ts --payload 64,256,1KiB,4KiB,16KiB --report out.html
-  node scripts/channel-throughput.ts --waiting busy --rounds 7 --payload 64,1KiB,4KiB --least-ratio 0.9
-  node scripts/channel-throughput.ts --waiting busy --ways both,2-channels,8-channels
-  node scripts/channel-throughput.ts --rounds 0 --direction echo --waiting busy,adaptive,block`
+  npx node scripts/channel-throughput.ts
+  npx node scripts/channel-throughput.ts --payload 64,256,1KiB,4KiB,16KiB --report out.html
+  npx node scripts/channel-throughput.ts --waiting busy --rounds 7 --payload 64,1KiB,4KiB --least-ratio 0.9
+  npx node scripts/channel-throughput.ts --waiting busy --ways both,2-channels,8-channels
+  npx node scripts/channel-throughput.ts --rounds 0 --direction echo --waiting busy,adaptive,block`
 
 await runScript(
   () => readFlags(process.argv.slice(2)),

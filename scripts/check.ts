@@ -50,7 +50,7 @@ const steps: readonly Step[] = [
 const TESTS = 'tests'
 const names = [...steps.map(({ name }) => name), TESTS]
 
-const usage = `node scripts/check.ts [--only STEP,…]
+const usage = `npx node scripts/check.ts [--only STEP,…]
 
 ${steps.map(({ name, what }) => `  ${name.padEnd(10)}${what}`).join('\n')}
   ${TESTS.padEnd(10)}vitest

@@ -2,12 +2,14 @@
  * Three guests that would each take a whole processor, on one: they get what their weights say, and the one with a cap no more
  * than that. The same file in both engines.
  *
- *     guestyard run scripts/fair-shares.ts
- *     guestyard run scripts/fair-shares.ts --engine virtual --seed 7
+ *     npx guestyard run scripts/fair-shares.ts
+ *     npx guestyard run scripts/fair-shares.ts --engine virtual --seed 7
  */
 
 import { defineScenario } from '@guestyard/scenario'
 import type { ScenarioDefinition, VmDefinition } from '@guestyard/scenario'
+
+import { sayHowToRun } from './scenario-file.ts'
 
 const guest = './guests/burner.ts'
 const MEASURE_MS = 2_000
@@ -45,3 +47,5 @@ const scenario: ScenarioDefinition<{
 })
 
 export default scenario
+
+if (import.meta.main) sayHowToRun('fair-shares')

@@ -28,15 +28,15 @@ import { flagError, runScript } from './script-run.ts'
 
 const HELP = `What guests cost: boot, idle memory, idle processor time, channels opened and closed.
 
-  node scripts/guest-figures.ts [options]
+  npx node scripts/guest-figures.ts [options]
 
   --json FILE   writes every figure with machine, Node, V8 and commit; - is standard output
   --quick       fewer boots and rounds, 16 idle guests only, and 5 seconds of idling
   --help        this text
 
 Examples:
-  node scripts/guest-figures.ts --quick
-  node scripts/guest-figures.ts --json figures.json
+  npx node scripts/guest-figures.ts --quick
+  npx node scripts/guest-figures.ts --json figures.json
 
 Takes about six minutes, three with --quick; nothing else should run beside it.
 `

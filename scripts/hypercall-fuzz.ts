@@ -16,7 +16,7 @@ const PROGRESS_MS = 5_000
 
 const HELP = `Makes hypercalls with random inputs, from the root and from children, and checks what must hold after each.
 
-  node scripts/hypercall-fuzz.ts [options]
+  npx node scripts/hypercall-fuzz.ts [options]
 
   --inputs N      inputs in all (1000000)
   --seed S        first seed, 0 to 4294967295 (drawn; printed)
@@ -26,8 +26,8 @@ const HELP = `Makes hypercalls with random inputs, from the root and from childr
 Each seed is a machine of its own and makes ${INPUTS_PER_SEED} inputs; then the next begins. Ctrl-C ends after the current machine and
 reports what was done. The exit code is 1 when something did not hold; the last line is the command that does it again.
 
-  node scripts/hypercall-fuzz.ts --inputs 20000 --seed 7
-  node scripts/hypercall-fuzz.ts --json -
+  npx node scripts/hypercall-fuzz.ts --inputs 20000 --seed 7
+  npx node scripts/hypercall-fuzz.ts --json -
 `
 
 interface Flags {
@@ -127,7 +127,7 @@ async function fuzz(
     } catch (error) {
       failure = error instanceof Error ? error.message : String(error)
       const { inputs: made } = fuzzer.report()
-      replay = `node scripts/hypercall-fuzz.ts --seed ${current} --inputs ${made}`
+      replay = `npx node scripts/hypercall-fuzz.ts --seed ${current} --inputs ${made}`
     }
     const report = fuzzer.report()
     machines += 1

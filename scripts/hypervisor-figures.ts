@@ -14,7 +14,7 @@ import { flagError, runScript } from './script-run.ts'
 
 const HELP = `What hypercalls and interrupts cost, over the least that they could.
 
-  node scripts/hypervisor-figures.ts [options]
+  npx node scripts/hypervisor-figures.ts [options]
 
   --json FILE   writes every figure with machine, Node, V8 and commit; - for standard output
   --quick       a third of the rounds
@@ -23,8 +23,8 @@ const HELP = `What hypercalls and interrupts cost, over the least that they coul
 Hypercalls are held to an empty WebAssembly call (kept from being inlined) and the atomic accesses that they need, an interrupt to a doorbell
 between two threads that spin. Takes some seconds; two processors should be free.
 
-  node scripts/hypervisor-figures.ts --json hypervisor.json
-  node scripts/hypervisor-figures.ts --quick --json - | jq .judged
+  npx node scripts/hypervisor-figures.ts --json hypervisor.json
+  npx node scripts/hypervisor-figures.ts --quick --json - | jq .judged
 `
 
 /** Rounds of each figure. */
@@ -49,12 +49,12 @@ interface Judged {
 
 await runScript(
   () => readFlags(process.argv.slice(2)),
-  async (flags) => {
+  async (flags, signal) => {
     const environment = await readEnvironment()
     const say = flags.json === '-' ? console.error : console.log
     say(describeEnvironment(environment))
-    const calls = measureCalls(flags.rounds)
-    const interrupts = await measureInterrupts(flags.rounds)
+    const calls = await measureCalls(flags.rounds, signal)
+    const interrupts = await measureInterrupts(flags.rounds, signal)
     const judged = [
       ...calls.map((figures) => judge(figures, CALL_GOAL)),
       judge(interrupts, INTERRUPT_GOAL),

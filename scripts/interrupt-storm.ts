@@ -2,7 +2,7 @@
  * Interrupts as fast as providers can raise them, for many guests at once: how many are taken a second, how many packets each stands for,
  * whether the guests get the same, and what a quiet guest beside them notices.
  *
- *     node scripts/interrupt-storm.ts --guests 16 --ms 2000
+ *     npx node scripts/interrupt-storm.ts --guests 16 --ms 2000
  *     guestyard run scripts/interrupt-storm.ts --engine virtual --seed 7
  */
 
@@ -12,6 +12,7 @@ import {
   defineScenario,
   formatCount,
   formatNs,
+  InputError,
   type Scenario,
   type VmDefinition,
 } from '@guestyard/scenario'
@@ -27,8 +28,15 @@ const SCRIPT: StormScript<'guests' | 'ms' | 'rate', readonly PhaseFigures[]> = {
     ms: { what: 'milliseconds of each storm', from: 50, to: 60_000, usual: 1_000 },
     rate: { what: 'packets a second of the quiet guest', from: 1, to: 10_000, usual: 200 },
   },
+  refuse: ({ ms, rate }) =>
+    (ms / 1_000) * rate >= QUIET_PACKETS_LEAST
+      ? null
+      : new InputError('--rate', `${rate} packets a second are too few to measure in ${ms} ms`),
   make: interruptStorm,
 }
+
+/** Fewer packets of the quiet guest are no latency. */
+const QUIET_PACKETS_LEAST = 5
 
 /** Nothing that a neighbour does may hold a quiet guest's interrupt up for longer: a slice of each storming guest and more. */
 const QUIET_P99_MOST_NS = 2_000_000_000

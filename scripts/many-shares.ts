@@ -1,11 +1,13 @@
 /**
  * Sixty-four guests that never rest, on eight logical processors: each gets what its weight says, within 1 % in virtual time.
  *
- *     guestyard run scripts/many-shares.ts --engine virtual --seed 7
+ *     npx guestyard run scripts/many-shares.ts --engine virtual --seed 7
  */
 
 import { defineScenario } from '@guestyard/scenario'
 import type { ScenarioDefinition, VmDefinition } from '@guestyard/scenario'
+
+import { sayHowToRun } from './scenario-file.ts'
 
 const GUESTS = 64
 const LOGICAL_PROCESSORS = 8
@@ -45,3 +47,5 @@ const scenario: ScenarioDefinition<Record<string, VmDefinition>> = defineScenari
 })
 
 export default scenario
+
+if (import.meta.main) sayHowToRun('many-shares')

@@ -13,7 +13,7 @@ import { type Reading, makeReading, outOfOrder } from './messages-throughput/rea
 
 const HELP = `Messages a second between two threads: ring/messages beside postMessage.
 
-  node scripts/messages-throughput.ts [options]
+  npx node scripts/messages-throughput.ts [options]
 
   --messages N   messages of each measurement (200000)
   --rounds N     rounds; medians of the quieter half are reported (7)

@@ -19,14 +19,14 @@ import { abortable, flagError, runScript } from './script-run.ts'
 
 const HELP = `What a guest suffers from noisy neighbours, under each scheduling policy.
 
-  node scripts/noisy-neighbour.ts [options]
+  npx node scripts/noisy-neighbour.ts [options]
 
   --json FILE      writes every figure with machine, Node, V8 and commit; - for standard output
   --neighbours N   guests that compute for ever (default 6)
   --rounds N       requests that the victim answers in each part (default 200)
   --help           this text
 
-  node scripts/noisy-neighbour.ts --neighbours 12 --json noisy.json
+  npx node scripts/noisy-neighbour.ts --neighbours 12 --json noisy.json
 
 The victim rests for 5 ms, then computes for 500 µs: a tenth of a processor. Two logical processors; under the core policy they are
 the threads of one core. The scenarios noisy-root, noisy-classic and noisy-core are the same in virtual time, where figures are exact. Takes about half a minute; nothing else should run beside it.

@@ -16,7 +16,7 @@ import { basename, dirname, join } from 'node:path'
 import { parseArgs } from 'node:util'
 
 import { buildAfresh, lintTarballs, packAll } from './house/pack.ts'
-import { type Finished, inParallel, run } from './house/run.ts'
+import { type Finished, inParallel, run, stopRunning } from './house/run.ts'
 import {
   brokenPromise,
   CACHE,
@@ -29,7 +29,7 @@ import {
 const NODE_VERSIONS = ['22.12.0', '24.21.0', '26.10.0']
 const RUN_TIMEOUT_MS = 60_000
 
-const usage = `node scripts/pack-smoke.ts [--node VERSION,…] [--only PACKAGE,…] [--json] [--keep]
+const usage = `npx node scripts/pack-smoke.ts [--node VERSION,…] [--only PACKAGE,…] [--json] [--keep]
 
   --node   Node versions to run the examples on (${NODE_VERSIONS.join(',')})
   --only   run the examples of these packages alone, by name or by @guestyard/ name
@@ -61,6 +61,7 @@ if (typeof request === 'string') {
   process.exitCode = 2
 } else if (request !== undefined) {
   const project = mkdtempSync(join(tmpdir(), 'guestyard-smoke-'))
+  for (const signal of ['SIGINT', 'SIGTERM']) process.once(signal, () => leave(project))
   try {
     process.exitCode = (await smoke(request, project)) ? 0 : 1
   } catch (error) {
@@ -70,6 +71,13 @@ if (typeof request === 'string') {
     if (request.keep) console.error(`the project is ${project}`)
     else rmSync(project, { recursive: true, force: true })
   }
+}
+
+/** Interrupted: nothing stays behind. */
+function leave(project: string): never {
+  stopRunning()
+  rmSync(project, { recursive: true, force: true, maxRetries: 5 })
+  process.exit(130)
 }
 
 /** What is asked for; undefined for --help; a line that says what is wrong. */
@@ -124,7 +132,7 @@ async function smoke(asked: Request, project: string): Promise<boolean> {
   for (const example of asked.examples) writeExample(project, example)
 
   say(`fetching Node ${asked.versions.join(', ')}`)
-  const runtimes = await inParallel(asked.versions, 2, fetchNode)
+  const runtimes = await inParallel(asked.versions, 2, (version) => fetchNode(version, project))
 
   const outcomes: Outcome[] = []
   for (const [index, version] of asked.versions.entries()) {
@@ -186,13 +194,13 @@ function exampleDirectory(project: string, example: Example): string {
 }
 
 /** The path of that Node, from the npm registry; kept for the next time. */
-async function fetchNode(version: string): Promise<string> {
+async function fetchNode(version: string, project: string): Promise<string> {
   const name = `node-${process.platform}-${process.arch}`
   const home = join(CACHE, 'node', version)
   const node = join(home, 'node_modules', name, 'bin', 'node')
   if (existsSync(node)) return node
 
-  const fresh = mkdtempSync(join(tmpdir(), 'guestyard-node-'))
+  const fresh = mkdtempSync(join(project, 'node-'))
   writeFileSync(join(fresh, 'package.json'), JSON.stringify({ name: 'runtime', private: true }))
   const installed = await run('npm', ['install', '--no-audit', '--no-fund', `${name}@${version}`], {
     cwd: fresh,

@@ -1,7 +1,7 @@
 // Two threads that send to each other over a ring of one page, with random pauses, and sleep
 // whenever they can: no wake-up may be lost.
 //
-//   node scripts/ring-soak.ts [--seconds N] [--seed N] [--kernel wasm|typed] [--json FILE]
+//   npx node scripts/ring-soak.ts [--seconds N] [--seed N] [--kernel wasm|typed] [--json FILE]
 //
 // A lost wake-up shows as a wait that only its timeout ends. Exit codes: 0 nothing was lost, 1
 // something was, 2 a wrong flag.
@@ -15,7 +15,7 @@ import type { SoakResult } from '../test/ring-soak/soak-end.ts'
 import { readScriptFlags, wholeNumber } from './script-flags.ts'
 import { runScript } from './script-run.ts'
 
-const HELP = `node scripts/ring-soak.ts [options]
+const HELP = `npx node scripts/ring-soak.ts [options]
 
   --seconds N      how long (default 600)
   --seed N         of the pauses and sizes (default: the time)
@@ -43,7 +43,7 @@ function readFlags(): Flags | null {
   }
   const range = { least: 0, most: 1_000_000_000 }
   return {
-    seconds: wholeNumber('--seconds', flags.seconds, { ...range, otherwise: 600 }),
+    seconds: wholeNumber('--seconds', flags.seconds, { ...range, least: 1, otherwise: 600 }),
     seed: wholeNumber('--seed', flags.seed, { ...range, otherwise: Date.now() % 1_000_000 }),
     kernel,
     json: flags.json ?? null,

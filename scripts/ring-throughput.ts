@@ -1,7 +1,7 @@
 // How fast the bare ring is between two threads: beside C++ of the same layout and protocol,
 // postMessage and ringbuf.js.
 //
-//   node scripts/ring-throughput.ts [--quick] [--rounds N] [--measure-ms N] [--check] [--json FILE]
+//   npx node scripts/ring-throughput.ts [--quick] [--rounds N] [--measure-ms N] [--check] [--json FILE]
 //
 // A machine's speed changes from second to second, so that only ratios within a round mean
 // anything: every round gives each peer its turn, between two probes of the machine's speed. Both
@@ -48,7 +48,7 @@ import type { Bench, Section } from './ring-throughput/sections.ts'
 import { readScriptFlags, wholeNumber } from './script-flags.ts'
 import { runScript } from './script-run.ts'
 
-const HELP = `node scripts/ring-throughput.ts [options]
+const HELP = `npx node scripts/ring-throughput.ts [options]
 
 The bare ring between two threads, beside C++, postMessage and ringbuf.js.
 
@@ -114,7 +114,7 @@ function section(name: string | undefined): string | null {
   return name
 }
 
-async function run(flags: Flags): Promise<boolean> {
+async function run(flags: Flags, signal: AbortSignal): Promise<boolean> {
   const environment = await readEnvironment()
   console.log(describeEnvironment(environment))
   const native = await NativePeer.build()
@@ -125,6 +125,7 @@ async function run(flags: Flags): Promise<boolean> {
     native: typeof native === 'string' ? null : native,
     rounds: flags.rounds,
     measureMs: flags.measureMs,
+    signal,
     show,
   }
   try {

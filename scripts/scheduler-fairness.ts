@@ -24,15 +24,15 @@ import { measureThreads, type ThreadFigures } from './scheduler-fairness/threads
 
 const HELP = `Whether processors are shared out as weights, caps and reserves say.
 
-  node scripts/scheduler-fairness.ts [options]
+  npx node scripts/scheduler-fairness.ts [options]
 
   --json FILE     writes every figure with machine, Node, V8 and commit; - for standard output
   --seconds N     how long each group of real guests is measured (default 3)
   --simulated     simulated machines only: some seconds, the same everywhere
   --help          this text
 
-  node scripts/scheduler-fairness.ts --simulated
-  node scripts/scheduler-fairness.ts --seconds 5 --json fairness.json
+  npx node scripts/scheduler-fairness.ts --simulated
+  npx node scripts/scheduler-fairness.ts --seconds 5 --json fairness.json
 
 Bounds: 1 % simulated and 5 % with threads, a cap exceeded by at most one slice a period, reserves met within two, Jain's index
 0.999 for equal weights, a million simulated dispatches a second. Takes about half a minute; nothing else should run beside it.
@@ -64,8 +64,8 @@ await runScript(
     const progress = createProgress(process.stderr)
     const update = (text: string): void => progress.update(text)
     const figures: Figures = {
-      simulated: simulateShares(update),
-      dispatches: measureDispatches(),
+      simulated: await simulateShares(signal, update),
+      dispatches: await measureDispatches(signal),
       threads: flags.simulatedOnly ? [] : await measureThreads(flags.seconds, signal, update),
     }
     progress.end()

@@ -30,7 +30,7 @@ import { abortable, runScript } from './script-run.ts'
 
 const HELP = `What a guest pays for a neighbour that scribbles over its rings.
 
-  node scripts/scribble-neighbour.ts [options]
+  npx node scripts/scribble-neighbour.ts [options]
 
   --rounds N        rounds that count (7)
   --measure-ms N    milliseconds of each case in each round (300)
@@ -39,8 +39,8 @@ const HELP = `What a guest pays for a neighbour that scribbles over its rings.
   --help            this text
 
 Examples:
-  node scripts/scribble-neighbour.ts
-  node scripts/scribble-neighbour.ts --rounds 3 --measure-ms 150 --json -
+  npx node scripts/scribble-neighbour.ts
+  npx node scripts/scribble-neighbour.ts --rounds 3 --measure-ms 150 --json -
 
 Exit codes: 0 the neighbour went on at full speed, 1 it did not or lost packets, 2 a wrong flag, 130 interrupted.
 `

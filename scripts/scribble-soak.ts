@@ -10,7 +10,7 @@ import { runScript } from './script-run.ts'
 
 const HELP = `Scribbles over the rings of a guest and checks that nobody else notices.
 
-  node scripts/scribble-soak.ts [options]
+  npx node scripts/scribble-soak.ts [options]
 
   --mutations N   mutations in all (1000000)
   --seed S        first seed, 0 to 4294967295 (drawn; printed)

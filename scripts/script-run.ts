@@ -1,10 +1,17 @@
 /** What every script here does around its work: refusals on one line, Ctrl-C, the exit code. */
 
+import { setImmediate } from 'node:timers/promises'
+
+import { checkWritable } from '@guestyard/cli'
 import { InputError } from '@guestyard/scenario'
+
+/** How long work that was interrupted may take to put away what it made. */
+const LEAVE_WITHIN_MS = 800
 
 /**
  * Reads the flags, then runs the work. Exit codes: 0 done, 1 failed, 2 a wrong flag (one line, nothing
- * started), 130 interrupted. `null` flags mean that help was printed.
+ * started), 130 interrupted: within about a second, if the work lets its thread's events in. `null` flags mean that help was
+ * printed. A `json` among the flags is a file that can be written, or refused here.
  */
 export async function runScript<Flags>(
   readFlags: () => Flags | null | Promise<Flags | null>,
@@ -14,15 +21,21 @@ export async function runScript<Flags>(
   const interrupt = (): void => {
     if (abort.signal.aborted) process.exit(130)
     abort.abort(new Error('interrupted'))
+    setTimeout(() => process.exit(130), LEAVE_WITHIN_MS).unref()
   }
   process.on('SIGINT', interrupt)
   process.on('SIGTERM', interrupt)
   try {
     const flags = await readFlags()
-    if (flags !== null) process.exitCode = (await work(flags, abort.signal)) ? 0 : 1
+    if (flags !== null) {
+      checkJson(flags)
+      process.exitCode = (await work(flags, abort.signal)) ? 0 : 1
+    }
   } catch (error) {
     process.exitCode = exitCodeOf(error, abort.signal)
   } finally {
+    // A signal that came while the work held the thread is still to be heard.
+    await setImmediate()
     process.off('SIGINT', interrupt)
     process.off('SIGTERM', interrupt)
   }
@@ -39,6 +52,17 @@ function exitCodeOf(error: unknown, signal: AbortSignal): number {
     `${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`,
   )
   return 1
+}
+
+function checkJson(flags: unknown): void {
+  const json: unknown = Reflect.get(Object(flags), 'json')
+  if (typeof json === 'string' && json !== '-') checkWritable(json, '--json')
+}
+
+/** Lets the thread's events in between two pieces of work that hold it; throws when they were an interruption. */
+export async function pause(signal: AbortSignal): Promise<void> {
+  await setImmediate()
+  signal.throwIfAborted()
 }
 
 /** The promise, or the interruption if that comes first. */
@@ -59,5 +83,6 @@ export async function abortable<T>(work: Promise<T>, signal: AbortSignal): Promi
 export function flagError(error: unknown): InputError {
   const text = error instanceof Error ? error.message : String(error)
   const flag = /'(-[^' ]*)/.exec(text)?.[1] ?? 'flags'
-  return new InputError(flag, text.split('. ', 1)[0] ?? text)
+  const line = text.split('. ', 1)[0] ?? text
+  return new InputError(flag, line.replace(`'${flag}' is `, ''))
 }

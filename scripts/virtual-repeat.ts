@@ -2,19 +2,19 @@
 // trace, the report and the log of all of them must be the same bytes; seeds must differ from each other.
 
 import { createHash } from 'node:crypto'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { basename, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { InputError } from '@guestyard/scenario'
 
-import { run } from './house/run.ts'
+import { run, stopRunning } from './house/run.ts'
 import { ROOT } from './house/workspace.ts'
 import { abortable, flagError, runScript } from './script-run.ts'
 
 const HELP = `Runs scenarios in virtual time on several Nodes and compares every byte they leave.
 
-  node scripts/virtual-repeat.ts [options] [scenario …]
+  npx node scripts/virtual-repeat.ts [options] [scenario …]
 
   --node LIST   versions, from the npm registry (22.21.0,24.21.0,26.10.0)
   --seeds LIST  seeds (1,7)
@@ -24,8 +24,8 @@ const HELP = `Runs scenarios in virtual time on several Nodes and compares every
 Without scenarios it takes scripts/two-guests.ts and the life of every kind of guest (packages/scenario/test/scenarios/life-cycle.ts).
 
 Examples:
-  node scripts/virtual-repeat.ts
-  node scripts/virtual-repeat.ts --seeds 1,2,3 --node 26.10.0 scripts/two-guests.ts --json -
+  npx node scripts/virtual-repeat.ts
+  npx node scripts/virtual-repeat.ts --seeds 1,2,3 --node 26.10.0 scripts/two-guests.ts --json -
 
 Exit codes: 0 all the same, 1 something differs or failed, 2 a wrong flag, 130 interrupted.
 `
@@ -63,6 +63,7 @@ await runScript(
       writeJson(flags.json, { left, problems })
       return problems.length === 0
     } finally {
+      stopRunning()
       rmSync(folder, { recursive: true, force: true })
     }
   },
@@ -85,6 +86,9 @@ function readFlags(args: string[]): Flags | null {
     }
   }
   const scenarios = positionals.length === 0 ? SCENARIOS : positionals
+  for (const scenario of scenarios) {
+    if (!existsSync(resolve(ROOT, scenario))) throw new InputError(scenario, 'no such file')
+  }
   return { scenarios, nodes, seeds, json: values.json ?? null }
 }
 

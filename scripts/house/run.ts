@@ -1,5 +1,5 @@
 // Starting programs: to the end, with their output kept, a few at a time.
-import { spawn } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 
 import { workspaceEnvironment } from './workspace.ts'
 
@@ -17,6 +17,13 @@ export interface RunOptions {
   readonly timeoutMs?: number
 }
 
+const running = new Set<ChildProcess>()
+
+/** Ends every program that still runs. */
+export function stopRunning(): void {
+  for (const child of running) child.kill()
+}
+
 /** Runs a program to its end. Never rejects: a program that cannot start is one that failed. */
 export function run(
   command: string,
@@ -32,8 +39,11 @@ export function run(
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(options.timeoutMs === undefined ? {} : { timeout: options.timeoutMs }),
   })
-  const finish = (ok: boolean, reason?: string): void =>
+  running.add(child)
+  const finish = (ok: boolean, reason?: string): void => {
+    running.delete(child)
     resolve({ ok, reason, stdout: stdout.join(''), output: output.join('') })
+  }
 
   child.stdout.setEncoding('utf8').on('data', (text: string) => {
     stdout.push(text)

@@ -9,6 +9,7 @@ import {
 } from '@guestyard/hvdef'
 import { Doorbell } from '@guestyard/ring'
 
+import { pause } from '../script-run.ts'
 import { emptyCall } from './empty-call.ts'
 import { CONNECTION, bootVp, openYard } from './yard.ts'
 
@@ -32,16 +33,23 @@ interface Path {
   readonly shared: (calls: number) => void
 }
 
-export function measureCalls(rounds: number): PathFigures[] {
-  return paths().map((path) => measure(path, rounds))
+export async function measureCalls(rounds: number, signal: AbortSignal): Promise<PathFigures[]> {
+  const figures: PathFigures[] = []
+  for (const path of paths()) figures.push(await measure(path, rounds, signal))
+  return figures
 }
 
-function measure({ what, path, bare, shared }: Path, rounds: number): PathFigures {
+async function measure(
+  { what, path, bare, shared }: Path,
+  rounds: number,
+  signal: AbortSignal,
+): Promise<PathFigures> {
   const nanoseconds: number[] = []
   const bareNanoseconds: number[] = []
   const ratios: number[] = []
   for (const warm of [path, bare, shared]) warm(CALLS * 5)
   for (let round = 0; round < rounds; round++) {
+    await pause(signal)
     const rest = timed(shared)
     const own = timed(path) - rest
     const least = timed(bare) - rest

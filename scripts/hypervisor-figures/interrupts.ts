@@ -9,6 +9,7 @@ import { Worker } from 'node:worker_threads'
 import { MonotonicClock } from '@guestyard/engine'
 import { Doorbell } from '@guestyard/ring'
 
+import { pause } from '../script-run.ts'
 import { PHASE, Phase, SEEN } from './interrupt-protocol.ts'
 import type { VpThreadData } from './interrupt-protocol.ts'
 import type { PathFigures } from './calls.ts'
@@ -21,7 +22,7 @@ const ROUNDS_EACH = 20
 /** Round trips before the first round. */
 const WARM_UP = 20_000
 
-export async function measureInterrupts(rounds: number): Promise<PathFigures> {
+export async function measureInterrupts(rounds: number, signal: AbortSignal): Promise<PathFigures> {
   const clockOriginMs = MonotonicClock.originOfThisMoment()
   const toVp = Doorbell.create()
   const toRoot = Doorbell.create()
@@ -55,15 +56,24 @@ export async function measureInterrupts(rounds: number): Promise<PathFigures> {
     }
     return ((performance.now() - began) * 1e6) / trips
   }
-  for (const phase of [Phase.BARE, Phase.INTERRUPT, Phase.BARE]) trip(phase, WARM_UP)
   const nanoseconds: number[] = []
   const bareNanoseconds: number[] = []
-  for (let round = 0; round < rounds * ROUNDS_EACH; round++) {
-    bareNanoseconds.push(trip(Phase.BARE, TRIPS))
-    nanoseconds.push(trip(Phase.INTERRUPT, TRIPS))
+  try {
+    for (const phase of [Phase.BARE, Phase.INTERRUPT, Phase.BARE]) {
+      for (let trips = 0; trips < WARM_UP; trips += TRIPS) {
+        await pause(signal)
+        trip(phase, TRIPS)
+      }
+    }
+    for (let round = 0; round < rounds * ROUNDS_EACH; round++) {
+      await pause(signal)
+      bareNanoseconds.push(trip(Phase.BARE, TRIPS))
+      nanoseconds.push(trip(Phase.INTERRUPT, TRIPS))
+    }
+  } finally {
+    Atomics.store(control, PHASE, Phase.END)
+    await worker.terminate()
   }
-  Atomics.store(control, PHASE, Phase.END)
-  await worker.terminate()
   return {
     what: 'interrupt to a handler, and a doorbell back',
     nanoseconds,

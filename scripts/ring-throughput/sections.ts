@@ -18,6 +18,8 @@ export interface Bench {
   readonly native: NativePeer | null
   readonly rounds: number
   readonly measureMs: number
+  /** Ends everything between two turns. */
+  readonly signal: AbortSignal
   /** Shows a section when it is measured. */
   readonly show: (section: Section) => void
 }
@@ -72,9 +74,11 @@ async function measure(
   let errors = 0
   const heap: [number, number] = [0, 0]
   const rounds = await new SteadyRounds(bench.peers, bench.rounds).run(async () => {
+    bench.signal.throwIfAborted()
     const found: Record<string, number> = {}
     await turn(
       (peer, value, wrong) => {
+        bench.signal.throwIfAborted()
         found[peer] = value
         errors += wrong
       },

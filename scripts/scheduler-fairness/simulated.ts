@@ -10,6 +10,8 @@ import {
 } from '@guestyard/root-partition'
 import { CPU_FRACTION_ONE } from '@guestyard/hvdef'
 
+import { pause } from '../script-run.ts'
+
 const SLICE = 20_000
 const PERIOD = 500_000
 
@@ -42,11 +44,15 @@ const SIZES = [
   [64, 8],
 ] as const
 
-export function simulateShares(progress: (text: string) => void): SimulatedFigures[] {
+export async function simulateShares(
+  signal: AbortSignal,
+  progress: (text: string) => void,
+): Promise<SimulatedFigures[]> {
   const figures: SimulatedFigures[] = []
   for (const [vps, logicalProcessors] of SIZES) {
     progress(`simulating ${vps} VPs on ${logicalProcessors} logical processors`)
     for (const what of ['equal', 'weights', 'caps', 'reserves'] as const) {
+      await pause(signal)
       figures.push(measure('classic', vps, logicalProcessors, what))
     }
     // Pairs on whole cores, where the core scheduler's shares are the same as the classic one's.
@@ -138,7 +144,7 @@ export interface DispatchFigures {
 
 const ENOUGH = 1_000_000
 
-export function measureDispatches(): DispatchFigures[] {
+export async function measureDispatches(signal: AbortSignal): Promise<DispatchFigures[]> {
   const busy = (vps: number) =>
     Array.from({ length: vps }, (_, index) => ({
       partitionId: index + 2,
@@ -158,7 +164,9 @@ export function measureDispatches(): DispatchFigures[] {
     ['16 VPs that never halt on 2 processors', 2, busy(16)],
     ['64 VPs that come and go on 8 processors', 8, coming(64)],
   ] as const
-  return machines.map(([what, logicalProcessors, vps]) => {
+  const figures: DispatchFigures[] = []
+  for (const [what, logicalProcessors, vps] of machines) {
+    await pause(signal)
     const simulation = new Simulation({ policy: 'classic', logicalProcessors }, vps)
     const step = 5_000 * SLICE
     // The first stretch is for the compiler.
@@ -169,6 +177,7 @@ export function measureDispatches(): DispatchFigures[] {
     const dispatches = simulation.dispatches - first
     const { user, system } = process.cpuUsage(started)
     const seconds = (user + system) / 1e6
-    return { what, dispatches, dispatchesPerSecond: dispatches / seconds }
-  })
+    figures.push({ what, dispatches, dispatchesPerSecond: dispatches / seconds })
+  }
+  return figures
 }

@@ -34,6 +34,8 @@ export interface StormScript<Name extends string, Figures> {
   readonly name: string
   readonly help: string
   readonly sizes: Readonly<Record<Name, Size>>
+  /** Why these sizes measure nothing; `null` when they do. */
+  readonly refuse?: (sizes: Readonly<Record<Name, number>>) => InputError | null
   readonly make: (sizes: Readonly<Record<Name, number>>) => Storm<Figures>
 }
 
@@ -65,6 +67,8 @@ export async function runStorm<Name extends string, Figures>(
       const report = await runScenario(planScenario(scenario, { where: script.name }), {
         signal,
         progress,
+        // What fails the run is in its report.
+        host: { log: { level: 'silent' } },
       })
       if (json !== null) {
         const { outcome, error, checks, startedAt } = report
@@ -112,6 +116,8 @@ function readFlags<Name extends string, Figures>(
     const given = values[name]
     if (typeof given === 'string') sizes[name as Name] = inRange(`--${name}`, given, size)
   }
+  const refused = script.refuse?.(sizes) ?? null
+  if (refused !== null) throw refused
   const { json } = values
   return { json: typeof json === 'string' ? json : null, sizes }
 }
@@ -128,15 +134,15 @@ function helpOf<Name extends string, Figures>(script: StormScript<Name, Figures>
       `  --${name.padEnd(12)}${what}, ${from}..${to} (default: ${usual})`,
   )
   return `${script.help}
-  node scripts/${script.name}.ts [options]
+  npx node scripts/${script.name}.ts [options]
 
 ${rows.join('\n')}
   --json FILE   writes the figures; - is standard output
   --help        this text
 
 Examples:
-  node scripts/${script.name}.ts --json ${script.name}.json
-  guestyard run scripts/${script.name}.ts
-  guestyard run scripts/${script.name}.ts --engine virtual --seed 7
+  npx node scripts/${script.name}.ts --json ${script.name}.json
+  npx guestyard run scripts/${script.name}.ts
+  npx guestyard run scripts/${script.name}.ts --engine virtual --seed 7
 `
 }

@@ -1,4 +1,4 @@
-// How many turns the virtual engine takes in a second: `node bench/virtual.bench.ts`. Actors that always have work, and actors that
+// How many turns the virtual engine takes in a second: `npx node bench/virtual.bench.ts`. Actors that always have work, and actors that
 // wake each other; no promises, so no turn of the event loop in between. Median of rounds.
 
 import type { Machine } from '../src/index.ts'

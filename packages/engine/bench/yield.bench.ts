@@ -1,4 +1,4 @@
-// What giving the event loop its turns costs a busy engine: `node bench/yield.bench.ts`. A machine whose poll takes about half a
+// What giving the event loop its turns costs a busy engine: `npx node bench/yield.bench.ts`. A machine whose poll takes about half a
 // microsecond runs for a while with and without turns; polls per second, median of interleaved rounds, and their ratio.
 
 import { Doorbell } from '@guestyard/ring'

@@ -1,4 +1,4 @@
-// What the fast paths cost on one thread: `node bench/paths.bench.ts`. One line a path, median of rounds.
+// What the fast paths cost on one thread: `npx node bench/paths.bench.ts`. One line a path, median of rounds.
 
 import { HVCALL_POST_MESSAGE, PAGE_SIZE } from '@guestyard/hvdef'
 
