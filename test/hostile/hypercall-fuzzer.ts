@@ -227,11 +227,14 @@ export class HypercallFuzzer {
   #checkPartitions(): void {
     const { partitions } = this.#hypervisor
     hold(partitions.size <= PARTITIONS_MAX, 'there are more partitions than there may be')
-    let vps = 0
+    const { polled } = partitions
     for (const partition of partitions.values()) {
       this.#checkLife(partition)
       const there = partition.vps.filter((vp) => vp !== undefined)
-      vps += there.length
+      hold(
+        there.length === 0 || polled.includes(partition),
+        'the pass leaves out a partition that has VPs',
+      )
       hold(partition.vps.length <= VPS_MAX, 'a partition has more VPs than it may have')
       hold(
         partition.state === 'active' || there.length === 0,
@@ -246,7 +249,11 @@ export class HypercallFuzzer {
       hold(this.#states.get(id) === 'finalized', 'a partition went without being finalized')
       this.#states.delete(id)
     }
-    hold(partitions.polled.length === vps, 'the pass looks at every VP that there is')
+    hold(
+      polled.every((one) => partitions.get(one.id) === one),
+      'the pass looks at a partition that is gone',
+    )
+    hold(new Set(polled).size === polled.length, 'the pass looks at a partition twice')
   }
 
   #checkLife({ id, state }: Partition): void {
