@@ -3,7 +3,6 @@
  * latency and its throughput beside none of them and beside several.
  */
 
-import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { startHost } from '@guestyard/management'
 import {
@@ -15,6 +14,7 @@ import {
 
 import type { PulseRequest, PulseResult } from './guests/pulse.ts'
 import { latenciesOf, type Latencies } from './noisy-neighbour/latencies.ts'
+import { tableStream, writeJson } from './json-file.ts'
 import { abortable, flagError, runScript } from './script-run.ts'
 
 const HELP = `What a guest suffers from noisy neighbours, under each scheduling policy.
@@ -67,13 +67,8 @@ await runScript(
     progress.end()
     const when = new Date().toISOString()
     const record = { script: 'noisy-neighbour', when, environment, flags, figures }
-    if (flags.json === '-') {
-      process.stdout.write(`${JSON.stringify(record, null, 2)}\n`)
-      return true
-    }
-    console.log(describeEnvironment(environment))
-    console.log(report(figures))
-    if (flags.json !== null) writeFileSync(flags.json, `${JSON.stringify(record, null, 2)}\n`)
+    tableStream(flags.json).write(`${describeEnvironment(environment)}\n${report(figures)}\n`)
+    if (flags.json !== null) writeJson(flags.json, record)
     return true
   },
 )

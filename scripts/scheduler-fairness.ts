@@ -3,7 +3,6 @@
  * processors, where it is exact, and among real guests on this machine's threads.
  */
 
-import { writeFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import {
   alignTable,
@@ -13,6 +12,7 @@ import {
   readEnvironment,
 } from '@guestyard/scenario'
 
+import { tableStream, writeJson } from './json-file.ts'
 import { flagError, runScript } from './script-run.ts'
 import {
   measureDispatches,
@@ -76,13 +76,8 @@ await runScript(
       flags,
       figures,
     }
-    if (flags.json === '-') {
-      process.stdout.write(`${JSON.stringify(record, null, 2)}\n`)
-    } else {
-      console.log(describeEnvironment(environment))
-      console.log(report(figures))
-      if (flags.json !== null) writeFileSync(flags.json, `${JSON.stringify(record, null, 2)}\n`)
-    }
+    tableStream(flags.json).write(`${describeEnvironment(environment)}\n${report(figures)}\n`)
+    if (flags.json !== null) writeJson(flags.json, record)
     const missed = missedBounds(figures)
     for (const line of missed) process.stderr.write(`${line}\n`)
     return missed.length === 0

@@ -2,7 +2,7 @@
 
 import { defineScenario } from '@guestyard/scenario'
 
-const guest = { memory: '8 MiB', guest: '../guests/relays.ts' } as const
+const guest = { memory: '8 MiB', guest: '../../../management/test/guests/relays.ts' } as const
 const receiver = { ...guest, args: null }
 
 export default defineScenario({
