@@ -1,0 +1,10 @@
+export { ScatterList } from './backends/scatter-list.ts'
+export {
+  DiskOperation,
+  DiskRequest,
+  DiskStatus,
+  type Disk,
+  type DiskGeometry,
+} from './backends/disk.ts'
+export { FileStatus, type BackingFile } from './backends/backing-file.ts'
+export { ImageError, type ImageJob } from './backends/image.ts'

@@ -1,0 +1,1 @@
+export { DataDirection, SENSE_BYTES, ScsiOutcome, ScsiRequest } from './scsi-request.ts'
