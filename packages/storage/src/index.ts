@@ -8,3 +8,9 @@ export {
 } from './backends/disk.ts'
 export { FileStatus, type BackingFile } from './backends/backing-file.ts'
 export { ImageError, type ImageJob } from './backends/image.ts'
+export {
+  MEMORY_DISK_MAX_BYTES,
+  MemoryDisk,
+  type MemoryDiskOptions,
+} from './backends/memory-disk.ts'
+export { RawDisk, type RawDiskOptions } from './backends/raw-disk.ts'

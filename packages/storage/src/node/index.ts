@@ -1,0 +1,1 @@
+export { createBackingFile, openBackingFile, type FileOptions } from './node-file.ts'

@@ -1,0 +1,39 @@
+import { GuestMemory } from '@guestyard/guestmem'
+import { DiskOperation, DiskRequest, DiskStatus, MemoryDisk } from '@guestyard/storage'
+import { expect, test } from 'vitest'
+
+test('blocks travel between guest RAM and the disk, piece by piece', () => {
+  const guest = GuestMemory.create({ sizeBytes: 1 << 16 })
+  const disk = new MemoryDisk({ sizeBytes: 8192 })
+  const request = new DiskRequest(2)
+  guest.u8.fill(0xab, 4096, 4608)
+  request.operation = DiskOperation.WRITE
+  request.block = 3
+  request.blockCount = 2
+  request.data.beginGuest(guest)
+  request.data.add(4096, 512)
+  request.data.add(0, 512)
+  disk.submit(request)
+  expect(request.status).toBe(DiskStatus.OK)
+  expect([disk.bytes[1535], disk.bytes[1536], disk.bytes[2047], disk.bytes[2048]]).toEqual([
+    0, 0xab, 0xab, 0,
+  ])
+  request.operation = DiskOperation.READ
+  request.block = 2
+  request.data.beginGuest(guest)
+  request.data.add(8192, 1024)
+  disk.submit(request)
+  expect([guest.u8[8703], guest.u8[8704], guest.u8[9215]]).toEqual([0, 0xab, 0xab])
+})
+
+test('zeroing a gibibyte goes on in polls, and can be given up', () => {
+  const disk = new MemoryDisk({ sizeBytes: 1 << 30 })
+  const request = new DiskRequest(0)
+  request.operation = DiskOperation.WRITE_ZEROES
+  request.blockCount = 1 << 21
+  disk.submit(request)
+  expect([request.status, disk.nextDeadlineMs()]).toEqual([DiskStatus.PENDING, 0])
+  expect(disk.poll(1)).toBe(0)
+  disk.abort(request)
+  expect([request.status, disk.nextDeadlineMs()]).toEqual([DiskStatus.ABORTED, Infinity])
+})
