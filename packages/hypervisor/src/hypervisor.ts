@@ -17,12 +17,8 @@ import type { HypercallInspection } from './hypercall-counters.ts'
 import { Launch } from './launch.ts'
 import { PartitionTable, ROOT_PARTITION_ID } from './partition-table.ts'
 import { VPS_MAX } from './partition-page.ts'
-import type {
-  Partition,
-  PartitionBacking,
-  PartitionInspection,
-  PartitionListener,
-} from './partition.ts'
+import type { PartitionBacking, PartitionListener } from './partition-backing.ts'
+import type { Partition, PartitionInspection } from './partition.ts'
 import { PortTable } from './port-table.ts'
 import type { EventPortOptions, MessageHandler, MessagePortOptions, SignalHandler } from './port.ts'
 import { NO_DEVICES } from './root-calls/device-calls.ts'
@@ -34,7 +30,7 @@ import { ProcessorCalls } from './root-calls/processor-calls.ts'
 import { RegisterCalls } from './root-calls/register-calls.ts'
 import { RootCaller, RootProcessor } from './root-processor.ts'
 import type { Clock } from './clock.ts'
-import type { VpHandles } from './virtual-processor.ts'
+import type { VpHandles } from './vp-handles.ts'
 
 /** Child partitions, when the options name no number. */
 export const PARTITIONS_MAX_DEFAULT = 1024

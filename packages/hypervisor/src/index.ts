@@ -14,14 +14,8 @@ export type {
 } from './hypervisor.ts'
 export { ROOT_PARTITION_ID } from './partition-table.ts'
 export { VPS_MAX } from './partition-page.ts'
-export type {
-  Partition,
-  PartitionBacking,
-  PartitionInspection,
-  PartitionListener,
-  PartitionState,
-  VpDoorbell,
-} from './partition.ts'
+export type { PartitionBacking, PartitionListener, VpDoorbell } from './partition-backing.ts'
+export type { Partition, PartitionInspection, PartitionState } from './partition.ts'
 export type { PropertyValue } from './partition-properties.ts'
 export { ROOT_PRIVILEGES } from './root-processor.ts'
 export type { RootProcessor } from './root-processor.ts'
@@ -40,7 +34,8 @@ export type {
 } from './port.ts'
 export { VirtualProcessor } from './virtual-processor.ts'
 export type { Clock } from './clock.ts'
-export type { VirtualProcessorOptions, VpHandles, VpInspection } from './virtual-processor.ts'
+export type { VirtualProcessorOptions, VpHandles } from './vp-handles.ts'
+export type { VpInspection } from './vp-inspection.ts'
 export type { Wake } from './wake.ts'
 export type { CpuidResult } from './cpuid-leaves.ts'
 export type { MsrValue } from './msr-value.ts'

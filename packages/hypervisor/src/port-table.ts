@@ -138,7 +138,7 @@ export class PortTable {
     const port = this.#ports.get(portKey(owner, portId))
     if (port === undefined) return HvStatus.INVALID_PORT_ID
     this.#ports.delete(portKey(owner, portId))
-    this.#partitions.get(port.identity.connectionPartition)?.portDeleted(port)
+    this.#partitions.get(port.identity.connectionPartition)?.connections.portDeleted(port)
     return HvStatus.SUCCESS
   }
 
@@ -172,7 +172,7 @@ export class PortTable {
     }
     if (kind !== null && kind !== port.kind) return HvStatus.INVALID_PARAMETER
     if (!isConnectionId(connection)) return HvStatus.INVALID_CONNECTION_ID
-    if (target !== undefined) return target.connect(connection, port)
+    if (target !== undefined) return target.connections.connect(connection, port)
     if (this.#connections.has(connection)) return HvStatus.INVALID_CONNECTION_ID
     this.#connections.set(connection, port)
     return HvStatus.SUCCESS
@@ -186,7 +186,9 @@ export class PortTable {
         : HvStatus.INVALID_CONNECTION_ID
     }
     const target = this.#partitions.get(partition)
-    return target?.disconnect(connection as ConnectionId) ?? HvStatus.INVALID_PARTITION_ID
+    return (
+      target?.connections.disconnect(connection as ConnectionId) ?? HvStatus.INVALID_PARTITION_ID
+    )
   }
 
   /**

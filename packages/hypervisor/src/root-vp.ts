@@ -46,6 +46,17 @@ export interface VpCounters {
   readonly intercepts: number
 }
 
+/** What `inspect` answers. */
+export interface RootVpInspection {
+  readonly index: number
+  readonly messagesQueued: number
+  readonly eventsSignalled: number
+  readonly interruptsRequested: number
+  readonly longSpinWaits: number
+  readonly wakes: number
+  readonly answered: boolean
+}
+
 export class RootVp {
   readonly index: number
   readonly buffer: SharedArrayBuffer = new SharedArrayBuffer(VP_PAGE_BYTES)
@@ -255,6 +266,19 @@ export class RootVp {
       interrupts: Atomics.load(this.page, VP_COUNTERS + 1) >>> 0,
       longSpinWaits: this.longSpinWaits,
       intercepts: Atomics.load(this.page, INTERCEPT_RAISED) >>> 0,
+    }
+  }
+
+  /** Plain data about this VP. */
+  inspect(): RootVpInspection {
+    return {
+      index: this.index,
+      messagesQueued: this.messagesQueued,
+      eventsSignalled: this.eventsSignalled,
+      interruptsRequested: this.interruptsRequested,
+      longSpinWaits: this.longSpinWaits,
+      wakes: this.wakes,
+      answered: this.answered,
     }
   }
 

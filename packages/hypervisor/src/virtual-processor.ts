@@ -5,84 +5,38 @@
 //   run guest code -> deliver() -> a vector? -> acknowledge(vector) -> guest's handler -> EOI MSR -> ...
 
 import { SlatReader } from '@guestyard/guestmem'
-import type { GuestMemory } from '@guestyard/guestmem'
-import type { PrivilegeMask } from '@guestyard/hvdef'
-import { TraceKind, type Trace } from '@guestyard/trace'
+import type { Trace } from '@guestyard/trace'
 
 import { LocalApic, NMI_VECTOR } from './apic.ts'
 import { Caller } from './caller.ts'
-import type { Wake } from './wake.ts'
-import type { Clock } from './clock.ts'
 import { CpuidLeaves } from './cpuid-leaves.ts'
 import type { CpuidResult } from './cpuid-leaves.ts'
-import type { HypercallInspection } from './hypercall-counters.ts'
-import { VpDispatch, VpReport } from './dispatch-state.ts'
-import { HYPERCALL_UNDEFINED_OPCODE, HypercallDispatch } from './hypercalls.ts'
-import { MsrFile } from './msr-file.ts'
+import { EndOfInterrupt } from './end-of-interrupt.ts'
+import { HypercallGate } from './hypercall-gate.ts'
+import { HypercallDispatch } from './hypercalls.ts'
 import { InterceptSlot } from './intercepts/intercept-slot.ts'
 import { InterceptUnit } from './intercepts/intercept-unit.ts'
 import { hasInterrupts, takeInterrupts } from './interrupt-inbox.ts'
-import { VpOverlays } from './overlays/vp-overlays.ts'
-import { CALL_GENERATION, REQUEST_TIME, vpBlock } from './partition-page.ts'
-import { PartitionRegisters } from './partition-registers.ts'
+import { MsrFile } from './msr-file.ts'
 import type { MsrValue } from './msr-value.ts'
+import { VpOverlays } from './overlays/vp-overlays.ts'
+import { REQUEST_TIME, vpBlock } from './partition-page.ts'
+import { PartitionRegisters } from './partition-registers.ts'
 import { Siblings } from './siblings.ts'
-import type { Translations } from './siblings.ts'
 import { announce } from './synic/event-flags.ts'
 import { Synic } from './synic/synic.ts'
 import type { MsrRegisters } from './synthetic-msrs.ts'
 import { ReferenceClock } from './time/reference-clock.ts'
 import { SyntheticTimers } from './time/synthetic-timers.ts'
-import { traceAnswer, traceInterrupt } from './vp-trace.ts'
 import { VpAssist } from './vp-assist.ts'
 import { VP_CALLS } from './vp-calls.ts'
 import type { HypercallCapabilities } from './vp-calls.ts'
-import {
-  ENDED_VECTORS,
-  OUTBOX_CRASH,
-  OUTBOX_ENDED,
-  OUTBOX_RESET,
-  PING,
-  PONG,
-  SUSPEND,
-  VP_COUNTERS,
-  VP_PAGE_BYTES,
-} from './vp-page.ts'
-
-/** What the VP's thread needs: plain data and shared buffers, for `postMessage`. */
-export interface VpHandles {
-  readonly partitionId: number
-  readonly vpIndex: number
-  readonly vpCount: number
-  readonly privileges: PrivilegeMask
-  /** The root's clock when the partition was created, 100 ns. */
-  readonly createdAt100ns: number
-  readonly partitionPage: SharedArrayBuffer
-  readonly vpPage: SharedArrayBuffer
-  /** What is at each page of GPA space: for a `SlatReader`. */
-  readonly slat: SharedArrayBuffer
-  /** Doorbells of the partition's VPs, in their order; empty where nobody made any. */
-  readonly vpDoorbells: readonly SharedArrayBuffer[]
-}
-
-export interface VirtualProcessorOptions {
-  /** RAM of the partition. */
-  readonly memory: GuestMemory
-  /** Wakes the root for this VP's outbox. */
-  readonly wakeRoot: Wake
-  /** Counts from the same start as the root's clock. */
-  readonly clock: Clock
-  readonly trace?: Trace | null
-  /** Doorbells of the partition's VPs, in their order. Siblings that are not rung see an interrupt at their next poll. */
-  readonly wakeVps?: readonly Wake[]
-  /** Where this VP's guest code caches translations; left out when it does not. */
-  readonly translations?: Translations
-  /** 100 ns that this VP has run, by whoever accounts for it; left out: the time that it had a processor. */
-  readonly runtime100ns?: () => number
-}
-
-/** How old what the root sees of a VP's counters may be while the VP runs on: 5 ms. */
-const COUNTERS_EVERY_100NS = 50_000
+import type { VirtualProcessorOptions, VpHandles } from './vp-handles.ts'
+import type { VpInspection } from './vp-inspection.ts'
+import { OUTBOX_CRASH, OUTBOX_RESET, PING, PONG, VP_PAGE_BYTES } from './vp-page.ts'
+import { VpRunState } from './vp-run-state.ts'
+import { traceInterrupt } from './vp-trace.ts'
+import type { Wake } from './wake.ts'
 
 export class VirtualProcessor {
   /** For `readMsr`, when the caller needs nothing of its own. */
@@ -100,7 +54,9 @@ export class VirtualProcessor {
   readonly #cpuid: CpuidLeaves
   readonly #wakeRoot: Wake
   readonly #trace: Trace | null
-  readonly #grant: VpDispatch
+  readonly #gate: HypercallGate
+  readonly #run: VpRunState
+  readonly #ends: EndOfInterrupt
   readonly #partitionPage: Int32Array
   /** First word of this VP's block there. */
   readonly #block: number
@@ -114,15 +70,7 @@ export class VirtualProcessor {
   readonly #icr: MsrValue = { low: 0, high: 0 }
   /** The guest reads GUEST_IDLE and waits. */
   #idle = false
-  /** The generation for which `#callsReach` and the caller's copies are good. */
-  #generation = -1
-  #callsReach = false
   #pong = 0
-  #hypercalls = 0
-  #spinsSeen = 0
-  #published100ns = 0
-  /** It halted because it was suspended: it has work when it no longer is. */
-  #haltedSuspended = false
 
   /** Throws a RangeError for handles whose buffers are too small: they come from our own `handlesFor`. */
   constructor(handles: VpHandles, options: VirtualProcessorOptions) {
@@ -135,7 +83,6 @@ export class VirtualProcessor {
     this.#intercept = new InterceptSlot(this.#page)
     this.#trace = options.trace ?? null
     this.#wakeRoot = wakeRoot
-    this.#grant = new VpDispatch(this.#page, wakeRoot)
     this.#clock = new ReferenceClock(options.clock, handles.createdAt100ns, handles.partitionPage)
     this.#slat = new SlatReader(handles.slat)
     this.#overlays = new VpOverlays(this.#partitionPage, vpIndex, memory, handles.slat)
@@ -175,6 +122,22 @@ export class VirtualProcessor {
       this.#overlays.partition,
       this.#clock,
     )
+    this.#gate = new HypercallGate({
+      dispatch: this.#dispatch,
+      caller: this.#caller,
+      partition: this.#partition,
+      partitionPage: this.#partitionPage,
+      trace: this.#trace,
+    })
+    this.#run = new VpRunState({
+      page: this.#page,
+      wakeRoot,
+      clock: this.#clock,
+      intercept: this.#intercept,
+      gate: this.#gate,
+      caller: this.#caller,
+    })
+    this.#ends = this.#endOfInterrupt(wakeRoot)
     this.#msrs = new MsrFile(handles.privileges, this.#registers(options))
     this.#cpuid = new CpuidLeaves(handles, () => this.#partition.showsInvariantTsc)
     this.intercepts = this.#interceptUnit(options)
@@ -182,7 +145,7 @@ export class VirtualProcessor {
 
   /** Hypercalls made so far. */
   get hypercallCount(): number {
-    return this.#hypercalls
+    return this.#gate.count
   }
 
   get partitionId(): number {
@@ -217,7 +180,7 @@ export class VirtualProcessor {
   writeMsr(msr: number, low: number, high: number): boolean {
     const accepted = this.#msrs.write(msr, low, high)
     if (this.#overlays.takeChange()) this.#settleOverlays()
-    this.#wakeRootForSpace()
+    this.#ends.wakeRootForSpace()
     return accepted
   }
 
@@ -239,30 +202,12 @@ export class VirtualProcessor {
     p1Low: number,
     p1High: number,
   ): number {
-    const generation = Atomics.load(this.#partitionPage, CALL_GENERATION)
-    if (generation !== this.#generation) this.#refresh(generation)
-    if (!this.#callsReach) return HYPERCALL_UNDEFINED_OPCODE
-    this.#hypercalls++
-    if (this.#trace === null) {
-      return this.#dispatch.call(inLow, inHigh, p0Low, p0High, p1Low, p1High)
-    }
-    const before = this.#trace.begin(TraceKind.HYPERCALL, inLow & 0xffff, p0Low)
-    const status = this.#dispatch.call(inLow, inHigh, p0Low, p0High, p1Low, p1High)
-    traceAnswer(this.#trace, before, inLow & 0xffff, status)
-    return status
+    return this.#gate.call(inLow, inHigh, p0Low, p0High, p1Low, p1High)
   }
 
   /** As `hypercall`, by a processor that gives its XMM registers: see HypercallDispatch.callWithRegisters. */
   hypercallWithRegisters(inLow: number, inHigh: number, registers: Int32Array): number {
-    const generation = Atomics.load(this.#partitionPage, CALL_GENERATION)
-    if (generation !== this.#generation) this.#refresh(generation)
-    if (!this.#callsReach) return HYPERCALL_UNDEFINED_OPCODE
-    this.#hypercalls++
-    if (this.#trace === null) return this.#dispatch.callWithRegisters(inLow, inHigh, registers)
-    const before = this.#trace.begin(TraceKind.HYPERCALL, inLow & 0xffff, registers[0])
-    const status = this.#dispatch.callWithRegisters(inLow, inHigh, registers)
-    traceAnswer(this.#trace, before, inLow & 0xffff, status)
-    return status
+    return this.#gate.callWithRegisters(inLow, inHigh, registers)
   }
 
   /**
@@ -271,7 +216,7 @@ export class VirtualProcessor {
    * the VP is suspended. Three loads when there is nothing new.
    */
   deliver(): number {
-    if (this.#assist.takeEnd()) this.#end()
+    this.#ends.takeAssisted()
     const summary = takeInterrupts(this.#partitionPage, this.#block, this.#apic)
     if ((summary & REQUEST_TIME) !== 0) this.#partition.refreshReferenceTsc()
     if (this.#overlays.isWaiting && this.#overlays.takeChange()) this.#settleOverlays()
@@ -279,10 +224,10 @@ export class VirtualProcessor {
     this.#timers.poll()
     this.#timers.retry()
     this.pingPending()
-    this.#wakeRootForSpace()
+    this.#ends.wakeRootForSpace()
     if (this.#apic.hasRequest) {
       this.#idle = false
-      if (this.#assist.withdraw()) this.#end()
+      this.#ends.withdrawAssist()
     }
     return this.#intercept.settle() ? this.#apic.highest() : -1
   }
@@ -295,7 +240,7 @@ export class VirtualProcessor {
       Atomics.load(this.#page, PING) !== this.#pong ||
       this.#timers.isDue ||
       (this.#intercept.isOpen ? this.#intercept.settle() : this.#apic.highest() >= 0) ||
-      (this.#haltedSuspended && this.#grant.isHalted && !this.isSuspended)
+      this.#run.isReleased
     )
   }
 
@@ -314,14 +259,13 @@ export class VirtualProcessor {
     }
     if (!this.#apic.acknowledge(vector)) return false
     this.#caller.interruptsTaken++
-    if (vector !== NMI_VECTOR && this.#assist.isOn && this.#apic.endIsPlain) this.#assist.offer()
+    if (vector !== NMI_VECTOR) this.#ends.offerAssist()
     return true
   }
 
   /** EOI of the highest vector in service, as by the APIC's own register. Messages that waited are tried again. */
   endOfInterrupt(): void {
-    if (this.#assist.withdraw()) this.#end()
-    this.#end()
+    this.#ends.end()
   }
 
   /** True from a read of GUEST_IDLE until `deliver` finds any interrupt requested, of whatever priority. */
@@ -344,53 +288,37 @@ export class VirtualProcessor {
 
   /** True while no guest code may run: for an intercept that is not answered, or because the root suspended the VP. */
   get isSuspended(): boolean {
-    return Atomics.load(this.#page, SUSPEND) !== 0 || !this.#intercept.settle()
+    return this.#run.isSuspended
   }
 
   /** The logical processor on which this VP may run guest code now, or -1: then it must not. An exit; HOT. */
   grantedLp(): number {
-    const now = this.#clock.machine100ns
-    const lp = this.#grant.exit()
-    this.#grant.account(now)
-    if (now - this.#published100ns >= COUNTERS_EVERY_100NS) {
-      this.#published100ns = now
-      this.publishCounters()
-    }
-    if (Atomics.load(this.#page, SUSPEND) === 0) return lp
-    // A suspended VP holds no processor up.
-    if (lp >= 0) this.halt()
-    return -1
+    return this.#run.grantedLp()
   }
 
   /** HLT: there is nothing to do. The processor is given up, if the scheduler wants it back. */
   halt(): void {
-    this.#haltedSuspended = this.isSuspended
-    this.publishCounters()
-    this.#grant.giveUp(VpReport.HALTED)
+    this.#run.halt()
   }
 
   /** True after `halt` until `announceReady`: interrupts and the guest's own timers are to wake it. */
   get isHalted(): boolean {
-    return this.#grant.isHalted
+    return this.#run.isHalted
   }
 
   /** A halted VP has work: it wants a processor. */
   announceReady(): void {
-    this.#grant.announceReady()
+    this.#run.announceReady()
   }
 
   /** After a hypercall that told of a long spin wait: gives the processor up, so that whoever holds the lock may run. */
   yieldAfterSpin(): void {
-    const spins = this.#caller.longSpinWaits
-    if (spins === this.#spinsSeen) return
-    this.#spinsSeen = spins
-    this.#grant.giveUp(VpReport.YIELDED)
+    this.#run.yieldAfterSpin()
   }
 
   /** Lets the root see what this VP counted. */
   publishCounters(): void {
-    Atomics.store(this.#page, VP_COUNTERS, this.#hypercalls)
-    Atomics.store(this.#page, VP_COUNTERS + 1, this.#caller.interruptsTaken)
+    this.#run.publishCounters()
   }
 
   /** Answers the host's ping, and siblings' flushes. `deliver` does; a guest that stays away from `deliver` may. */
@@ -407,7 +335,7 @@ export class VirtualProcessor {
     return {
       partitionId: this.#handles.partitionId,
       vpIndex: this.#handles.vpIndex,
-      hypercalls: this.#hypercalls,
+      hypercalls: this.#gate.count,
       hypercallCounters: this.#dispatch.counters.inspect(),
       messagesPosted: this.#caller.messagesPosted,
       eventsSignalled: this.#caller.eventsSignalled,
@@ -426,16 +354,8 @@ export class VirtualProcessor {
     }
   }
 
-  /** Something that this VP keeps copies of has changed. */
-  #refresh(generation: number): void {
-    this.#generation = generation
-    this.#caller.forget()
-    this.#callsReach = this.#partition.hypercallPageEnabled
-  }
-
   #registers(options: VirtualProcessorOptions): MsrRegisters {
-    const runtime =
-      options.runtime100ns ?? (() => this.#grant.runtimeAt(this.#clock.readMachine100ns()))
+    const runtime = options.runtime100ns ?? (() => this.#run.runtime100ns)
     return {
       vpIndex: this.#handles.vpIndex,
       partition: this.#partition,
@@ -453,13 +373,24 @@ export class VirtualProcessor {
       },
       writeIcr: (low, high) => this.#writeIcr(low, high),
       endOfInterrupt: () => this.endOfInterrupt(),
-      endOfMessage: () => this.#scanMessages(),
+      endOfMessage: () => this.#ends.scanMessages(),
       idle: () => {
         this.#idle = !this.#apic.hasRequest
       },
       reportCrash: () => this.#announce(OUTBOX_CRASH),
       requestReset: () => this.#announce(OUTBOX_RESET),
     }
+  }
+
+  #endOfInterrupt(wakeRoot: Wake): EndOfInterrupt {
+    return new EndOfInterrupt({
+      page: this.#page,
+      apic: this.#apic,
+      synic: this.#synic,
+      timers: this.#timers,
+      assist: this.#assist,
+      wakeRoot,
+    })
   }
 
   #interceptUnit(options: VirtualProcessorOptions): InterceptUnit {
@@ -483,68 +414,13 @@ export class VirtualProcessor {
     return true
   }
 
-  /** An EOI, by whatever way the guest said it. */
-  #end(): void {
-    const vector = this.#apic.endOfInterrupt()
-    if (vector >= 0 && this.#apic.isLevel(vector)) this.#announceEnded(vector)
-    this.#scanMessages()
-    this.#wakeRootForSpace()
-  }
-
-  /** A slot may have become free. */
-  #scanMessages(): void {
-    this.#synic.scanMessages()
-    this.#timers.retry()
-  }
-
   /** An overlay has left its page: another may be seen there now. */
   #settleOverlays(): void {
     this.#overlays.settle()
     this.#partition.settleOverlays()
   }
 
-  /** A line may still be asserted: the root looks. */
-  #announceEnded(vector: number): void {
-    const bit = 1 << (vector & 31)
-    // ORDER: vector, then summary; the root takes them the other way round.
-    Atomics.or(this.#page, ENDED_VECTORS + (vector >>> 5), bit)
-    this.#announce(OUTBOX_ENDED)
-  }
-
   #announce(bit: number): void {
     if (announce(this.#page, bit)) this.#wakeRoot.ring()
   }
-
-  #wakeRootForSpace(): void {
-    if (!this.#synic.slots.mustWakeRoot) return
-    this.#synic.slots.mustWakeRoot = false
-    this.#wakeRoot.ring()
-  }
-}
-
-/** What `inspect` answers. */
-export interface VpInspection {
-  readonly partitionId: number
-  readonly vpIndex: number
-  readonly hypercalls: number
-  readonly hypercallCounters: HypercallInspection
-  readonly messagesPosted: number
-  readonly eventsSignalled: number
-  /** Calls that had to ring the root. */
-  readonly rootWakes: number
-  readonly longSpinWaits: number
-  readonly messagesDelivered: number
-  /** Bit n: SINTn has messages that wait for its slot. */
-  readonly messagesWaiting: number
-  readonly eventInterrupts: number
-  readonly interruptsTaken: number
-  /** To siblings and to itself. */
-  readonly interruptsSent: number
-  /** EOIs that needed no exit. */
-  readonly assistedEnds: number
-  readonly intercepts: number
-  /** Times that cached translations were flushed. */
-  readonly flushes: number
-  readonly timers: ReturnType<SyntheticTimers['inspect']>
-  readonly apic: ReturnType<LocalApic['inspect']>
 }
