@@ -1,0 +1,8 @@
+// Contracts and fakes for tests; never loaded by the package itself.
+
+export {
+  diskContract,
+  type ContractCase,
+  type DiskContractOptions,
+} from './testing/disk-contract.ts'
+export { MemoryFile, type MemoryFileOptions } from './testing/memory-file.ts'
