@@ -1,8 +1,9 @@
 // Small messages over a channel, for conversations of a few packets a second. One packet at a time, composed
 // in the ring's private staging area and read from its private arena: nothing here looks at shared memory.
 //
-// Used alike by both families. The programs own what messages mean; this owns framing, completions, flow
-// control and signals. In a poll: receive() until it finds nothing, send() what is owed, flush() once.
+// Used alike by both families, in the devices that talk so: input and the integration services. The programs own
+// what messages mean; this owns framing, completions, flow control and signals. In a poll: receive() until it
+// finds nothing, send() what is owed, flush() once.
 
 import {
   PACKET_FLAG_COMPLETION_REQUESTED,
@@ -14,7 +15,7 @@ import {
 } from '@guestyard/hvdef'
 import { RingFault, RingStatus, packetBytes } from '@guestyard/ring'
 import type { IncomingRing, OutgoingRing } from '@guestyard/ring'
-import type { Channel } from '@guestyard/vmbus'
+import type { Channel } from './channel.ts'
 
 /** `raw`: the payload is the message. `pipe`: a pipe header comes first. */
 export type Framing = 'raw' | 'pipe'
@@ -44,6 +45,9 @@ export class MessageEnd {
   at = 0
   /** Bytes of that message. */
   length = 0
+  /** Its ring transaction id, in two halves. */
+  tidLow = 0
+  tidHigh = 0
 
   readonly #channel: Channel
   readonly #incoming: IncomingRing
@@ -86,6 +90,8 @@ export class MessageEnd {
       if (!completed) return this.fault === 0 ? Received.NO_ROOM : Received.FAULT
     }
     this.#next += 1
+    this.tidLow = incoming.tidLow(index)
+    this.tidHigh = incoming.tidHigh(index)
     switch (incoming.packetType(index)) {
       case PACKET_TYPE_COMPLETION:
         return Received.COMPLETION
@@ -96,14 +102,22 @@ export class MessageEnd {
     }
   }
 
-  /** Writes the `length` bytes composed at `out`. False when the ring has no room: try again later. */
-  send(length: number, wantsCompletion: boolean): boolean {
+  /** Bytes that a message composed at `out` may have. */
+  get outBytesMax(): number {
+    return this.out.byteLength - this.outAt
+  }
+
+  /**
+   * Writes the `length` bytes composed at `out`, with a transaction id where the protocol has one. False when the ring has no room: try
+   * again later.
+   */
+  send(length: number, wantsCompletion: boolean, tidLow = 0, tidHigh = 0): boolean {
     if (this.#headerBytes > 0) {
       this.out.setUint32(PIPE_TYPE, PIPE_PACKET_TYPE_DATA, true)
       this.out.setUint32(PIPE_LENGTH, length, true)
     }
     const flags = wantsCompletion ? PACKET_FLAG_COMPLETION_REQUESTED : 0
-    return this.#write(this.#headerBytes + length, PACKET_TYPE_DATA_INBAND, flags, 0, 0)
+    return this.#write(this.#headerBytes + length, PACKET_TYPE_DATA_INBAND, flags, tidLow, tidHigh)
   }
 
   /** Publishes what was read and written, and signals the peer where the ring rules say so. */

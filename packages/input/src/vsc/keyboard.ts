@@ -13,7 +13,7 @@
 import { assertNever } from '@guestyard/hvdef'
 import { ringFaultName } from '@guestyard/ring'
 import type { Channel, ChannelProgram } from '@guestyard/vmbus'
-import { MessageEnd, Received } from '../message-end.ts'
+import { MessageEnd, Received } from '@guestyard/vmbus/message-end'
 import {
   INPUT_RING_BYTES,
   KEYBOARD_CLASS_ID,

@@ -14,7 +14,7 @@
 import { assertNever } from '@guestyard/hvdef'
 import { ringFaultName } from '@guestyard/ring'
 import type { Channel, ChannelProgram } from '@guestyard/vmbus'
-import { MessageEnd, Received } from '../message-end.ts'
+import { MessageEnd, Received } from '@guestyard/vmbus/message-end'
 import {
   HID_DESCRIPTOR_BYTES,
   HID_REPORT_DESCRIPTOR_TYPE,

@@ -13,8 +13,8 @@
 
 import { assertNever } from '@guestyard/hvdef'
 import type { ChannelProgram } from '@guestyard/vmbus'
+import { MessageEnd, Received } from '@guestyard/vmbus/message-end'
 import type { ServerChannel } from '@guestyard/vmbus/server'
-import { MessageEnd, Received } from '../message-end.ts'
 import {
   KEYBOARD_VERSION,
   KeyboardEvent,

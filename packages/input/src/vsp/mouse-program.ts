@@ -15,8 +15,8 @@
 
 import { assertNever } from '@guestyard/hvdef'
 import type { ChannelProgram } from '@guestyard/vmbus'
+import { MessageEnd, Received } from '@guestyard/vmbus/message-end'
 import type { ServerChannel } from '@guestyard/vmbus/server'
-import { MessageEnd, Received } from '../message-end.ts'
 import {
   HID_DESCRIPTOR_BYTES,
   HID_DESCRIPTOR_TYPE,

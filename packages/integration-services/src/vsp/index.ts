@@ -1,0 +1,11 @@
+// The host family's door.
+export { HEARTBEAT_LOST_MS, HeartbeatVsp, heartbeatOffer } from './heartbeat.ts'
+export type { ApplicationHealth, HeartbeatInspection, HeartbeatStatus } from './heartbeat.ts'
+export type { IcInspection } from './ic-device.ts'
+export { IntegrationHost } from './integration-host.ts'
+export type { IntegrationInspection } from './integration-host.ts'
+export type { ServiceClock, ServiceTimerOptions } from './service-timer.ts'
+export { ShutdownVsp, shutdownOffer } from './shutdown.ts'
+export type { ShutdownInspection, ShutdownOutcome, ShutdownRequest } from './shutdown.ts'
+export { TimeSyncVsp, timeSyncOffer } from './time-sync.ts'
+export type { TimeSyncInspection, TimeSyncOptions } from './time-sync.ts'
