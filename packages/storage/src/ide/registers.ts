@@ -12,7 +12,6 @@ export const AtaRegister = {
   DEVICE: 6,
   COMMAND: 7,
 } as const
-export const ATA_ERROR: number = AtaRegister.FEATURES
 export const ATA_STATUS: number = AtaRegister.COMMAND
 
 export const AtaStatus = {

@@ -146,7 +146,7 @@ export function patternDisk(blocks: number): MemoryDisk {
   return disk
 }
 
-export function patternAt(position: number): number {
+function patternAt(position: number): number {
   return ((position >>> 9) * 7 + position * 3 + (position >>> 17)) & 0xff
 }
 
