@@ -14,3 +14,6 @@ export {
   type MemoryDiskOptions,
 } from './backends/memory-disk.ts'
 export { RawDisk, type RawDiskOptions } from './backends/raw-disk.ts'
+export { createVhd, type CreateVhdOptions } from './backends/vhd/create-vhd.ts'
+export { openVhd, type VhdOptions } from './backends/vhd/vhd-disk.ts'
+export { looksLikeVhd } from './backends/vhd/structures.ts'

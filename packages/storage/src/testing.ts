@@ -6,3 +6,4 @@ export {
   type DiskContractOptions,
 } from './testing/disk-contract.ts'
 export { MemoryFile, type MemoryFileOptions } from './testing/memory-file.ts'
+export { losePower, type PowerLossOptions } from './testing/power-loss.ts'

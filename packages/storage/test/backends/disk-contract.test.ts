@@ -12,7 +12,7 @@ import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 
 const DISK_BYTES = 256 * 1024
-const RUNS = 80
+const RUNS = 30
 
 function keeps(what: string, options: DiskContractOptions): void {
   describe(what, () => {
@@ -67,7 +67,7 @@ keeps("a raw file of the host's", {
   },
   reopen: () => new RawDisk(openBackingFile(join(folder, 'raw'))),
   turn: () => setImmediate(),
-  runs: 20,
+  runs: 10,
 })
 
 test('the suite finds a disk that forgets the last block of long writes', async () => {
@@ -81,7 +81,7 @@ test('the suite finds a disk that forgets the last block of long writes', async 
   }
   const make = (): MemoryDisk => new Forgetful({ sizeBytes: DISK_BYTES })
   const failed: string[] = []
-  for (const { name, run } of diskContract(fc, { make })) {
+  for (const { name, run } of diskContract(fc, { make, runs: RUNS })) {
     await run().catch(() => failed.push(name))
   }
   expect(failed).toEqual(['a block reads as it was last written, however scattered'])
