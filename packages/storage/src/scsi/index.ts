@@ -1,1 +1,7 @@
 export { DataDirection, SENSE_BYTES, ScsiOutcome, ScsiRequest } from './scsi-request.ts'
+export { ScsiTarget, type ScsiTargetInspection, type ScsiTargetOptions } from './scsi-target.ts'
+export type { LogicalUnit } from './logical-unit.ts'
+export { DiskUnit, type DiskUnitOptions } from './disk-unit.ts'
+export { DvdUnit, type DvdUnitOptions } from './dvd-unit.ts'
+export { ScsiOpcode, ScsiStatus } from './opcodes.ts'
+export { Sense } from './sense.ts'
