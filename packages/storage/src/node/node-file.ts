@@ -1,7 +1,7 @@
 // HOT: a file of this host as a disk image sees it. Reads and writes go straight between the page cache and the given bytes.
 
 import { closeSync, fdatasync, fdatasyncSync, fstatSync, ftruncateSync } from 'node:fs'
-import { openSync, readSync, writeSync } from 'node:fs'
+import { openSync, readSync, statSync, writeSync } from 'node:fs'
 
 import { FileStatus } from '../backends/backing-file.ts'
 import type { BackingFile } from '../backends/backing-file.ts'
@@ -22,32 +22,32 @@ export interface FileOptions {
 
 /** Opens a regular file. Throws an ImageError when that can't be. It is not locked: `openImage` is who does that. */
 export function openBackingFile(path: string, options: FileOptions = {}): BackingFile {
-  const readOnly = options.readOnly ?? false
-  let fd: number
+  return openWith(path, options, nobody)
+}
+
+/** The same; `closed` is called when the file is closed. */
+export function openWith(path: string, options: FileOptions, closed: () => void): BackingFile {
   try {
-    fd = openSync(path, readOnly ? 'r' : 'r+')
+    // Before it is opened: a pipe would wait for its other end.
+    const status = statSync(path)
+    if (status.isFile()) {
+      const fd = openSync(path, options.readOnly === true ? 'r' : 'r+')
+      return new NodeFile(path, fd, fstatSync(fd).size, options, closed)
+    }
+    throw new ImageError(path, '', status.isDirectory() ? 'is a folder' : 'is not a regular file')
   } catch (error) {
     throw asImageError(path, error)
   }
-  return adopt(path, fd, options)
 }
 
 /** Makes a new, empty file, open for reading and writing. Throws an ImageError; also when there is one of that name. */
 export function createBackingFile(path: string, options: FileOptions = {}): BackingFile {
-  let fd: number
   try {
-    fd = openSync(path, 'wx+', 0o644)
+    const fd = openSync(path, 'wx+', 0o644)
+    return new NodeFile(path, fd, 0, { ...options, readOnly: false }, nobody)
   } catch (error) {
     throw asImageError(path, error)
   }
-  return adopt(path, fd, { ...options, readOnly: false })
-}
-
-function adopt(path: string, fd: number, options: FileOptions): BackingFile {
-  const status = fstatSync(fd)
-  if (status.isFile()) return new NodeFile(path, fd, status.size, options)
-  closeSync(fd)
-  throw new ImageError(path, '', status.isDirectory() ? 'is a folder' : 'is not a regular file')
 }
 
 class NodeFile implements BackingFile {
@@ -58,6 +58,7 @@ class NodeFile implements BackingFile {
   readonly #fd: number
   readonly #isSync: boolean
   readonly #wake: () => void
+  readonly #closed: () => void
   /** The latest sync that was asked for, that has begun, that has ended. */
   #wanted = 0
   #begun = 0
@@ -66,7 +67,14 @@ class NodeFile implements BackingFile {
   #failedFrom = Infinity
   #closing = false
 
-  constructor(name: string, fd: number, sizeBytes: number, options: FileOptions) {
+  constructor(
+    name: string,
+    fd: number,
+    sizeBytes: number,
+    options: FileOptions,
+    closed: () => void,
+  ) {
+    this.#closed = closed
     this.name = name
     this.readOnly = options.readOnly ?? false
     this.sizeBytes = sizeBytes
@@ -132,7 +140,7 @@ class NodeFile implements BackingFile {
     if (this.#closing) return
     this.#closing = true
     // A sync under way has the descriptor: it may not become another file's meanwhile.
-    if (this.#begun === this.#ended) closeSync(this.#fd)
+    if (this.#begun === this.#ended) this.#release()
   }
 
   #beginSync(): void {
@@ -152,11 +160,16 @@ class NodeFile implements BackingFile {
   readonly #syncEnded = (error: unknown): void => {
     this.#noteSync(error)
     if (this.#closing) {
-      closeSync(this.#fd)
+      this.#release()
       return
     }
     if (this.#wanted > this.#begun) this.#beginSync()
     this.#wake()
+  }
+
+  #release(): void {
+    closeSync(this.#fd)
+    this.#closed()
   }
 
   #noteSync(error: unknown): void {

@@ -1,0 +1,73 @@
+// An image by its path: locked, its format found, its parents opened.
+
+import { createHash } from 'node:crypto'
+import { realpathSync } from 'node:fs'
+
+import type { BackingFile } from '../backends/backing-file.ts'
+import type { Disk } from '../backends/disk.ts'
+import { ImageError } from '../backends/image.ts'
+import { RawDisk } from '../backends/raw-disk.ts'
+import { openVhd } from '../backends/vhd/vhd-disk.ts'
+import { formatOf } from './image-format.ts'
+import type { ImageFormat } from './image-format.ts'
+import { lockImage } from './image-lock.ts'
+import { openWith } from './node-file.ts'
+import type { FileOptions } from './node-file.ts'
+
+export interface OpenImageOptions extends FileOptions {
+  /**
+   * What the file must be; found out by its content when left out. `raw` takes any file as it is: name it for disks whose guest is not
+   * trusted, since a guest can write what looks like another format into a raw disk.
+   */
+  readonly format?: ImageFormat
+  /** Of a raw image, which doesn't say: 512 when left out. */
+  readonly logicalBlockBytes?: 512 | 4096
+}
+
+/**
+ * Opens an image, or an ISO file, as a disk. Open for writing it is nobody else's; any number may read it. The parents of a differencing
+ * image are read with it. Closing the disk lets go of all of them. Throws an `ImageError`: one line, the file as it was.
+ */
+export function openImage(path: string, options: OpenImageOptions = {}): Disk {
+  const file = openLocked(path, options)
+  try {
+    const found = formatOf(file)
+    const format = options.format ?? found
+    if (format !== found && format !== 'raw') {
+      throw new ImageError(path, '', `is no ${format} image, by its content it is ${found}`)
+    }
+    return diskOf(file, format, options)
+  } catch (error) {
+    file.close()
+    throw error
+  }
+}
+
+function diskOf(file: BackingFile, format: ImageFormat, options: OpenImageOptions): Disk {
+  switch (format) {
+    case 'raw': {
+      const { logicalBlockBytes = 512 } = options
+      return new RawDisk(file, { logicalBlockBytes, uniqueId: idOfPath(file.name) })
+    }
+    case 'vhd':
+      return openVhd(file)
+    case 'vhdx':
+      throw new ImageError(file.name, '', 'VHDX images are not read yet')
+  }
+}
+
+/** Opens a file and locks it until it is closed. */
+function openLocked(path: string, options: FileOptions): BackingFile {
+  const lock = lockImage(path, options.readOnly === true ? 'read' : 'write')
+  try {
+    return openWith(path, options, () => lock.release())
+  } catch (error) {
+    lock.release()
+    throw error
+  }
+}
+
+/** A raw file has no name of its own for its disk: the same path gives the same one. */
+function idOfPath(path: string): Uint8Array {
+  return createHash('sha256').update(realpathSync(path)).digest().subarray(0, 16)
+}

@@ -1,0 +1,77 @@
+import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+
+import { createVhd } from '@guestyard/storage'
+import type { Disk } from '@guestyard/storage'
+import { createBackingFile, openImage } from '@guestyard/storage/file'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+let folder = ''
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), 'guestyard-open-'))
+})
+afterEach(() => rmSync(folder, { recursive: true }))
+
+function at(name: string): string {
+  return join(folder, name)
+}
+
+function open(name: string, options: Parameters<typeof openImage>[1] = {}): Disk {
+  return openImage(at(name), { flush: 'sync', ...options })
+}
+
+function writeVhd(name: string): void {
+  const file = createBackingFile(at(name))
+  createVhd(file, { sizeBytes: 2 ** 20, uniqueId: new Uint8Array(16).fill(3), createdAtMs: 0 })
+  file.close()
+}
+
+test('a format is found by the content, whatever the name says', () => {
+  writeVhd('a.vhdx')
+  writeFileSync(at('b.vhd'), new Uint8Array(4096))
+  const [vhd, raw] = [open('a.vhdx'), open('b.vhd')]
+  expect([vhd.geometry.blockCount, raw.geometry.blockCount]).toEqual([2048, 8])
+  vhd.close()
+  raw.close()
+})
+
+test('a format that is asked for is what the file must be, and raw is any file', () => {
+  writeVhd('a.vhd')
+  writeFileSync(at('b.img'), new Uint8Array(4096))
+  const problem = `${at('b.img')}: is no vhd image, by its content it is raw`
+  expect(() => open('b.img', { format: 'vhd' })).toThrow(problem)
+  const raw = open('a.vhd', { format: 'raw' })
+  expect(raw.geometry.blockCount).toBe((512 + 1024 + 512 + 512) / 512)
+  raw.close()
+})
+
+test('an image that is open is locked until its disk is closed', () => {
+  writeFileSync(at('a.img'), new Uint8Array(4096))
+  const writer = open('a.img')
+  expect(() => open('a.img', { readOnly: true })).toThrow('is being written by somebody else')
+  writer.close()
+  const readers = [open('a.img', { readOnly: true }), open('a.img', { readOnly: true })]
+  expect(() => open('a.img')).toThrow('is in use already')
+  for (const reader of readers) reader.close()
+  expect(readdirSync(folder)).toEqual(['a.img'])
+})
+
+test('an image that is refused is not locked afterwards', () => {
+  writeFileSync(at('a.img'), new Uint8Array(100))
+  expect(() => open('a.img')).toThrow('size: 100 bytes are no whole number of 512-byte blocks')
+  expect(() => open('none.img')).toThrow(`${at('none.img')}: no such file or folder`)
+  expect(() => open('.')).toThrow('is a folder')
+  expect(readdirSync(folder)).toEqual(['a.img'])
+})
+
+test('a raw disk has an id that stays, and two have two', () => {
+  writeFileSync(at('a.img'), new Uint8Array(4096))
+  writeFileSync(at('b.img'), new Uint8Array(4096))
+  const ids = ['a.img', 'b.img', 'a.img'].map((name) => {
+    const disk = open(name)
+    disk.close()
+    return Buffer.from(disk.geometry.uniqueId).toString('hex')
+  })
+  expect([ids[0] === ids[2], ids[0] === ids[1], ids[0]?.length]).toEqual([true, false, 32])
+})
