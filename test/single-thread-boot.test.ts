@@ -124,7 +124,7 @@ describe('a whole life in one thread', () => {
       const on = yard()
       const guest = boot(on, 'a', placement)
       expect(guest.events.some((event) => event.is === 'connected')).toBe(true)
-      expect(guest.events.filter((event) => event.is === 'offer').length).toBe(3)
+      expect(guest.events.filter((event) => event.is === 'offer').length).toBe(6)
       expect(guest.events.at(-1)?.is).toBe('offers-delivered')
 
       const free = guest.kernel.pages.freePages

@@ -321,8 +321,8 @@ describe('pages of the hypervisor’s own', () => {
     }
     vp.writeMsr(SyntheticMsr.SIMP, (KernelPage.SIM * 4096) | 1, 0)
     vp.writeMsr(SyntheticMsr.SIEFP, (KernelPage.SIEF * 4096) | 1, 0)
-    expect(guest.connect()).toHaveLength(3)
-    expect(yard.busOf(guest.partition)).toMatchObject({ devicesInUse: 0, relidsInUse: 3 })
+    expect(guest.connect()).toHaveLength(6)
+    expect(yard.busOf(guest.partition)).toMatchObject({ devicesInUse: 0, relidsInUse: 6 })
     on.neighbour.mustProgress()
   })
 })
@@ -360,11 +360,11 @@ describe('storms', () => {
       if (i % 32 === 0) on.neighbour.mustProgress()
     }
     guest.takeAll()
-    expect(guest.connect()).toHaveLength(3)
+    expect(guest.connect()).toHaveLength(6)
     const { gpadls, relidsInUse, devicesInUse, queuedMessages } = yard.busOf(guest.partition)
     expect({ gpadls, relidsInUse, devicesInUse, queuedMessages }).toEqual({
       gpadls: { inProgress: 0, accepted: 0, tearingDown: 0, listBytes: 0, uses: 0 },
-      relidsInUse: 3,
+      relidsInUse: 6,
       devicesInUse: 0,
       queuedMessages: 0,
     })
@@ -390,7 +390,7 @@ describe('storms', () => {
       expect(guest.post(new Uint8Array(240), connection, length, type)).toBe(status)
     }
     on.neighbour.mustBeUntouched()
-    expect(guest.connect()).toHaveLength(3)
+    expect(guest.connect()).toHaveLength(6)
     expect(on.yard.busOf(guest.partition).devicesInUse).toBe(0)
   })
 

@@ -91,7 +91,7 @@ export class Yard {
     if (!found.ok) throw new Error(found.reason)
     const guest = { ...partition, kernel }
     this.guests.push(guest)
-    this.until(() => kernel.bus.offers().length === 3, [guest], 'the offers to come')
+    this.until(() => kernel.bus.offers().length === 6, [guest], 'the offers to come')
     return guest
   }
 

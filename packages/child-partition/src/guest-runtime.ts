@@ -6,6 +6,7 @@ import type { VmbusClientEvent } from '@guestyard/vmbus/client'
 
 import type { ExposedFunctions, Guest, GuestDevices, GuestProgram } from './api/guest.ts'
 import { InputDrivers } from './drivers/input.ts'
+import { IntegrationDrivers } from './drivers/integration.ts'
 import { LoadChannels } from './drivers/load-channels.ts'
 import { Offers } from './drivers/offers.ts'
 import { RelayStreams } from './drivers/streams.ts'
@@ -21,8 +22,12 @@ export class GuestRuntime implements GuestControl {
   readonly #engine: GuestEngine
   readonly #offers: Offers
   readonly #input: InputDrivers
+  readonly #integration: IntegrationDrivers
   readonly #load: LoadChannels
   readonly #abort: AbortController
+  /** The host's order to shut down, over the bus; and that it has been done. */
+  readonly #order: PromiseWithResolvers<void>
+  readonly #poweredOff: Promise<void>
   readonly #up: PromiseWithResolvers<void>
   readonly #unloaded: PromiseWithResolvers<void>
   readonly #booted: Promise<BootReport>
@@ -56,9 +61,15 @@ export class GuestRuntime implements GuestControl {
     })
     this.#engine = platform.createEngine(this.#kernel)
     this.#offers = new Offers()
-    this.#input = new InputDrivers(this.#kernel.bus, (device, reason) =>
-      platform.log.warn({ device, reason }, 'input device failed'),
-    )
+    const onProblem = (device: string, reason: string): void =>
+      platform.log.warn({ device, reason }, 'a device failed')
+    this.#input = new InputDrivers(this.#kernel.bus, onProblem)
+    this.#order = Promise.withResolvers()
+    this.#integration = new IntegrationDrivers(this.#kernel.bus, {
+      referenceTime: () => this.#kernel.referenceTime,
+      onShutdown: () => this.#order.resolve(),
+      onProblem,
+    })
     this.#load = new LoadChannels(this.#kernel.bus, this.#offers, () => this.#wake())
     this.#abort = new AbortController()
     this.#up = Promise.withResolvers()
@@ -69,6 +80,7 @@ export class GuestRuntime implements GuestControl {
     this.#running = null
     this.#loading = false
     this.#vendor = ''
+    this.#poweredOff = this.#obey()
     this.#booted = this.#boot()
     // Whoever asks gets the rejection; the worker process always does.
     this.#booted.catch(() => {})
@@ -123,10 +135,15 @@ export class GuestRuntime implements GuestControl {
       engine: this.#engine.inspect(),
       pagesFree: pages.freePages,
       strayInterrupts: this.#kernel.strayInterrupts,
+      integration: this.#integration.inspect(),
       droppedEvents: this.#input.keys.dropped + this.#input.pointer.dropped,
       computedMicroseconds: this.#kernel.work.used,
       cpuMicroseconds: cpu === null ? 0 : cpu.user + cpu.system,
     }
+  }
+
+  poweredOff(): Promise<void> {
+    return this.#poweredOff
   }
 
   memoryAdded(memoryBytes: number): number {
@@ -139,6 +156,12 @@ export class GuestRuntime implements GuestControl {
     // What the program throws now is no more than a way to leave.
     await this.#running?.catch(() => {})
     await this.#unload()
+  }
+
+  /** As the program's own: what it hears by its signal, it hears in its turn. */
+  async #obey(): Promise<void> {
+    await this.#order.promise
+    await this.shutDown()
   }
 
   async #boot(): Promise<BootReport> {
@@ -196,6 +219,7 @@ export class GuestRuntime implements GuestControl {
       runLoad: (spec) => this.runLoad(spec),
       compute: (microseconds) => this.#compute(microseconds),
       yield: () => this.#compute(0),
+      hostTimeMs: () => this.#integration.hostTimeMs,
       expose: (functions) => {
         this.#functions = functions
       },
@@ -231,6 +255,7 @@ export class GuestRuntime implements GuestControl {
       case 'offer':
         this.#offers.add(event.offer)
         this.#input.offered(event.offer)
+        this.#integration.offered(event.offer)
         break
       case 'rescind':
         this.#offers.remove(event.offer)

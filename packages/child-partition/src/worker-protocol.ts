@@ -6,6 +6,8 @@ import type { VpHandles } from '@guestyard/hypervisor'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import type { MessagePort } from 'node:worker_threads'
 
+import type { IntegrationInspection } from './drivers/integration.ts'
+
 /** Lines that a guest's logger sends in a second, and the longest, in characters. What is above is dropped and counted. */
 export const GUEST_LOG_LINES_PER_SECOND = 100
 export const GUEST_LOG_LINE_MAX = 8_192
@@ -56,6 +58,7 @@ export interface GuestInspection {
   readonly engine: unknown
   readonly pagesFree: number
   readonly strayInterrupts: number
+  readonly integration: IntegrationInspection
   /** Input events that found their stream full. */
   readonly droppedEvents: number
   /** What its program asked to compute and was computed, of its own dispatched time. */
@@ -78,6 +81,8 @@ export interface GuestControl {
   inspect(): GuestInspection
   /** RAM has grown, to so many bytes in all. Pages free now. */
   memoryAdded(memoryBytes: number): number
-  /** Aborts the program's signal, closes its channels, unloads the bus. */
+  /** Resolves when the guest has shut down because the host told it to over the bus, by its shutdown service. */
+  poweredOff(): Promise<void>
+  /** Without the bus' help: aborts the program's signal, closes its channels, unloads the bus. */
   shutDown(): Promise<void>
 }

@@ -94,6 +94,51 @@ async function historyOf(seed: number): Promise<string[]> {
   return lines
 }
 
+describe('a machine with a chore', () => {
+  /** Has a chore every two seconds, for ever. */
+  class Chores extends Pile {
+    override poll(): number {
+      if (clockOf(this).nowMs < this.deadlineMs) return 0
+      this.deadlineMs += 2_000
+      this.done += 1
+      return 1
+    }
+  }
+  const clocks = new WeakMap<Chores, VirtualClock>()
+  const clockOf = (machine: Chores): VirtualClock => clocks.get(machine)!
+
+  function withChores() {
+    const on = yard()
+    const machine = new Chores()
+    clocks.set(machine, on.clock)
+    machine.deadlineMs = 2_000
+    const choreMs = (): number => machine.deadlineMs
+    const actor = on.engine.addActor({ name: 'root', kind: 'root', machine, choreMs })
+    return { ...on, machine, actor }
+  }
+
+  test('is quiet when nothing else has happened for twenty seconds', async () => {
+    const { engine, clock, machine } = withChores()
+    expect(await engine.run()).toBe('quiet')
+    expect(clock.nowMs).toBeCloseTo(18_000, 0)
+    expect(machine.done).toBe(9)
+  })
+
+  test('goes on for as long as an event or another deadline is to come', async () => {
+    const { engine, clock, actor } = withChores()
+    const other = new Pile()
+    other.deadlineMs = 45_000
+    other.onPoll = () => {
+      if (clock.nowMs >= other.deadlineMs) other.deadlineMs = Infinity
+    }
+    engine.addActor({ name: 'vp', kind: 'vp', machine: other })
+    actor.post(30e9, () => {})
+    expect(await engine.run()).toBe('quiet')
+    expect(clock.nowMs).toBeGreaterThan(62_000)
+    expect(clock.nowMs).toBeLessThan(66_000)
+  })
+})
+
 describe('a seed', () => {
   test('decides the history, and another seed another one', async () => {
     const first = await historyOf(7)

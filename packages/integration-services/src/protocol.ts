@@ -75,8 +75,8 @@ export function minorOf(version: IcVersion): number {
 /** Framework versions, ascending. */
 export const FRAMEWORK_VERSIONS: readonly IcVersion[] = [icVersion(1, 0), icVersion(3, 0)]
 
-/** Data bytes of each ring as the guest opens them. */
-export const IC_RING_BYTES = 4 * 4096
+/** Data bytes of each ring as the guest opens them: room for any request, of which there is one at a time. */
+export const IC_RING_BYTES = 4096
 
 // ── Heartbeat ───────────────────────────────────────────────────────────────────────────────────────────
 

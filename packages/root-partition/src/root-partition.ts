@@ -17,6 +17,11 @@ import {
   type PartitionListener,
   type Wake,
 } from '@guestyard/hypervisor'
+import type {
+  ShutdownOutcome,
+  ShutdownRequest,
+  TimeSyncOptions,
+} from '@guestyard/integration-services/vsp'
 import type { MayJoin, RelayHub } from '@guestyard/load-device/vsp'
 import type { Trace } from '@guestyard/trace'
 import { VmbusServer, type VmbusServerEvent } from '@guestyard/vmbus/server'
@@ -33,6 +38,7 @@ import {
   type SchedulerInspection,
   type SchedulerSettings,
 } from './scheduler/index.ts'
+import { ServiceDeadlines } from './service-deadlines.ts'
 import { tracedGrant } from './traced-grant.ts'
 import { InterceptQueue, Vid, type VidPartition } from './vid/index.ts'
 import { WinHv } from './winhv/index.ts'
@@ -77,6 +83,11 @@ export interface RootPartitionOptions {
   readonly onGuestCrash?: (partitionId: number, report: CrashReport) => void
   /** A guest asks to be reset. */
   readonly onResetRequest?: (partitionId: number, vp: number) => void
+  /**
+   * The time of day, as guests are told it: milliseconds since 1970-01-01 UTC, with fractions. Left out: as if the clock had started
+   * then.
+   */
+  readonly unixMs?: () => number
   /** Told when a partition is gone. */
   readonly onDeleted?: (partitionId: number) => void
   readonly trace?: Trace | null
@@ -110,6 +121,7 @@ export class RootPartition {
   readonly #portIds: PortIds
   readonly #guests: Map<number, Guest>
   readonly #buses: BusRota
+  readonly #deadlines: ServiceDeadlines
 
   constructor(options: RootPartitionOptions) {
     this.#options = options
@@ -132,6 +144,7 @@ export class RootPartition {
     this.#portIds = new PortIds()
     this.#guests = new Map()
     this.#buses = new BusRota()
+    this.#deadlines = new ServiceDeadlines()
   }
 
   /** RAM, VPs, routes, a bus with its devices, and a grant for each VP: by hypercall, from the first to the last. */
@@ -174,6 +187,7 @@ export class RootPartition {
     late.guest = guest
     this.#guests.set(partition.id, guest)
     this.#buses.add(guest.bus)
+    this.#deadlines.add(guest.devices.integration)
     this.#deviceCalls.add(partition.id, guest.router.remapping)
     this.#schedule(partition, cpu)
     this.#vid.start(partition)
@@ -198,6 +212,7 @@ export class RootPartition {
     if (guest === undefined) return
     this.#guests.delete(id)
     this.#buses.remove(guest.bus)
+    this.#deadlines.remove(guest.devices.integration)
     for (let vp = 0; vp < guest.partition.vpCount; vp += 1) {
       this.#scheduler.remove(id, vp, this.#options.clock.now100ns)
     }
@@ -224,6 +239,13 @@ export class RootPartition {
     return refusal ?? { ok: true, memoryBytes: guest.partition.memoryBytes }
   }
 
+  /** Asks the guest to shut down. `done` is called once: see ShutdownVsp.request. */
+  shutDown(id: number, request: ShutdownRequest, done: (outcome: ShutdownOutcome) => void): void {
+    const guest = this.#guests.get(id)
+    if (guest === undefined) done('unavailable')
+    else guest.devices.integration.shutdown.request(request, done)
+  }
+
   devicesOf(id: number): PartitionDevices | undefined {
     return this.#guests.get(id)?.devices
   }
@@ -245,7 +267,8 @@ export class RootPartition {
   poll(budget: number): number {
     const done = this.#hypervisor.poll(budget < MESSAGES_PER_POLL ? budget : MESSAGES_PER_POLL)
     const dispatched = this.#scheduler.poll(this.#options.clock.now100ns)
-    return done + dispatched + this.#buses.poll(budget)
+    const served = this.#deadlines.poll(this.#options.clock.nowMs)
+    return done + dispatched + served + this.#buses.poll(budget)
   }
 
   arm(): boolean {
@@ -260,7 +283,16 @@ export class RootPartition {
 
   /** When the root must be polled though nobody rings. */
   nextDeadlineMs(): number {
-    return Math.min(this.#hypervisor.nextDeadlineMs(), this.#scheduler.nextDeadlineMs)
+    return Math.min(
+      this.#hypervisor.nextDeadlineMs(),
+      this.#scheduler.nextDeadlineMs,
+      this.#deadlines.nextDeadlineMs,
+    )
+  }
+
+  /** Of these deadlines the nearest of those that come again and again whatever happens: heartbeats and samples of the time. */
+  nextChoreMs(): number {
+    return this.#deadlines.nextDeadlineMs
   }
 
   inspect(): {
@@ -313,9 +345,24 @@ export class RootPartition {
     })
     inbox.bus = bus
     const hub = this.#relays.join(spec.relay)
-    const devices = offerDevices(bus, hub, partition.id)
+    const devices = offerDevices(bus, {
+      hub,
+      partitionId: partition.id,
+      time: this.#timeOf(partition.id),
+    })
     const intercepts = new InterceptQueue(partition.id, partition.slat, this.#winhv)
     return { name: spec.name, partition, intercepts, router, bus, hub, devices }
+  }
+
+  #timeOf(id: number): TimeSyncOptions {
+    const { clock, unixMs } = this.#options
+    const { partitions } = this.#hypervisor
+    return {
+      clock,
+      onDeadline: (atMs) => this.#deadlines.announce(atMs),
+      unixMs: unixMs ?? (() => clock.nowMs),
+      referenceTime: () => partitions.get(id)?.referenceTime ?? 0,
+    }
   }
 
   #schedule({ id, vpCount }: VidPartition, cpu: CpuProperties): void {
@@ -386,6 +433,7 @@ function inspectGuest(guest: Guest): PartitionInspection {
       keyboard: guest.devices.keyboard.inspect(),
       mouse: guest.devices.mouse.inspect(),
       load: guest.devices.load.inspect(),
+      ...guest.devices.integration.inspect(),
     },
   }
 }

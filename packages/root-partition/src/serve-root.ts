@@ -35,6 +35,7 @@ export function serveRoot(data: RootWorkerData): void {
   const root = new RootPartition({
     clock,
     clockOriginMs,
+    unixMs: () => performance.timeOrigin + performance.now(),
     logicalProcessors: data.logicalProcessors,
     scheduler: data.scheduler,
     onOverdue: (overdue) => log.warn(overdue, 'a VP does not stop when told to'),

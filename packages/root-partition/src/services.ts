@@ -11,9 +11,12 @@ import { ExitMailbox, type EmulatedRanges, type VpAnswer, type VpExit } from './
 import type {
   AddMemoryResult,
   CreatePartitionResult,
+  HeartbeatStatus,
   PartitionSpec,
   RootInspection,
   RootServices,
+  ShutdownOutcome,
+  ShutdownRequest,
 } from './worker-protocol.ts'
 
 /** What only the worker knows: its engine, its CPU time, its timers. */
@@ -68,6 +71,18 @@ class PortServices implements RootServices {
 
   notResponding(partitionId: number, limitMs: number): Promise<void> {
     return this.#worker.watch(partitionId, limitMs)
+  }
+
+  shutDown(partitionId: number, request: ShutdownRequest): Promise<ShutdownOutcome> {
+    const { promise, resolve } = Promise.withResolvers<ShutdownOutcome>()
+    if (this.#created.has(partitionId)) this.#root.shutDown(partitionId, request, resolve)
+    else resolve('unavailable')
+    this.#worker.changed()
+    return promise
+  }
+
+  heartbeat(partitionId: number): HeartbeatStatus {
+    return this.#root.devicesOf(partitionId)?.integration.heartbeat.status ?? 'no-contact'
   }
 
   pressKey(partitionId: number, makeCode: number, flags: number): boolean {

@@ -3,6 +3,11 @@
 
 import type { LogLevel } from '@guestyard/engine/node'
 import type { WasmMemory } from '@guestyard/guestmem'
+import type {
+  HeartbeatStatus,
+  ShutdownOutcome,
+  ShutdownRequest,
+} from '@guestyard/integration-services/vsp'
 import type { HypervisorInspection, VpHandles } from '@guestyard/hypervisor'
 import type { VmbusServerInspection } from '@guestyard/vmbus/server'
 import type { MessagePort } from 'node:worker_threads'
@@ -13,6 +18,8 @@ import type { InterruptInspection } from './interrupts/index.ts'
 import type { EmulatedRanges, InterceptInspection, VpAnswer, VpExit } from './vid/index.ts'
 
 export type { EmulatedRanges, VpAnswer, VpExit }
+
+export type { HeartbeatStatus, ShutdownOutcome, ShutdownRequest }
 
 export type { SchedulerInspection, SchedulerSettings }
 
@@ -89,6 +96,13 @@ export interface RootServices {
   addMemory(partitionId: number, bytes: number): AddMemoryResult
   /** Resolves when a VP has not polled, or has kept a processor it was told to leave, for `limitMs`; pending until then. */
   notResponding(partitionId: number, limitMs: number): Promise<void>
+  /**
+   * Asks the guest to shut down, by its shutdown service. Resolves with its answer, which comes before the deed, or with why there is none;
+   * pending while the guest owes one.
+   */
+  shutDown(partitionId: number, request: ShutdownRequest): Promise<ShutdownOutcome>
+  /** Whether the guest answers its heartbeat service. `no-contact` for a partition that is gone. */
+  heartbeat(partitionId: number): HeartbeatStatus
   /** A key for the synthetic keyboard: set-1 make code, flags as `KeyFlags` of `@guestyard/input`. */
   pressKey(partitionId: number, makeCode: number, flags: number): boolean
   /** Absolute mouse position 0..32767, buttons bit mask (1 left, 2 right, 4 middle), wheel steps. */

@@ -5,6 +5,7 @@
 
 import type { Host, HostOptions, Vm, VmExit, VmState } from '@guestyard/management'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
+import type { HeartbeatStatus } from '@guestyard/root-partition/worker-protocol'
 
 import type { LoadTarget } from './load/load-generator.ts'
 import { parseByteSize, show } from './quantity.ts'
@@ -27,6 +28,7 @@ export type ScenarioVm = Pick<
   | 'pressKey'
   | 'moveMouse'
   | 'addMemory'
+  | 'heartbeat'
 >
 
 /** What a scenario needs of a host; `Host` of management has it. */
@@ -65,6 +67,8 @@ export interface VmHandle extends LoadTarget {
   runLoad(spec: LoadSpec): Promise<LoadResult>
   /** More RAM while it runs: `'64 MiB'` or bytes, up to its maximum. Resolves with its RAM in all, in bytes, once the guest has it. */
   addMemory(size: string | number): Promise<number>
+  /** Whether it answers its heartbeat service: `ok`, `no-contact` while it never has, `lost-communication` after ten seconds. */
+  heartbeat(): Promise<HeartbeatStatus>
   /** The guest's own counters. */
   inspect(): Promise<unknown>
   /** Set-1 make code; false when its keyboard can't take it now. */
@@ -153,6 +157,7 @@ export function trackVm(vm: ScenarioVm, nowMs: () => number = () => performance.
     takeReports: () => vm.takeReports(),
     runLoad: (spec) => vm.runLoad(spec),
     addMemory: async (size) => (grownBytes = await vm.addMemory(bytesOf(size))),
+    heartbeat: () => vm.heartbeat(),
     inspect: () => vm.inspectGuest(),
     pressKey: (makeCode, flags) => vm.pressKey(makeCode, flags),
     moveMouse: (x, y, buttons, wheel) => vm.moveMouse(x, y, buttons, wheel),

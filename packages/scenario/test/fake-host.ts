@@ -100,6 +100,7 @@ function fakeVm(
     pressKey: () => Promise.resolve(true),
     moveMouse: () => Promise.resolve(true),
     addMemory: (bytes) => Promise.resolve(bytes),
+    heartbeat: () => Promise.resolve('ok' as const),
   }
 }
 

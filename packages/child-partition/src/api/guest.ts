@@ -78,6 +78,11 @@ export interface Guest {
   compute(microseconds: number): Promise<void>
   /** Lets the scheduler give the processor to others; resolves at once when it does not, or when this VP is dispatched again. For long loops. */
   yield(): Promise<void>
+  /**
+   * The host's time of day: milliseconds since 1970-01-01 UTC, with fractions, by its time service and the reference time since. Null until
+   * the host has told it, which it does once the bus is up.
+   */
+  hostTimeMs(): number | null
   expose(functions: ExposedFunctions): void
   /** Hands plain data to the host, which collects it in order. */
   report(data: unknown): void

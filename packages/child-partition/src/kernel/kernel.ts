@@ -5,7 +5,7 @@
 //   new ──start()──▶ contacting ──offers delivered──▶ up ──shutDown()──▶ down
 //         └─ no hypervisor ─▶ down                     (the client's own states are in vmbus/client)
 
-import { PAGE_SHIFT, PAGE_SIZE } from '@guestyard/hvdef'
+import { PAGE_SHIFT, PAGE_SIZE, SyntheticMsr } from '@guestyard/hvdef'
 import type { GuestMemory } from '@guestyard/guestmem'
 import { NMI_VECTOR, type VirtualProcessor } from '@guestyard/hypervisor/vp'
 import type { Trace } from '@guestyard/trace'
@@ -111,6 +111,13 @@ export class Kernel {
     const added = pages - KernelPage.FIRST_FREE - this.pages.pageCount
     if (added > 0) this.pages.extend(added)
     return this.pages.freePages
+  }
+
+  /** The partition's reference time, in 100 ns, as its counter's MSR has it. */
+  get referenceTime(): number {
+    const { vp } = this
+    if (!vp.readMsr(SyntheticMsr.TIME_REF_COUNT, vp.msr)) return 0
+    return vp.msr.high * 2 ** 32 + vp.msr.low
   }
 
   /** The program made work that no doorbell announces: a halted VP wants a processor for it. */

@@ -20,6 +20,11 @@ export interface VirtualActorOptions {
   readonly mayRun?: () => boolean
   /** Told that there is something for it to do that it may not do now. */
   readonly wantsToRun?: () => void
+  /**
+   * The next deadline of what the machine does again and again whatever happens, such as asking guests for signs of life; milliseconds,
+   * Infinity: none. `nextDeadlineMs` has it too. A run in which nothing else is left is quiet.
+   */
+  readonly choreMs?: () => number
   /** Exits to the hypervisor so far. */
   readonly exits?: () => number
   /** Told what a timer's handler or a call threw. */
@@ -41,6 +46,7 @@ export class VirtualActor {
   readonly machine: Machine
   readonly mayRun: () => boolean
   readonly wantsToRun: () => void
+  readonly choreMs: () => number
   readonly exits: () => number
   readonly onError: ((error: unknown) => void) | undefined
   readonly inbox: VirtualEvent<VirtualActor>[] = []
@@ -50,6 +56,8 @@ export class VirtualActor {
   spinUntilNs = -1
   /** While spinning or asleep: when its machine must be polled. */
   deadlineNs: number = Infinity
+  /** While asleep: when a chore is next. */
+  choreNs: number = Infinity
   /** While spinning: how much had been done by anybody when it last looked. */
   seenWork = 0
   rung = false
@@ -71,6 +79,7 @@ export class VirtualActor {
     this.spinNs = options.spinNs ?? 0
     this.mayRun = options.mayRun ?? always
     this.wantsToRun = options.wantsToRun ?? nothing
+    this.choreMs = options.choreMs ?? notAgain
     this.exits = options.exits ?? never
     this.onError = options.onError
     this.#home = home
@@ -108,4 +117,8 @@ function nothing(): void {}
 
 function never(): number {
   return 0
+}
+
+function notAgain(): number {
+  return Infinity
 }

@@ -4,7 +4,7 @@
 //   who may run now?  awake and free; spinning, and something was done since it looked; a deadline or an event that is due
 //     several ─▶ the seed chooses one ─▶ it takes up an event, polls ─▶ it is busy for what that cost
 //     nobody  ─▶ the clock jumps to where somebody is free, a deadline comes or an event is due
-//     never   ─▶ quiet: nothing can run again
+//     never   ─▶ quiet: nothing can run again, chores left out
 //
 // Between two turns all promises run, before anybody else does: the engine gives its thread's event loop a turn whenever promises
 // may have been settled. What was asked of the real world (a file, a module) holds the clock until it is answered.
@@ -53,6 +53,8 @@ const BUDGET_POWERS = 9
 const TURNS_PER_LOOP = 4096
 /** Turns of the event loop that must pass before quiet is believed. */
 const QUIET_LOOPS = 3
+/** When everybody has slept but for chores since so long ago, nothing else will come of them. */
+const CHORES_NS = 20e9
 
 export class VirtualEngine implements ActorHome {
   readonly clock: VirtualClock
@@ -78,6 +80,8 @@ export class VirtualEngine implements ActorHome {
   /** Polls that did something, by anybody. */
   #work = 0
   #quietLoops = 0
+  /** When something last happened that was surely no chore: an event, a deadline of another kind, a computation. */
+  #busyAtNs = 0
   #finish: ((end: VirtualEnd) => void) | null = null
   #fail: ((error: unknown) => void) | null = null
 
@@ -227,7 +231,7 @@ export class VirtualEngine implements ActorHome {
         return true
       }
       const nextNs = this.#nextNs()
-      if (nextNs === Infinity) return false
+      if (this.#isQuiet(nextNs)) return false
       if (nextNs >= this.#timeLimitNs) {
         this.#end('time-limit')
         return true
@@ -237,11 +241,31 @@ export class VirtualEngine implements ActorHome {
     }
   }
 
+  /** Nothing is left, or nothing but chores for so long that nothing else will come of them. */
+  #isQuiet(nextNs: number): boolean {
+    if (nextNs === Infinity) return true
+    if (this.#awake.length > 0 || this.#events.dueNs < Infinity || this.#hasOtherDeadline()) {
+      return false
+    }
+    return nextNs - this.#busyAtNs >= CHORES_NS
+  }
+
+  /** Somebody who is asleep has a deadline before his next chore. */
+  #hasOtherDeadline(): boolean {
+    for (const { deadlineNs, choreNs } of this.#actors) {
+      if (deadlineNs >= choreNs) continue
+      this.#busyAtNs = this.clock.nowNs
+      return true
+    }
+    return false
+  }
+
   #deliverEvents(): void {
     const { nowNs } = this.clock
     for (;;) {
       const event = this.#events.takeDue(nowNs)
       if (event === undefined) return
+      this.#busyAtNs = nowNs
       if (event.actor.state === 'gone') continue
       event.actor.inbox.push(event)
       if (event.actor.state === 'asleep') this.#wake(event.actor, 0)
@@ -355,6 +379,7 @@ export class VirtualEngine implements ActorHome {
     const ns = actor.burnedNs
     if (ns === 0) return 0
     actor.burnedNs = 0
+    this.#busyAtNs = this.clock.nowNs
     this.#trace?.record(TraceKind.COMPUTE, ns)
     return ns
   }
@@ -400,6 +425,7 @@ export class VirtualEngine implements ActorHome {
       return
     }
     actor.deadlineNs = nsAt(machine.nextDeadlineMs())
+    actor.choreNs = nsAt(actor.choreMs())
     actor.state = 'asleep'
     actor.cause = 0
     this.#leaveAwake(actor)

@@ -10,6 +10,7 @@ import { wrap, type Remote } from 'comlink'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { portEndpoint } from '@guestyard/engine/node'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
+import type { HeartbeatStatus } from '@guestyard/root-partition/worker-protocol'
 
 import type {
   BootReport,
@@ -172,6 +173,11 @@ export class Vm {
       throw new RangeError(`VM "${this.name}": addMemory: ${mebibytes(bytes)} more: ${has}`)
     }
     return this.#ask(async (control) => (this.#memoryBytes = await control.addMemory(bytes)))
+  }
+
+  /** Whether the guest answers its heartbeat service: every two seconds it is asked. */
+  heartbeat(): Promise<HeartbeatStatus> {
+    return this.#ask((control) => control.heartbeat())
   }
 
   inspectGuest(): Promise<GuestInspection> {

@@ -4,6 +4,7 @@
 import type { BootReport, GuestInspection } from '@guestyard/child-partition/worker-protocol'
 import type { LogLevel } from '@guestyard/engine/node'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
+import type { HeartbeatStatus } from '@guestyard/root-partition/worker-protocol'
 import type { MessagePort } from 'node:worker_threads'
 
 export type { BootReport, GuestInspection }
@@ -75,6 +76,8 @@ export interface VmwpControl {
   takeReports(): Promise<unknown[]>
   inspectGuest(): Promise<GuestInspection>
   pressKey(makeCode: number, flags: number): Promise<boolean>
+  /** Whether the guest answers its heartbeat service. */
+  heartbeat(): Promise<HeartbeatStatus>
   moveMouse(x: number, y: number, buttons: number, wheel: number): Promise<boolean>
   /** More RAM, a multiple of 64 KiB; RAM in all once the guest knows. Rejects with what stands against it. */
   addMemory(bytes: number): Promise<number>

@@ -116,6 +116,7 @@ export class WorkerProcess {
       pressKey: (makeCode, flags) => this.#root.pressKey(this.#partitionId, makeCode, flags),
       moveMouse: (x, y, buttons, wheel) =>
         this.#root.moveMouse(this.#partitionId, x, y, buttons, wheel),
+      heartbeat: () => this.#root.heartbeat(this.#partitionId),
       addMemory: (bytes) => this.#addMemory(bytes),
       stop: (graceMs) => this.#stop(graceMs),
     }
@@ -133,13 +134,20 @@ export class WorkerProcess {
     const late = Promise.withResolvers<'late'>()
     this.#after(graceMs, () => late.resolve('late'))
     // A guest that throws while it shuts down has still ended by request.
-    const asked = this.#guest.shutDown().then(
+    const asked = this.#shutDown(graceMs).then(
       () => 'done' as const,
       () => 'late' as const,
     )
     const how = await Promise.race([asked, late.promise, this.ended])
     if (how === 'done') this.#end('stopped', 'shut down on request')
     else this.#end('turned-off', `the guest did not shut down within ${graceMs} ms`)
+  }
+
+  /** By the guest's shutdown service; one that has none, or not yet, is told over its control port. */
+  async #shutDown(graceMs: number): Promise<void> {
+    const timeoutSeconds = Math.ceil(graceMs / 1_000)
+    const outcome = await this.#root.shutDown(this.#partitionId, { timeoutSeconds })
+    await (outcome === 'accepted' ? this.#guest.poweredOff() : this.#guest.shutDown())
   }
 
   /** A call into a guest that dies meanwhile would never settle by itself. */

@@ -11,7 +11,8 @@ import { patchDates } from './virtual-dates.ts'
 import { VirtualTimers, type TimerOwner } from './virtual-timers.ts'
 
 /** The time at which every virtual machine starts. */
-const EPOCH_MS = Date.UTC(2026, 0, 1)
+/** The time of day at which virtual time begins. */
+export const EPOCH_MS: number = Date.UTC(2026, 0, 1)
 const NS_PER_MS = 1e6
 const NS_PER_S = 1e9
 const require = createRequire(import.meta.url)

@@ -9,6 +9,7 @@ import type { RootInspection } from '@guestyard/root-partition/worker-protocol'
 import type { VirtualActor } from '@guestyard/engine/virtual'
 
 import type { ScenarioHost } from '../vm-handle.ts'
+import { EPOCH_MS } from './virtual-globals.ts'
 import { LateDoorbell, VirtualVm } from './virtual-vm.ts'
 import type { VirtualVmHost } from './virtual-vm.ts'
 import type { VirtualWorld } from './virtual-world.ts'
@@ -35,6 +36,7 @@ export class VirtualHost implements ScenarioHost {
     this.partition = new RootPartition({
       clock: world.clock,
       clockOriginMs: 0,
+      unixMs: () => EPOCH_MS + world.clock.nowMs,
       logicalProcessors,
       ...(options.hostMemoryBytes === undefined
         ? {}
@@ -57,6 +59,7 @@ export class VirtualHost implements ScenarioHost {
       name: 'root',
       kind: 'root',
       machine: this.partition,
+      choreMs: () => this.partition.nextChoreMs(),
       spinNs:
         options.rootStrategy === 'busy'
           ? Infinity

@@ -6,7 +6,11 @@ import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import { STOP_GRACE_MS, emulatedMachine } from '@guestyard/management'
 import type { GuestInspection, VmExit, VmSettings, VmState } from '@guestyard/management'
 import type { RootPartition } from '@guestyard/root-partition'
-import type { PartitionStart } from '@guestyard/root-partition/worker-protocol'
+import type {
+  HeartbeatStatus,
+  PartitionStart,
+  ShutdownOutcome,
+} from '@guestyard/root-partition/worker-protocol'
 import type { VirtualActor } from '@guestyard/engine/virtual'
 import { LifeStage, TraceKind } from '@guestyard/trace'
 
@@ -105,7 +109,7 @@ export class VirtualVm implements ScenarioVm {
     const late = Promise.withResolvers<'late'>()
     const cancel = this.#host.world.host.post(graceMs * NS_PER_MS, () => late.resolve('late'))
     // A guest that throws while it shuts down has still ended by request.
-    const asked = this.#askGuest(run, (runtime) => runtime.shutDown()).then(
+    const asked = this.#shutDown(run, graceMs).then(
       () => 'done' as const,
       () => 'late' as const,
     )
@@ -181,6 +185,27 @@ export class VirtualVm implements ScenarioVm {
     const { memoryBytes } = added
     await this.#ask('memory', (runtime) => runtime.memoryAdded(memoryBytes))
     return memoryBytes
+  }
+
+  heartbeat(): Promise<HeartbeatStatus> {
+    return this.#askRoot(
+      (partition, id) => partition.devicesOf(id)?.integration.heartbeat.status ?? 'no-contact',
+    )
+  }
+
+  /** As the worker process of a VM: by the guest's shutdown service, or over its control port. */
+  async #shutDown(run: Run, graceMs: number): Promise<void> {
+    const { world, root, partition } = this.#host
+    const timeoutSeconds = Math.ceil(graceMs / 1_000)
+    const outcome = await world.ask(root, null, () => {
+      const { promise, resolve } = Promise.withResolvers<ShutdownOutcome>()
+      partition.shutDown(run.partitionId, { timeoutSeconds }, resolve)
+      root.ring()
+      return promise
+    })
+    await this.#askGuest(run, (runtime) =>
+      outcome === 'accepted' ? runtime.poweredOff() : runtime.shutDown(),
+    )
   }
 
   async #launch(): Promise<Run> {
