@@ -20,7 +20,8 @@ import { BootGate } from './boot-gate.ts'
 import { LogService, type LogOptions } from './log-service.ts'
 import { schedulerSettings, type SchedulerOptions } from './scheduler-settings.ts'
 import { vmSettings, type VmOptions } from './settings.ts'
-import { Vm, type VmState } from './vm.ts'
+import type { VmState } from './vm-life.ts'
+import { Vm } from './vm.ts'
 
 export interface HostOptions extends SchedulerOptions {
   /** Logical processors that the root's scheduler hands out, 1..64; default 2. */
@@ -282,7 +283,7 @@ function transferListOf(task: VmTask): PoolTransferList {
 
 /** The outcome of a task that was cut short. */
 function ended(reason: VmExit['reason'], detail: string): VmOutcome {
-  return { exit: { reason, detail }, boot: null }
+  return { exit: { reason, detail }, boot: null, reports: [] }
 }
 
 function whenGone(worker: Worker): Promise<string> {

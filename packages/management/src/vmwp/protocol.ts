@@ -39,6 +39,8 @@ export interface VmOutcome {
   readonly exit: VmExit
   /** What the guest said when it was up; null when it never was. Its own answer may be overtaken by its end. */
   readonly boot: BootReport | null
+  /** What its program reported and nobody took while it ran. */
+  readonly reports: readonly unknown[]
 }
 
 /** Everything one worker process needs; travels to the Piscina task. */

@@ -52,7 +52,7 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
 
 function notStarted(detail: string): VmOutcome {
   const exit: VmExit = { reason: 'start-failed', detail }
-  return { exit, boot: null }
+  return { exit, boot: null, reports: [] }
 }
 
 /** How long the root may take to delete a partition before its worker process ends all the same. */
@@ -67,7 +67,8 @@ async function runGuest(
   const process = new WorkerProcess(task, thread, start.partitionId, root)
   try {
     bootGuest(thread, start)
-    return { exit: await process.ended, boot: process.boot }
+    const exit = await process.ended
+    return { exit, boot: process.boot, reports: process.reports }
   } finally {
     await process.dispose()
     // A root that does not answer must not hold the VM's end up; the root deletes what was created through a port that closes.

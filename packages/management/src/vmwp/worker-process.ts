@@ -10,10 +10,15 @@ import type { GuestThread } from './guest-thread.ts'
 import { describe, describeCall, isBootReport, plainAnswers, UNASKED_MAX } from './guest-values.ts'
 import type { VmExit, VmTask, VmwpControl } from './protocol.ts'
 
+/** How long a guest whose program has ended may take to hand over what it reported. */
+const REPORTS_PATIENCE_MS = 1_000
+
 export class WorkerProcess {
   readonly ended: Promise<VmExit>
   /** Set once the guest is up. */
   boot: BootReport | null
+  /** What the program reported by its end and nobody had taken. */
+  reports: readonly unknown[]
 
   readonly #task: VmTask
   readonly #partitionId: number
@@ -36,6 +41,7 @@ export class WorkerProcess {
     this.#partitionId = partitionId
     this.#root = root
     this.boot = null
+    this.reports = []
     this.#over = false
     this.#unasked = 0
     this.#stopping = false
@@ -84,11 +90,30 @@ export class WorkerProcess {
     try {
       await this.#guest.runProgram()
       this.#program.resolve()
+      await this.#keepReports()
       if (!this.#stopping) this.#end('exited', 'the program came to its end')
     } catch (error) {
       this.#program.reject(new Error(describe(error)))
+      await this.#keepReports()
       if (!this.#stopping) this.#end('threw', describe(error))
     }
+  }
+
+  /** Before the thread goes: what is left of what the program reported. A guest that does not answer has reported nothing. */
+  async #keepReports(): Promise<void> {
+    const patience = Promise.withResolvers<readonly unknown[]>()
+    this.#after(REPORTS_PATIENCE_MS, () => patience.resolve([]))
+    const left = await Promise.race([
+      this.#takeReports().catch(() => []),
+      patience.promise,
+      this.ended.then(() => []),
+    ])
+    this.reports = [...this.reports, ...left]
+  }
+
+  async #takeReports(): Promise<unknown[]> {
+    const reports: unknown = await this.#guest.takeReports()
+    return Array.isArray(reports) ? reports : [reports]
   }
 
   /** A guest that sleeps answers when the root rings it; one that never comes back to its kernel, or leaves no processor, does not. */
@@ -108,10 +133,7 @@ export class WorkerProcess {
       programEnded: () => this.#program.promise,
       runLoad: (spec) => this.#whileRunning(guest.runLoad(spec)),
       call: (name, data) => this.#whileRunning(guest.call(name, data)),
-      takeReports: async () => {
-        const reports: unknown = await this.#whileRunning(guest.takeReports())
-        return Array.isArray(reports) ? reports : [reports]
-      },
+      takeReports: () => this.#whileRunning(this.#takeReports()),
       inspectGuest: () => this.#whileRunning(guest.inspect()),
       pressKey: (makeCode, flags) => this.#root.pressKey(this.#partitionId, makeCode, flags),
       moveMouse: (x, y, buttons, wheel) =>
@@ -139,6 +161,7 @@ export class WorkerProcess {
       () => 'late' as const,
     )
     const how = await Promise.race([asked, late.promise, this.ended])
+    if (how === 'done') await this.#keepReports()
     if (how === 'done') this.#end('stopped', 'shut down on request')
     else this.#end('turned-off', `the guest did not shut down within ${graceMs} ms`)
   }

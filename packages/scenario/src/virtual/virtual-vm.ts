@@ -1,10 +1,10 @@
-// A VM of the virtual host: the states, the ends and the words of `Vm` and its worker process (management), without their threads.
+// A VM of the virtual host: the life of any VM (`VmLife`), and what the worker process does for one, without their threads.
 
 import type { GuestRuntime } from '@guestyard/child-partition'
 import { HvStatus, assert } from '@guestyard/hvdef'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
-import { STOP_GRACE_MS, emulatedMachine } from '@guestyard/management'
-import type { GuestInspection, VmExit, VmSettings, VmState } from '@guestyard/management'
+import { STOP_GRACE_MS, VmLife, emulatedMachine, endedEarly } from '@guestyard/management'
+import type { GuestInspection, VmExit, VmRun, VmSettings, VmState } from '@guestyard/management'
 import type { RootPartition } from '@guestyard/root-partition'
 import type {
   HeartbeatStatus,
@@ -40,13 +40,16 @@ export interface VirtualVmHost {
   onState(vm: VirtualVm): void
 }
 
-interface Run {
+interface Run extends VmRun {
   readonly guest: VirtualGuest
   readonly partitionId: number
   readonly runtime: Promise<GuestRuntime>
   readonly booted: PromiseWithResolvers<BootReport>
   readonly program: PromiseWithResolvers<void>
-  readonly exit: PromiseWithResolvers<VmExit>
+  readonly exit: Promise<VmExit>
+  readonly isOver: (exit: VmExit) => void
+  /** What the program reported by its end and nobody had taken. */
+  reports: readonly unknown[]
   over: boolean
   stopping: boolean
 }
@@ -54,14 +57,12 @@ interface Run {
 export class VirtualVm implements ScenarioVm {
   readonly settings: VmSettings
   readonly #host: VirtualVmHost
-  #state: VmState = 'off'
-  #launching: Promise<Run> | null = null
-  #run: Run | null = null
-  #lastExit: VmExit | null = null
+  readonly #life: VmLife<Run>
 
   constructor(settings: VmSettings, host: VirtualVmHost) {
     this.settings = settings
     this.#host = host
+    this.#life = new VmLife(settings, () => host.onState(this))
   }
 
   get name(): string {
@@ -69,42 +70,29 @@ export class VirtualVm implements ScenarioVm {
   }
 
   get state(): VmState {
-    return this.#state
+    return this.#life.state
   }
 
   get lastExit(): VmExit | null {
-    return this.#lastExit
+    return this.#life.lastExit
   }
 
   get exit(): Promise<VmExit> {
-    if (this.#run !== null) return this.#waitingFor('exit', this.#run.exit.promise)
-    if (this.#lastExit !== null) return Promise.resolve(this.#lastExit)
-    return Promise.reject(this.#notRunning())
+    const { exit } = this.#life
+    return this.#life.run === null ? exit : this.#waitingFor('exit', exit)
   }
 
-  async start(): Promise<BootReport> {
-    if (this.#run !== null || this.#launching !== null) {
-      throw new Error(`VM "${this.name}" is already ${this.#state}`)
-    }
-    this.#become('starting')
-    this.#launching = this.#launch()
-    const run = await this.#launched(this.#launching)
-    try {
-      const report = await this.#waitingFor('start', run.booted.promise)
-      if (this.#run === run && this.#state === 'starting') this.#become('running')
-      return report
-    } catch (error) {
-      const exit = await run.exit.promise
-      throw new Error(`VM "${this.name}" did not start (${exit.reason}): ${exit.detail}`, {
-        cause: error,
-      })
-    }
+  start(): Promise<BootReport> {
+    return this.#life.start({
+      launch: () => this.#launch(),
+      booted: (run) => this.#waitingFor('start', run.booted.promise),
+    })
   }
 
   async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
-    const run = await this.#present()
+    const run = await this.#life.present()
     if (run === null) return
-    this.#become('stopping')
+    this.#life.stopping()
     run.stopping = true
     const late = Promise.withResolvers<'late'>()
     const cancel = this.#host.world.host.post(graceMs * NS_PER_MS, () => late.resolve('late'))
@@ -113,23 +101,24 @@ export class VirtualVm implements ScenarioVm {
       () => 'done' as const,
       () => 'late' as const,
     )
-    const how = await Promise.race([asked, late.promise, run.exit.promise])
+    const how = await Promise.race([asked, late.promise, run.exit])
     cancel()
+    if (how === 'done') await this.#keepReports(run)
     if (how === 'done') this.#end(run, 'stopped', 'shut down on request')
     else this.#end(run, 'turned-off', `the guest did not shut down within ${graceMs} ms`)
-    await run.exit.promise
+    await run.exit
   }
 
   async turnOff(): Promise<void> {
-    const run = await this.#present()
+    const run = await this.#life.present()
     if (run === null) return
     this.#end(run, 'turned-off', 'turned off on request')
-    await run.exit.promise
+    await run.exit
   }
 
   /** The guest has the processor and never gives it back: it polls no more, and after its time is ended. */
   hang(): void {
-    const run = this.#run
+    const { run } = this.#life
     if (run === null) return
     const { notRespondingMs } = this.settings
     const { world } = this.#host
@@ -142,11 +131,11 @@ export class VirtualVm implements ScenarioVm {
 
   /** True when `actor` is this VM's processor. */
   isActor(actor: number): boolean {
-    return this.#run?.guest.actor.id === actor
+    return this.#life.run?.guest.actor.id === actor
   }
 
   async programEnded(): Promise<void> {
-    const run = this.#running()
+    const run = this.#life.running()
     await this.#waitingFor("program's end", run.program.promise)
   }
 
@@ -160,7 +149,8 @@ export class VirtualVm implements ScenarioVm {
   }
 
   async takeReports(): Promise<unknown[]> {
-    return this.#ask('reports', (runtime) => runtime.takeReports())
+    const kept = this.#life.takeKeptReports()
+    return kept ?? this.#ask('reports', (runtime) => runtime.takeReports())
   }
 
   inspectGuest(): Promise<GuestInspection> {
@@ -180,10 +170,12 @@ export class VirtualVm implements ScenarioVm {
   }
 
   async addMemory(bytes: number): Promise<number> {
+    this.#life.checkAdded(bytes)
     const added = await this.#askRoot((partition, id) => partition.addMemory(id, bytes))
     if (!added.ok) throw new Error(added.reason)
     const { memoryBytes } = added
     await this.#ask('memory', (runtime) => runtime.memoryAdded(memoryBytes))
+    this.#life.memoryBytes = memoryBytes
     return memoryBytes
   }
 
@@ -219,12 +211,10 @@ export class VirtualVm implements ScenarioVm {
       return { created: made, doorbells: this.#host.takeDoorbells() }
     })
     if (!created.ok) {
-      const exit: VmExit = { reason: 'start-failed', detail: created.reason }
-      this.#lastExit = exit
-      throw new Error(`VM "${name}" did not start (${exit.reason}): ${exit.detail}`)
+      throw this.#life.refused({ reason: 'start-failed', detail: created.reason })
     }
     const run = this.#assemble(created.start, doorbells)
-    this.#run = run
+    this.#life.began(run)
     void this.#live(run)
     return run
   }
@@ -257,13 +247,16 @@ export class VirtualVm implements ScenarioVm {
     })
     for (const doorbell of doorbells) doorbell.actor = guest.actor
     world.trace?.record(TraceKind.LIFE, start.partitionId, LifeStage.CREATED)
+    const over = Promise.withResolvers<VmExit>()
     const run: Run = {
       guest,
       partitionId: start.partitionId,
       runtime: world.ask(guest.actor, guest.program, () => guest.boot()),
       booted: Promise.withResolvers(),
       program: Promise.withResolvers(),
-      exit: Promise.withResolvers(),
+      exit: over.promise,
+      isOver: over.resolve,
+      reports: [],
       over: false,
       stopping: false,
     }
@@ -296,11 +289,19 @@ export class VirtualVm implements ScenarioVm {
     try {
       await this.#askGuest(run, (runtime) => runtime.runProgram())
       run.program.resolve()
+      await this.#keepReports(run)
       if (!run.stopping) this.#end(run, 'exited', 'the program came to its end')
     } catch (error) {
       run.program.reject(new Error(this.#describe(error)))
+      await this.#keepReports(run)
       if (!run.stopping) this.#end(run, 'threw', this.#describe(error))
     }
+  }
+
+  /** Before the guest goes: what is left of what its program reported. */
+  async #keepReports(run: Run): Promise<void> {
+    const left = await this.#askGuest(run, (runtime) => runtime.takeReports()).catch(() => [])
+    run.reports = [...run.reports, ...left]
   }
 
   #end(run: Run, reason: VmExit['reason'], detail: string): void {
@@ -317,43 +318,12 @@ export class VirtualVm implements ScenarioVm {
     })
     void deleted.then(() => {
       world.trace?.record(TraceKind.LIFE, run.partitionId, LifeStage.ENDED)
-      this.#ended({ reason, detail })
-      run.exit.resolve({ reason, detail })
+      run.isOver(this.#life.ended({ reason, detail }, run.reports))
     })
   }
 
-  #ended(exit: VmExit): void {
-    this.#run = null
-    this.#lastExit = exit
-    const asked = this.#state === 'stopping'
-    const fine = exit.reason === 'stopped' || exit.reason === 'exited' || asked
-    this.#become(fine ? 'off' : 'failed')
-  }
-
-  async #launched(launching: Promise<Run>): Promise<Run> {
-    try {
-      return await launching
-    } catch (error) {
-      this.#become('failed')
-      throw error
-    } finally {
-      this.#launching = null
-    }
-  }
-
-  async #present(): Promise<Run | null> {
-    if (this.#launching === null) return this.#run
-    // A launch that fails is told to whoever asked for it.
-    return this.#launching.catch(() => null)
-  }
-
-  #running(): Run {
-    if (this.#run === null) throw this.#notRunning()
-    return this.#run
-  }
-
   async #ask<T>(what: string, question: (runtime: GuestRuntime) => T | Promise<T>): Promise<T> {
-    const run = this.#running()
+    const run = this.#life.running()
     const answer = this.#askGuest(run, question).catch((error: unknown): never => {
       throw new Error(this.#describe(error))
     })
@@ -369,7 +339,7 @@ export class VirtualVm implements ScenarioVm {
   }
 
   async #askRoot<T>(question: (partition: RootPartition, id: number) => T): Promise<T> {
-    const run = this.#running()
+    const run = this.#life.running()
     const { world, root, partition } = this.#host
     return world.ask(root, null, () => {
       const answer = question(partition, run.partitionId)
@@ -385,24 +355,6 @@ export class VirtualVm implements ScenarioVm {
   #describe(error: unknown): string {
     return this.#host.world.describe(error, this.settings.program)
   }
-
-  #notRunning(): Error {
-    const why =
-      this.#lastExit === null
-        ? ''
-        : `: it ended (${this.#lastExit.reason}): ${this.#lastExit.detail}`
-    return new Error(`VM "${this.name}" is ${this.#state}${why}`)
-  }
-
-  #become(state: VmState): void {
-    this.#state = state
-    this.#host.onState(this)
-  }
-}
-
-async function endedEarly(run: Run): Promise<never> {
-  const exit = await run.exit.promise
-  throw new Error(`the VM ended (${exit.reason}): ${exit.detail}`)
 }
 
 function ignoreUnasked(): void {}

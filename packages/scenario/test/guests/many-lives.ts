@@ -9,6 +9,7 @@ const STREAM = 5
 export async function main(guest: Guest): Promise<void> {
   switch (guest.args) {
     case 'throws':
+      guest.report('smoke')
       throw new Error('the disk is on fire')
     case 'throws-later':
       setTimeout(() => {
@@ -27,6 +28,8 @@ export async function main(guest: Guest): Promise<void> {
       break
     case 'returns':
       await sleep(1)
+      guest.report('first')
+      guest.report('last words')
       return
     case 'ignores-stop':
       await new Promise<void>(() => {})

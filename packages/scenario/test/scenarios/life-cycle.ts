@@ -67,6 +67,11 @@ export default defineScenario({
     expect(await refusal(vms.good.call('double', () => 1))).toContain('could not be cloned')
     expect(await refusal(vms.throws.call('double', 1))).toContain('VM "throws" is failed')
 
+    // What a program reported is there after its end, once.
+    expect(await vms.returns.takeReports()).toEqual(['first', 'last words'])
+    expect(await vms.returns.takeReports()).toEqual([])
+    expect(await vms.throws.takeReports()).toEqual(['smoke'])
+
     await vms.returns.restart().catch(() => undefined)
     expect((await vms.returns.exit).reason).toBe('exited')
 
@@ -99,7 +104,14 @@ export default defineScenario({
       expect(report.latency?.count).toBe(200)
     }
 
+    expect(await refusal(vms.good.addMemory('64 KiB'))).toBe(
+      'VM "good": addMemory: 0.0625 MiB more: it has 8 MiB of 8 MiB at most',
+    )
+    expect(await refusal(vms.good.addMemory(4096))).toContain('not a multiple of 64 KiB')
+    expect(await vms.good.heartbeat()).toBe('ok')
+
     await vms.good.stop()
+    expect(await refusal(vms.good.addMemory('64 KiB'))).toContain('VM "good" is off')
     expect((await vms.good.exit).reason).toBe('stopped')
     await vms.stubborn.stop()
     expect(['turned-off', 'stopped']).toContain((await vms.stubborn.exit).reason)
