@@ -2,7 +2,7 @@
 
 import { setImmediate } from 'node:timers/promises'
 
-import { checkWritable } from '@guestyard/cli'
+import { checkWritable, letReadersLeave } from '@guestyard/cli'
 import { InputError } from '@guestyard/scenario'
 
 /** How long work that was interrupted may take to put away what it made. */
@@ -23,6 +23,7 @@ export async function runScript<Flags>(
     abort.abort(new Error('interrupted'))
     setTimeout(() => process.exit(130), LEAVE_WITHIN_MS).unref()
   }
+  letReadersLeave([process.stdout, process.stderr])
   process.on('SIGINT', interrupt)
   process.on('SIGTERM', interrupt)
   try {

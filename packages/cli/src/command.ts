@@ -2,20 +2,13 @@
 
 import { readFileSync } from 'node:fs'
 
-import { Command, CommanderError } from 'commander'
-
-import { InputError } from '@guestyard/scenario'
+import { Command } from 'commander'
 
 import type { CommandOutput } from './command-output.ts'
-import { EXIT_INTERRUPTED, Interrupted } from './interrupt.ts'
+import { tellError } from './exit-code.ts'
 import { loadCommand } from './load-command.ts'
-import { OutputError } from './output-files.ts'
 import { runScenarioCommand } from './run-command.ts'
 import { traceCommand } from './trace-command.ts'
-
-/** Something the caller gave was wrong, and nothing was started. */
-const EXIT_BAD_INPUT = 2
-const EXIT_FAILED = 1
 
 /**
  * Runs the command and resolves with its exit code: 0 done and every bound held, 1 a bound or the run
@@ -48,7 +41,7 @@ export async function runCommand(
   try {
     await program.parseAsync(args, { from: 'user' })
   } catch (error) {
-    return exitCodeOfError(error, output)
+    return tellError(error, output.stderr)
   }
   return exitCode
 }
@@ -62,24 +55,6 @@ Examples:
   guestyard load --direction echo --waiting busy,adaptive --threshold 'p99<50us'
 
 Exit codes: 0 done, 1 a bound or the run failed, 2 bad input (nothing started), 130 interrupted.`
-
-function exitCodeOfError(error: unknown, output: CommandOutput): number {
-  if (error instanceof CommanderError) {
-    if (error.code === 'commander.help') return EXIT_BAD_INPUT //  no subcommand: help on stderr
-    return error.exitCode === 0 ? 0 : EXIT_BAD_INPUT //            commander has said why
-  }
-  if (error instanceof InputError) {
-    output.stderr.write(`guestyard: ${error.message}\n`)
-    return EXIT_BAD_INPUT
-  }
-  if (error instanceof OutputError || error instanceof Interrupted) {
-    output.stderr.write(`guestyard: ${error.message}\n`)
-    return error instanceof Interrupted ? EXIT_INTERRUPTED : EXIT_FAILED
-  }
-  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  output.stderr.write(`guestyard: ${text}\n`)
-  return EXIT_FAILED
-}
 
 /** Commander adds a second line with a suggestion; a refusal here is one line. */
 function oneLine(text: string): string {

@@ -1,3 +1,4 @@
+export { letReadersLeave } from './closed-pipe.ts'
 export { runCommand } from './command.ts'
 export type { CommandOutput } from './command-output.ts'
 export { addLoadOptions, readLoadFlags, type LoadFlags, type LoadJob } from './load-flags.ts'

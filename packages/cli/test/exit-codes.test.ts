@@ -1,6 +1,8 @@
+import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 
 import { guestyard, scenario } from './command-line.ts'
@@ -83,4 +85,12 @@ test('a baseline holds against itself, and is refused for other settings before 
     exitCode: 2,
     stderr: `guestyard: --baseline: ${base} is not comparable: batch of load 1 was 32, is 1\n`,
   })
+})
+
+test('a reader that is gone before the help comes is no error, and no stack', () => {
+  const command = fileURLToPath(new URL('../bin/guestyard.js', import.meta.url))
+  // `true` has ended long before the command has loaded.
+  const line = `"${process.execPath}" "${command}" --help | true`
+  const { status, stderr } = spawnSync('/bin/sh', ['-c', line], { encoding: 'utf8' })
+  expect({ status, stderr }).toEqual({ status: 0, stderr: '' })
 })

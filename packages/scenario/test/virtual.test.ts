@@ -9,7 +9,7 @@ import { afterAll, describe, expect, test } from 'vitest'
 
 import { readTraceFile } from '@guestyard/trace/node'
 
-import { InputError, VirtualPool, loadScenario, runScenario } from '../src/index.ts'
+import { InputError, RunHangs, VirtualPool, loadScenario, runScenario } from '../src/index.ts'
 import type { RunReport, VirtualJob } from '../src/index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'guestyard-virtual-'))
@@ -185,7 +185,9 @@ describe('an end that nobody wanted', { timeout: 60_000 }, () => {
   })
 
   test('a scenario that keeps the processor is told so', async () => {
-    await expect(run('keeps')).rejects.toThrow('took the processor and did not give it back')
+    const kept = run('keeps')
+    await expect(kept).rejects.toThrow(RunHangs)
+    await expect(kept).rejects.toThrow('took the processor and did not give it back')
   })
 
   test('a file that is no scenario is refused as everywhere', async () => {

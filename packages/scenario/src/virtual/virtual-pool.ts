@@ -11,6 +11,7 @@ import type { Progress } from '../progress.ts'
 import { silentProgress } from '../progress.ts'
 import type { RunReport } from '../run-scenario.ts'
 import { HEARTBEAT_BYTES, Heartbeat } from './heartbeat.ts'
+import { RunHangs } from './run-hangs.ts'
 import type {
   Hang,
   VirtualJob,
@@ -68,8 +69,8 @@ export class VirtualPool {
   }
 
   /**
-   * Runs a scenario with a seed. Rejects with `InputError` for a file that is none, and with the signal's reason when an
-   * interrupted run does not end in time.
+   * Runs a scenario with a seed. Rejects with `InputError` for a file that is none, with `RunHangs` when the scenario or too many
+   * of its guests keep the processor, and with the signal's reason when an interrupted run does not end in time.
    */
   async run(job: VirtualJob, options: VirtualRunOptions = {}): Promise<RunReport> {
     const hangs: Hang[] = []
@@ -77,9 +78,11 @@ export class VirtualPool {
       const outcome = await this.#runOnce(job, hangs, options)
       if ('turn' in outcome) {
         if (outcome.actor === HOST_ACTOR) {
-          throw new Error(`${job.path} took the processor and did not give it back`)
+          throw new RunHangs(`${job.path} took the processor and did not give it back`)
         }
-        if (hangs.length >= HANGS_MAX) throw new Error(`${HANGS_MAX} guests hang, and more`)
+        if (hangs.length >= HANGS_MAX) {
+          throw new RunHangs(`${job.path}: ${HANGS_MAX} guests hang, and more`)
+        }
         // The same run once more, the same to the last byte, but that now it is known who hangs when.
         hangs.push(outcome)
       } else if (outcome.ok) {

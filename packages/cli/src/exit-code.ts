@@ -1,0 +1,36 @@
+/** How the command ends when something was thrown: what it says, and its exit code. */
+
+import { CommanderError } from 'commander'
+
+import { InputError, RunHangs } from '@guestyard/scenario'
+
+import type { CommandOutput } from './command-output.ts'
+import { EXIT_INTERRUPTED, Interrupted } from './interrupt.ts'
+import { OutputError } from './output-files.ts'
+
+/** Something the caller gave was wrong, and nothing was started. */
+const EXIT_BAD_INPUT = 2
+const EXIT_FAILED = 1
+
+/** Writes what ended the command, unless it has been said: one line for what is no bug of ours. The exit code. */
+export function tellError(error: unknown, stderr: CommandOutput['stderr']): number {
+  if (error instanceof CommanderError) {
+    if (error.code === 'commander.help') return EXIT_BAD_INPUT //  no subcommand: help on stderr
+    return error.exitCode === 0 ? 0 : EXIT_BAD_INPUT //            commander has said why
+  }
+  if (error instanceof InputError) {
+    stderr.write(`guestyard: ${error.message}\n`)
+    return EXIT_BAD_INPUT
+  }
+  if (error instanceof Interrupted) {
+    stderr.write(`guestyard: ${error.message}\n`)
+    return EXIT_INTERRUPTED
+  }
+  if (error instanceof OutputError || error instanceof RunHangs) {
+    stderr.write(`guestyard: ${error.message}\n`)
+    return EXIT_FAILED
+  }
+  const text = error instanceof Error ? (error.stack ?? error.message) : String(error)
+  stderr.write(`guestyard: ${text}\n`)
+  return EXIT_FAILED
+}
