@@ -4,15 +4,17 @@
 // page is there from the start. Root's thread only.
 
 import { GuestMemory, WASM_PAGE_SIZE } from '@guestyard/guestmem'
-import { HvPrivilege, privilegeMask } from '@guestyard/hvdef'
-import type { HvStatus, PrivilegeMask } from '@guestyard/hvdef'
+import { HvPrivilege, HvStatus, privilegeMask } from '@guestyard/hvdef'
+import type { PrivilegeMask } from '@guestyard/hvdef'
 import { TraceKind, type Trace } from '@guestyard/trace'
 
 import type { HypercallInspection } from './hypercall-counters.ts'
 import { HypercallDispatch } from './hypercalls.ts'
+import { ROOT_PARTITION_ID } from './partition-table.ts'
 import type { PortTable } from './port-table.ts'
 import { ROOT_CALLS } from './root-calls/root-table.ts'
 import type { RootCapabilities } from './root-calls/root-table.ts'
+import type { SharedCapabilities } from './vp-calls.ts'
 import { traceAnswer } from './vp-trace.ts'
 
 /** Everything that there is. */
@@ -67,8 +69,9 @@ export class RootProcessor {
   }
 }
 
-/** What the calls that the root shares with its children do when the root makes them. */
-export class RootCaller {
+/** What the calls that the root shares with its children do when the root makes them. Its partition has one VP, VP 0. */
+export class RootCaller implements SharedCapabilities {
+  readonly partitionId: number = ROOT_PARTITION_ID
   readonly #ports: PortTable
   longSpinWaits = 0
 
@@ -92,5 +95,17 @@ export class RootCaller {
 
   notifyLongSpinWait(_spinCount: number): void {
     this.longSpinWaits++
+  }
+
+  /** The root has no guest code that a vector could interrupt. */
+  sendToMask(_low: number, _high: number, _vector: number): void {}
+
+  /** Nor any translations that it caches. */
+  flushMask(_low: number, _high: number): boolean {
+    return true
+  }
+
+  startVp(vp: number, _context: Int32Array, _at: number): HvStatus {
+    return vp === 0 ? HvStatus.INVALID_VP_STATE : HvStatus.INVALID_VP_INDEX
   }
 }

@@ -44,6 +44,10 @@ export interface VpCounters {
   readonly interrupts: number
   readonly longSpinWaits: number
   readonly intercepts: number
+  /** What the root has taken of them: port accesses, memory accesses, and MSRs, CPUID and whatever else. */
+  readonly ioInterceptMessages: number
+  readonly memoryInterceptMessages: number
+  readonly otherMessages: number
 }
 
 /** What `inspect` answers. */
@@ -266,6 +270,9 @@ export class RootVp {
       interrupts: Atomics.load(this.page, VP_COUNTERS + 1) >>> 0,
       longSpinWaits: this.longSpinWaits,
       intercepts: Atomics.load(this.page, INTERCEPT_RAISED) >>> 0,
+      ioInterceptMessages: this.intercept.ioMessages,
+      memoryInterceptMessages: this.intercept.memoryMessages,
+      otherMessages: this.intercept.otherMessages,
     }
   }
 

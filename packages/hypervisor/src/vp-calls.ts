@@ -42,50 +42,47 @@ export interface CountVps {
   readonly vpCount: number
 }
 
+/** What the calls need that a child and the root make alike. */
+export type SharedCapabilities = PostMessage & SignalEvent & NotifyLongSpinWait & SeveralVps
+
 /** Everything that the rows below may use. */
-export type HypercallCapabilities = PostMessage &
-  SignalEvent &
-  GetPartitionId &
-  NotifyLongSpinWait &
-  CountVps &
-  SeveralVps
+export type HypercallCapabilities = SharedCapabilities & GetPartitionId & CountVps
 
 const P = HvPrivilege
 const PAYLOAD_WORD: number = PostMessageInput.at.payload / 4
 
 /** Rows that a child and the root meet alike, apart from what stands behind the capabilities. */
-export const SHARED_CALLS: readonly HypercallRow<PostMessage & SignalEvent & NotifyLongSpinWait>[] =
-  [
-    {
-      ...simpleCall('HvCallNotifyLongSpinWait'),
-      privilege: null,
-      invoke(vp, { input }) {
-        vp.notifyLongSpinWait(input[0]! >>> 0)
-        return HvStatus.SUCCESS
-      },
+export const SHARED_CALLS: readonly HypercallRow<SharedCapabilities>[] = [
+  ...SEVERAL_VP_CALLS,
+  {
+    ...simpleCall('HvCallNotifyLongSpinWait'),
+    privilege: null,
+    invoke(vp, { input }) {
+      vp.notifyLongSpinWait(input[0]! >>> 0)
+      return HvStatus.SUCCESS
     },
-    {
-      ...simpleCall('HvCallPostMessage'),
-      privilege: P.POST_MESSAGES,
-      invoke(vp, { input }) {
-        const type = input[2]!
-        const size = input[3]! >>> 0
-        // Types with bit 31 are the hypervisor's own, and 0 is an empty slot: both are negative or zero here.
-        if (type <= 0 || size > HV_MESSAGE_MAX_PAYLOAD) return HvStatus.INVALID_PARAMETER
-        return vp.postMessage(input[0]!, type, size, input, PAYLOAD_WORD)
-      },
+  },
+  {
+    ...simpleCall('HvCallPostMessage'),
+    privilege: P.POST_MESSAGES,
+    invoke(vp, { input }) {
+      const type = input[2]!
+      const size = input[3]! >>> 0
+      // Types with bit 31 are the hypervisor's own, and 0 is an empty slot: both are negative or zero here.
+      if (type <= 0 || size > HV_MESSAGE_MAX_PAYLOAD) return HvStatus.INVALID_PARAMETER
+      return vp.postMessage(input[0]!, type, size, input, PAYLOAD_WORD)
     },
-    {
-      ...simpleCall('HvCallSignalEvent'),
-      privilege: P.SIGNAL_EVENTS,
-      invoke: (vp, { input }) => vp.signalEvent(input[0]!, input[1]! & 0xffff),
-    },
-  ]
+  },
+  {
+    ...simpleCall('HvCallSignalEvent'),
+    privilege: P.SIGNAL_EVENTS,
+    invoke: (vp, { input }) => vp.signalEvent(input[0]!, input[1]! & 0xffff),
+  },
+]
 
 /** The calls of a child's VP. */
 export const VP_CALLS: readonly HypercallRow<HypercallCapabilities>[] = [
   ...SHARED_CALLS,
-  ...SEVERAL_VP_CALLS,
   {
     ...simpleCall('HvCallGetPartitionId', 8),
     privilege: P.ACCESS_PARTITION_ID,

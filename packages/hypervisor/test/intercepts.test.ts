@@ -145,6 +145,29 @@ describe('an access to memory', () => {
   })
 })
 
+test('intercepts are counted by kind as the root takes them', () => {
+  const { guest } = owned()
+  const { intercepts } = guest.vp
+  const take = (outcome: string): void => {
+    expect(outcome).toBe('suspended')
+    guest.hypervisor.poll(10)
+    guest.partition.completeIntercept(0)
+    expect(intercepts.finish()).toBe('done')
+  }
+  guest.partition.installIntercept(HvInterceptType.IO_PORT, READ | WRITE, COM1)
+  guest.partition.installIntercept(HvInterceptType.CPUID, EXECUTE, 1)
+  take(intercepts.beginPortIn(COM1, 1))
+  take(intercepts.beginPortOut(COM1, 1, 7))
+  take(intercepts.beginMemoryRead(MMIO, 4))
+  take(intercepts.beginCpuid(1, 0))
+  expect(guest.partition.vps[0]!.counters()).toMatchObject({
+    intercepts: 4,
+    ioInterceptMessages: 2,
+    memoryInterceptMessages: 1,
+    otherMessages: 1,
+  })
+})
+
 describe('the SLAT decides what an access to memory meets', () => {
   const PAGE = 12
   const GPA = PAGE * 4096 + 8

@@ -1,6 +1,7 @@
 // The root's calls about partitions, memory and processors (TLFS, "Partition Management", "GPA Spaces").
 
 import {
+  FlushVirtualAddressInput,
   GetNextChildPartitionInput,
   GetPartitionPropertyInput,
   HV_PARTITION_ID_SELF,
@@ -10,6 +11,8 @@ import {
   HvStatus,
   HvTranslateResult,
   RegisterAssoc,
+  SendClusterIpiInput,
+  StartVirtualProcessorInput,
   TranslateVirtualAddressInput,
 } from '@guestyard/hvdef'
 import { SlatKind, slatKind, slatNumber, slatRights } from '@guestyard/guestmem'
@@ -476,5 +479,36 @@ describe('HvCallGetVpRegisters and HvCallSetVpRegisters', () => {
     expect(read(root, NOBODY, HvRegister.VP_INDEX, 1)).toBe(-HvStatus.INVALID_PARTITION_ID)
     expect(read(root, id, HvRegister.TIME_REF_COUNT, 1)).toBe(0)
     expect(read(root, id, HvRegister.GUEST_OS_ID, 1)).toBe(0)
+  })
+})
+
+describe('the root’s calls about VPs of its own', () => {
+  const self = HV_PARTITION_ID_SELF
+  const ipi = (vector: number): Uint8Array =>
+    SendClusterIpiInput.pack({ vector, targetVtl: 0, vpMask: 1n })
+
+  test('a flush has nothing to flush, and an interrupt nobody to interrupt', () => {
+    const root = new Root()
+    const flush = FlushVirtualAddressInput.pack({ addressSpace: 0n, flags: 3n, vpMask: 0n })
+    expect(root.call('HvCallFlushVirtualAddressSpace', flush)).toBe(HvStatus.SUCCESS)
+    expect(root.call('HvCallSendSyntheticClusterIpi', ipi(0x30))).toBe(HvStatus.SUCCESS)
+    expect(root.call('HvCallSendSyntheticClusterIpi', ipi(3))).toBe(HvStatus.INVALID_PARAMETER)
+  })
+
+  test('its VP 0 runs, it has no other, and a child’s are started by their siblings', () => {
+    const root = new Root()
+    const start = (partitionId: bigint, vpIndex: number): number =>
+      root.call(
+        'HvCallStartVirtualProcessor',
+        StartVirtualProcessorInput.pack({
+          partitionId,
+          vpIndex,
+          targetVtl: 0,
+          vpContext: new Uint8Array(224),
+        }),
+      )
+    expect(start(self, 0)).toBe(HvStatus.INVALID_VP_STATE)
+    expect(start(self, 1)).toBe(HvStatus.INVALID_VP_INDEX)
+    expect(start(BigInt(root.create()), 0)).toBe(HvStatus.ACCESS_DENIED)
   })
 })

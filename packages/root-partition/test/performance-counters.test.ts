@@ -21,7 +21,15 @@ function machine(): Simulation {
 
 /** As if the VPs had said what they counted. */
 function counted(seen: SchedulerInspection, hypercalls: number): SchedulerInspection {
-  const counters = { hypercalls, interrupts: 20, longSpinWaits: 0, intercepts: 2 }
+  const counters = {
+    hypercalls,
+    interrupts: 20,
+    longSpinWaits: 0,
+    intercepts: 2,
+    ioInterceptMessages: hypercalls,
+    memoryInterceptMessages: 1,
+    otherMessages: 0,
+  }
   return { ...seen, vps: seen.vps.map((vp) => ({ ...vp, counters })) }
 }
 
@@ -53,7 +61,20 @@ test('what the VPs counted goes round at 32 bits, and a VP that is new has no ra
   expect(virtualProcessors['2:Hv VP 0']).toMatchObject({
     'Hypercalls/sec': 40,
     'Virtual Interrupts/sec': 0,
+    'IO Intercept Messages/sec': 40,
+    'Memory Intercept Messages/sec': 0,
+    'Other Messages/sec': 0,
   })
   const without = { ...before, vps: before.vps.slice(1) }
   expect(Object.keys(performanceCounters(without, after).virtualProcessors)).toEqual(['3:Hv VP 0'])
+})
+
+test('under the root policy no logical processor is said to be idle: nobody here knows', () => {
+  const vp = { partitionId: 2, vpIndex: 0, properties: CPU_PROPERTIES_DEFAULT }
+  const simulation = new Simulation({ policy: 'root', logicalProcessors: 1 }, [vp])
+  const before = simulation.inspect()
+  simulation.runUntil(SECOND)
+  const counters = performanceCounters(before, simulation.inspect())
+  expect(counters.logicalProcessors).toEqual({})
+  expect(Object.keys(counters.virtualProcessors)).toEqual(['2:Hv VP 0'])
 })

@@ -8,7 +8,7 @@
 // Beside the message go the registers as they are, and the answer is registers as they are to be: those that the owner set, each
 // as a low and a high word, or a vector of an exception to raise instead of going on. What it leaves out stays as it was.
 
-import { assert } from '@guestyard/hvdef'
+import { HvMessageType, assert } from '@guestyard/hvdef'
 import { TraceKind, type Trace } from '@guestyard/trace'
 
 import { announce } from '../synic/event-flags.ts'
@@ -133,6 +133,10 @@ export class InterceptInbox {
   readonly #registers: Int32Array = new Int32Array(REGISTERS * 2)
   #raised = 0
   #open = false
+  /** Messages taken so far: of port accesses, of memory accesses, of everything else. */
+  ioMessages = 0
+  memoryMessages = 0
+  otherMessages = 0
 
   constructor(page: Int32Array) {
     this.#page = page
@@ -165,8 +169,17 @@ export class InterceptInbox {
     }
     this.#raised = raised
     this.#open = true
+    this.#count(this.#words[0]! >>> 0)
     this.#page.fill(0, INTERCEPT_ANSWER, INTERCEPT_ANSWER + INTERCEPT_ANSWER_WORDS)
     return true
+  }
+
+  /** By the message's type, which the guest's thread wrote: a kind that there is not is any other. */
+  #count(type: number): void {
+    if (type === HvMessageType.X64_IO_PORT_INTERCEPT) this.ioMessages++
+    else if (type === HvMessageType.UNMAPPED_GPA || type === HvMessageType.GPA_INTERCEPT) {
+      this.memoryMessages++
+    } else this.otherMessages++
   }
 
   /** Sets a register of the answer. False when no intercept is open. */

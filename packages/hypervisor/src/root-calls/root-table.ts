@@ -3,7 +3,7 @@
 import type { HypercallRow } from '../hypercalls.ts'
 import type { PortTable } from '../port-table.ts'
 import { SHARED_CALLS } from '../vp-calls.ts'
-import type { NotifyLongSpinWait, PostMessage, SignalEvent } from '../vp-calls.ts'
+import type { SharedCapabilities } from '../vp-calls.ts'
 import { DEVICE_CALLS } from './device-calls.ts'
 import type { DeviceInterrupts } from './device-calls.ts'
 import { INTERRUPT_CALLS } from './interrupt-calls.ts'
@@ -19,7 +19,7 @@ import { REGISTER_CALLS } from './register-calls.ts'
 import type { RegisterCallTargets } from './register-calls.ts'
 
 /** What stands behind the root's calls, a part for each family. */
-export interface RootCapabilities extends PostMessage, SignalEvent, NotifyLongSpinWait {
+export interface RootCapabilities extends SharedCapabilities {
   readonly partitions: PartitionLife
   readonly memory: MemoryCallTargets
   readonly processors: ProcessorCallTargets

@@ -1,6 +1,8 @@
 // The scheduler's totals under the names that Hyper-V's performance counters have, as rates between two inspections. Counter sets "Hyper-V
 // Hypervisor Virtual Processor" and "Hyper-V Hypervisor Logical Processor"; what they count of that is not counted here is not there.
 
+import type { VpCounters } from '@guestyard/hypervisor'
+
 import type {
   LogicalProcessorInspection,
   ScheduledVpInspection,
@@ -13,7 +15,7 @@ export type PerformanceCounters = Readonly<Record<string, number>>
 export interface SchedulerCounters {
   /** By instance, such as "3:Hv VP 0" (partition id and VP). */
   readonly virtualProcessors: Readonly<Record<string, PerformanceCounters>>
-  /** By instance, such as "Hv LP 0". */
+  /** By instance, such as "Hv LP 0". None under the root policy: the host runs the VPs, and nobody here sees when. */
   readonly logicalProcessors: Readonly<Record<string, PerformanceCounters>>
 }
 
@@ -37,7 +39,8 @@ export function performanceCounters(
     virtualProcessors[`${vp.partitionId}:Hv VP ${vp.vpIndex}`] = ofVp(from, vp, elapsed)
   }
   const logicalProcessors: Record<string, PerformanceCounters> = {}
-  for (const [index, lp] of after.logicalProcessors.entries()) {
+  const seen = after.policy === 'root' ? [] : after.logicalProcessors
+  for (const [index, lp] of seen.entries()) {
     const from = before.logicalProcessors[index]
     if (from === undefined) continue
     logicalProcessors[`Hv LP ${lp.logicalProcessor}`] = ofLp(from, lp, elapsed)
@@ -61,12 +64,15 @@ function ofVp(
     'Logical Processor Dispatches/sec': perSecond(dispatches, elapsed),
   }
   if (from.counters !== null && to.counters !== null) {
-    const rate = (name: 'hypercalls' | 'interrupts' | 'longSpinWaits' | 'intercepts'): number =>
+    const rate = (name: keyof VpCounters): number =>
       perSecond((to.counters![name] - from.counters![name] + COUNT_MAX) % COUNT_MAX, elapsed)
     counters['Hypercalls/sec'] = rate('hypercalls')
     counters['Long Spin Wait Hypercalls/sec'] = rate('longSpinWaits')
     counters['Virtual Interrupts/sec'] = rate('interrupts')
     counters['Total Intercepts/sec'] = rate('intercepts')
+    counters['IO Intercept Messages/sec'] = rate('ioInterceptMessages')
+    counters['Memory Intercept Messages/sec'] = rate('memoryInterceptMessages')
+    counters['Other Messages/sec'] = rate('otherMessages')
   }
   return counters
 }
