@@ -96,6 +96,11 @@ export function hex(...bytes: number[]): string {
   return bytes.map((byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
+/** Hexadecimal with spaces where a reader wants them. */
+export function packed(text: string): string {
+  return text.replaceAll(' ', '')
+}
+
 /** Big-endian bytes of a number. */
 export function be(value: number, lengthBytes: number): number[] {
   const bytes: number[] = []

@@ -3,7 +3,7 @@
 import { DiskUnit, ScsiTarget } from '@guestyard/storage/scsi'
 import { describe, expect, test } from 'vitest'
 import { HeldDisk } from './held-disk.ts'
-import { Initiator, TEST_UNIT_READY, be, hex, inquiry, read10 } from './initiator.ts'
+import { Initiator, TEST_UNIT_READY, be, hex, packed, inquiry, read10 } from './initiator.ts'
 
 const REPORT_LUNS = [0xa0, 0, 0, 0, 0, 0, ...be(4096, 4), 0, 0]
 
@@ -32,7 +32,7 @@ describe('where nobody is', () => {
       'Msft    Virtual Disk    1.0 ',
     )
     const lun1 = at(target, 0, 0, 1).in(inquiry(36))
-    expect(hex(...lun1.bytes)).toBe('7f0005025b000002' + '00'.repeat(28))
+    expect(hex(...lun1.bytes)).toBe(`7f0005025b000002${'00'.repeat(28)}`)
   })
 
   test('INQUIRY of a page is an invalid request', () => {
@@ -64,7 +64,7 @@ describe('LUNs', () => {
     }
     const reported = at(target, 0, 0, 7).in(REPORT_LUNS).bytes
     expect(hex(...reported)).toBe(
-      '0000001800000000_0000000000000000_0001000000000000_003f000000000000'.replaceAll('_', ''),
+      packed('0000001800000000 0000000000000000 0001000000000000 003f000000000000'),
     )
     expect(hex(...at(target, 1, 0, 0).in(REPORT_LUNS).bytes)).toBe(
       '00000008000000000000000000000000',
