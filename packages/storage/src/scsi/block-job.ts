@@ -5,8 +5,9 @@ import { DiskOperation, type DiskRequest } from '../backends/disk.ts'
 
 /** What remains of a command. */
 export interface BlockJob {
-  /** Sets `io` up for the next step. False when there is none. */
-  next(io: DiskRequest): boolean
+  readonly hasNext: boolean
+  /** Sets `io` up for the next step, which there is. */
+  next(io: DiskRequest): void
   /** The command has ended: the job may serve another. */
   end(): void
 }
@@ -41,14 +42,16 @@ export class UnmapJob implements BlockJob {
     this.#count += 1
   }
 
-  next(io: DiskRequest): boolean {
-    if (this.#at === this.#count) return false
+  get hasNext(): boolean {
+    return this.#at < this.#count
+  }
+
+  next(io: DiskRequest): void {
     io.operation = DiskOperation.UNMAP
     io.block = this.#blocks[this.#at]!
     io.blockCount = this.#counts[this.#at]!
     io.durable = false
     this.#at += 1
-    return true
   }
 
   end(): void {
@@ -94,8 +97,11 @@ export class PatternJob implements BlockJob {
     }
   }
 
-  next(io: DiskRequest): boolean {
-    if (this.#left === 0) return false
+  get hasNext(): boolean {
+    return this.#left > 0
+  }
+
+  next(io: DiskRequest): void {
     const blocks = Math.min(this.#left, PATTERN_BYTES / this.#blockBytes)
     io.operation = DiskOperation.WRITE
     io.block = this.#block
@@ -105,7 +111,6 @@ export class PatternJob implements BlockJob {
     io.data.add(0, blocks * this.#blockBytes)
     this.#block += blocks
     this.#left -= blocks
-    return true
   }
 
   end(): void {

@@ -5,7 +5,14 @@
 import { assert } from '@guestyard/hvdef'
 import { DiskOperation, type Disk, type DiskGeometry } from '../backends/disk.ts'
 import { putU32, putU64, u16, u24, u32, u64 } from './cdb.ts'
-import { type BlockLimits, MICROSOFT_DISK, VpdPage, type VpdSource, inquire } from './inquiry.ts'
+import {
+  type BlockLimits,
+  MICROSOFT_DISK,
+  VpdPage,
+  type VpdSource,
+  checkSerialNumber,
+  inquire,
+} from './inquiry.ts'
 import { LogicalUnit } from './logical-unit.ts'
 import { ModeSelection, asksForSaved, composeDiskModes, parseDiskModes } from './mode-pages.ts'
 import { Attention, type Nexus } from './nexus.ts'
@@ -72,10 +79,11 @@ export class DiskUnit extends LogicalUnit {
   /** As initiators know it. */
   #blockCount: number
 
+  /** Throws a RangeError when the disk has no blocks, or a serial number doesn't fit. */
   constructor(disk: Disk, options: DiskUnitOptions = {}) {
     super()
     const { geometry } = disk
-    assert(geometry.blockCount > 0, 'A disk has blocks.')
+    if (geometry.blockCount < 1) throw new RangeError('a disk without blocks is no SCSI disk')
     assert(geometry.uniqueId.length === 16, 'A disk has a name of 16 bytes.')
     this.#disk = disk
     this.#blockBytes = geometry.logicalBlockBytes
@@ -88,13 +96,12 @@ export class DiskUnit extends LogicalUnit {
         vendor: options.vendor ?? MICROSOFT_DISK.vendor,
         product: options.product ?? MICROSOFT_DISK.product,
         revision: options.revision ?? MICROSOFT_DISK.revision,
-        serialNumber: options.serialNumber ?? hexadecimal(geometry.uniqueId),
+        serialNumber: checkSerialNumber(options.serialNumber ?? hexadecimal(geometry.uniqueId)),
         uniqueId: geometry.uniqueId,
       },
       pages: Object.values(VpdPage),
       disk: { geometry, limits: this.#limits },
     }
-    assert(this.#source.identity.serialNumber.length <= 64, 'A serial number has its room.')
     this.#defaultWriteCache = options.writeCache ?? true
     this.#writeCache = this.#defaultWriteCache
     this.#reservations = new PersistentReservations((initiator, notice) =>
@@ -268,10 +275,11 @@ export class DiskUnit extends LogicalUnit {
     if (!this.#isWritable(request)) return
     const job = takeUnmapList(request, this.scratch, this.#blockCount, this.#limits, this.#jobs)
     if (job === null) return
-    if (!job.next(request.io)) {
+    if (!job.hasNext) {
       job.end()
       return succeed(request)
     }
+    job.next(request.io)
     request.job = job
     this.submit(request, this.#disk)
   }

@@ -15,7 +15,7 @@ import {
   composeMechanismStatus,
   composeToc,
 } from './dvd-responses.ts'
-import { MICROSOFT_DVD, VpdPage, type VpdSource, inquire } from './inquiry.ts'
+import { MICROSOFT_DVD, VpdPage, type VpdSource, checkSerialNumber, inquire } from './inquiry.ts'
 import { LogicalUnit } from './logical-unit.ts'
 import { asksForSaved } from './mode-pages.ts'
 import { Attention } from './nexus.ts'
@@ -53,12 +53,12 @@ export class DvdUnit extends LogicalUnit {
   #isLocked = false
   #event: MediaEvent = MediaEvent.NONE
 
+  /** Throws a RangeError as `insert` does, or when a serial number doesn't fit. */
   constructor(disk: Disk | null, options: DvdUnitOptions = {}) {
     super()
     const uniqueId = options.uniqueId ?? new Uint8Array(16)
-    const serialNumber = options.serialNumber ?? ''
+    const serialNumber = checkSerialNumber(options.serialNumber ?? '')
     assert(uniqueId.length === 16, 'A drive has a name of 16 bytes.')
-    assert(serialNumber.length <= 64, 'A serial number has its room.')
     this.#source = {
       identity: {
         ...MICROSOFT_DVD,
@@ -89,11 +89,11 @@ export class DvdUnit extends LogicalUnit {
     return this.#isLocked
   }
 
-  /** Puts a medium into the empty drive and closes the tray. */
+  /** Puts a medium into the empty drive and closes the tray. Throws a RangeError when it isn't one: blocks of 512 bytes, four at least. */
   insert(disk: Disk): void {
     assert(this.#disk === null, 'A medium is put where none is.')
-    this.#isTrayOpen = false
     this.#take(disk)
+    this.#isTrayOpen = false
     this.#event = MediaEvent.NEW_MEDIA
     this.raise(Attention.MEDIUM_CHANGED)
   }
@@ -242,7 +242,9 @@ export class DvdUnit extends LogicalUnit {
 
   #take(disk: Disk): void {
     const { logicalBlockBytes, blockCount } = disk.geometry
-    assert(logicalBlockBytes === DISK_BLOCK_BYTES, 'A medium has blocks of 512 bytes.')
+    if (logicalBlockBytes !== DISK_BLOCK_BYTES || blockCount < BLOCKS_OF_DISK) {
+      throw new RangeError('a medium has blocks of 512 bytes, four at least')
+    }
     this.#disk = disk
     this.#blockCount = Math.floor(blockCount / BLOCKS_OF_DISK)
     this.use(disk)

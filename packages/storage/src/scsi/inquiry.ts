@@ -32,6 +32,14 @@ export const MICROSOFT_DVD = {
   revision: '1.0',
 } as const
 
+const SERIAL_NUMBER_MAX = 64
+
+/** The same serial number. Throws a RangeError when it doesn't fit its page. */
+export function checkSerialNumber(serialNumber: string): string {
+  if (serialNumber.length <= SERIAL_NUMBER_MAX) return serialNumber
+  throw new RangeError(`a serial number has at most 64 characters, got ${serialNumber.length}`)
+}
+
 /** Limits that a disk states, and keeps. */
 export interface BlockLimits {
   readonly unmapBlocksMax: number

@@ -18,6 +18,8 @@ import { givenData, respond, roomForData, shorten, succeed } from './transfer.ts
 /** Bytes of the longest answer or parameter list of any command, the list of an UNMAP. */
 const SCRATCH_BYTES = UNMAP_LIST_BYTES_MAX
 const DESCRIPTOR_FORMAT = 0x01
+/** Steps of a job that are done before `execute` returns; polls do the others, within their budget: neighbours come in between. */
+const STEPS_AT_ONCE = 4
 
 const ATTENTION_SENSE: Readonly<Record<number, Sense>> = {
   [Attention.BUS_RESET]: Sense.BUS_RESET_OCCURRED,
@@ -42,6 +44,9 @@ export abstract class LogicalUnit {
   #first: ScsiRequest | null = null
   #last: ScsiRequest | null = null
   #inFlight = 0
+  /** Steps of jobs that may be begun now, and whether one had to be left for later. */
+  #steps = 0
+  #hasMoreSteps = false
 
   /** Commands under way, of every target. */
   get inFlight(): number {
@@ -76,8 +81,8 @@ export abstract class LogicalUnit {
     const opcode = request.cdb[0]!
     request.nexus = nexus
     request.cancelled = false
-    nexus.used = true
     this.lookAround()
+    nexus.used = true
     if (!isWellFormed(request.cdb, request.cdbLength)) {
       fail(request, Sense.INVALID_FIELD_IN_CDB)
     } else if (opcode === ScsiOpcode.REQUEST_SENSE) {
@@ -94,6 +99,7 @@ export abstract class LogicalUnit {
     if (this.#inFlight === 0) return
     for (const disk of this.#disks) disk.poll(budget)
     for (const disk of this.#leaving) disk.poll(budget)
+    this.#steps = budget
     // Not only when a disk says that it ended something: somebody may have closed it meanwhile.
     this.#reap()
   }
@@ -102,6 +108,7 @@ export abstract class LogicalUnit {
   nextDeadlineMs(): number {
     let least = Infinity
     if (this.#inFlight === 0) return least
+    if (this.#hasMoreSteps) return 0
     for (const disk of this.#disks) least = Math.min(least, disk.nextDeadlineMs())
     for (const disk of this.#leaving) least = Math.min(least, disk.nextDeadlineMs())
     return least
@@ -224,6 +231,7 @@ export abstract class LogicalUnit {
   protected submit(request: ScsiRequest, disk: Disk): void {
     request.disk = disk
     disk.submit(request.io)
+    this.#steps = STEPS_AT_ONCE
     if (this.#advance(request, disk)) return
     request.outcome = ScsiOutcome.PENDING
     request.next = null
@@ -236,6 +244,7 @@ export abstract class LogicalUnit {
 
   /** Ends the commands under way whose disk has ended them. */
   #reap(): void {
+    this.#hasMoreSteps = false
     let before: ScsiRequest | null = null
     let request = this.#first
     while (request !== null) {
@@ -263,22 +272,26 @@ export abstract class LogicalUnit {
     }
   }
 
-  /** Goes on until the disk keeps the request or the command has ended, which is true. */
+  /** Goes on with a command as far as its disk has, and as steps are left. True: it has ended. */
   #advance(request: ScsiRequest, disk: Disk): boolean {
-    const io = request.io
-    for (;;) {
-      if (io.status === DiskStatus.PENDING) return false
-      if (request.job === null) break
-      if (io.status !== DiskStatus.OK) break
-      if (request.cancelled) {
-        // Between two steps: what remains is not done.
-        io.status = DiskStatus.ABORTED
-        break
+    const { io, job } = request
+    if (job !== null) {
+      while (io.status === DiskStatus.OK && job.hasNext) {
+        if (request.cancelled) {
+          // What remains is not done.
+          io.status = DiskStatus.ABORTED
+        } else if (this.#steps === 0) {
+          this.#hasMoreSteps = true
+          return false
+        } else {
+          this.#steps -= 1
+          job.next(io)
+          disk.submit(io)
+        }
       }
-      if (!request.job.next(io)) break
-      disk.submit(io)
     }
-    request.job?.end()
+    if (io.status === DiskStatus.PENDING) return false
+    job?.end()
     request.job = null
     request.disk = null
     finish(request)

@@ -164,6 +164,13 @@ describe('how a disk fails', () => {
   })
 })
 
+test('what is no disk is not taken', () => {
+  const disk = new HeldDisk()
+  expect(() => new DiskUnit(disk, { serialNumber: '1'.repeat(65) })).toThrow(RangeError)
+  disk.geometry = { ...disk.geometry, blockCount: 0 }
+  expect(() => new DiskUnit(disk)).toThrow(RangeError)
+})
+
 describe('capacity', () => {
   test('READ CAPACITY (10) and (16) tell the last block and both block sizes', () => {
     const { initiator } = scene()
@@ -180,6 +187,12 @@ describe('capacity', () => {
     expect(hex(...initiator.in([0x25, ...be(0, 9)]).bytes)).toBe('ffffffff00000200')
     const { bytes } = initiator.in([0x9e, 0x10, ...be(0, 8), ...be(32, 4), 0, 0])
     expect(hex(...bytes.subarray(0, 16))).toBe('00000002000000040000020000030000')
+  })
+
+  test('another size is nothing new to who comes after', () => {
+    const { disk, initiator } = scene()
+    disk.geometry = { ...disk.geometry, blockCount: 4096 }
+    expect(initiator.in(read10(4000, 1)).sense).not.toBe('062a09')
   })
 
   test('another size is told once, with the next command, to who was there before', () => {

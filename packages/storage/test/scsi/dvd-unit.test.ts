@@ -62,6 +62,14 @@ describe('a drive with a medium', () => {
     expect(initiator.in([0x25, ...be(0, 9)]).bytes[3]).toBe(4)
   })
 
+  test('what is no medium is not taken', () => {
+    expect(() => new DvdUnit(new MemoryDisk({ sizeBytes: 1536 }))).toThrow(RangeError)
+    const wide = new MemoryDisk({ sizeBytes: 1 << 20, logicalBlockBytes: 4096 })
+    const { unit, initiator } = scene(null)
+    expect(() => unit.insert(wide)).toThrow(RangeError)
+    expect(initiator.in(TEST_UNIT_READY).sense).toBe('023a01')
+  })
+
   test('READ TOC: one data track and the lead-out, by block and by minute', () => {
     const { initiator } = scene()
     const toc = (flags: number, format: number, track: number) =>

@@ -230,6 +230,28 @@ describe('WRITE SAME', () => {
     expect(initiator.out(writeSame16(0, 1), pattern(512))).toMatchObject(GOOD)
   })
 
+  test('a long one goes on poll by poll, within each budget, and is due at once', () => {
+    const { disk, initiator, target } = scene()
+    const request = initiator.request(writeSame16(0, 2048), 1, pattern(512))
+    target.execute(request)
+    // 16 steps in all.
+    expect([request.outcome, disk.log.length]).toEqual([ScsiOutcome.PENDING, 5])
+    expect(target.nextDeadlineMs()).toBe(0)
+    expect([target.poll(3), disk.log.length]).toEqual([0, 8])
+    expect([target.poll(7), disk.log.length]).toEqual([0, 15])
+    expect([target.poll(7), disk.log.length]).toEqual([1, 16])
+    expect([request.outcome, request.scsiStatus]).toEqual([ScsiOutcome.DONE, 0])
+    expect(target.nextDeadlineMs()).toBe(Infinity)
+  })
+
+  test('a reset ends it between two polls', () => {
+    const { disk, initiator, target } = scene()
+    const request = initiator.request(writeSame16(0, 2048), 1, pattern(512))
+    target.execute(request)
+    target.resetUnit(0, 0, 0)
+    expect([request.outcome, disk.log.length, target.poll(1)]).toEqual([ScsiOutcome.ABORTED, 5, 1])
+  })
+
   test('two at once keep their blocks apart', () => {
     const { disk, initiator, target } = scene()
     disk.holds = true
