@@ -1,12 +1,14 @@
 // HOT
 // How often each page of a GPA space is mapped, for reading and for writing: what a DMA domain knows. Chunks of 2 MiB
-// come when a page of theirs is first mapped and go when the last is unmapped.
+// come when a page of theirs is first mapped. Some stay when the last is unmapped: a device maps the same pages again and again.
 
 import { assert } from '@guestyard/hvdef'
 
 import { SLAT_CHUNK_PAGES, SLAT_CHUNK_SHIFT, SlatRight } from './slat-layout.ts'
 
 const COUNT_MAX = 0xffff
+/** Chunks that stay without mapped pages: 2 KiB each, so half a MiB for a device whose requests go all over 512 MiB. */
+const EMPTY_CHUNKS_MAX = 256
 
 class Chunk {
   /** Counts of page n: 2n for reading, 2n + 1 for writing. */
@@ -21,10 +23,12 @@ export class PageCounts {
   // The chunk of the latest page: the next page is mostly of the same.
   #number = -1
   #chunk: Chunk | undefined = undefined
+  /** Chunks without mapped pages. */
+  #empty = 0
 
   /** Chunks that have mapped pages. */
   get chunks(): number {
-    return this.#chunks.size
+    return this.#chunks.size - this.#empty
   }
 
   /** False, and nothing counted, when the page has been mapped 65,535 times. */
@@ -35,6 +39,7 @@ export class PageCounts {
       chunk = new Chunk()
       this.#chunks.set(number, chunk)
       this.#chunk = chunk
+      this.#empty += 1
     }
     const at = (page & (SLAT_CHUNK_PAGES - 1)) << 1
     const reads = (access & SlatRight.READ) === 0 ? 0 : 1
@@ -44,6 +49,7 @@ export class PageCounts {
     }
     chunk.counts[at] = chunk.counts[at]! + reads
     chunk.counts[at + 1] = chunk.counts[at + 1]! + writes
+    if (chunk.used === 0) this.#empty -= 1
     chunk.used += reads + writes
     return true
   }
@@ -63,6 +69,10 @@ export class PageCounts {
     chunk.counts[at + 1] = chunk.counts[at + 1]! - writes
     chunk.used -= reads + writes
     if (chunk.used > 0) return
+    if (this.#empty < EMPTY_CHUNKS_MAX) {
+      this.#empty += 1
+      return
+    }
     this.#chunks.delete(number)
     this.#chunk = undefined
   }
