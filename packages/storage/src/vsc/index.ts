@@ -1,0 +1,21 @@
+export { StorVsc } from './storvsc.ts'
+export type { StorVscListener, StorVscOptions, StorVscState } from './storvsc.ts'
+export type { StorLane } from './stor-lane.ts'
+export { StorOutcome, StorRequest } from './stor-request.ts'
+export type { RequestDone } from './stor-request.ts'
+export type { StorUnit } from './lun-scan.ts'
+export {
+  UNMAP_LIST_BYTES,
+  encodeUnmapList,
+  inquiry,
+  modeSense6,
+  readBlocks,
+  readCapacity16,
+  reportLuns,
+  synchronizeCache,
+  testUnitReady,
+  unmapBlocks,
+  writeBlocks,
+  writeZeroes,
+} from './commands.ts'
+export { SenseKey, additionalSense, failureText, saysUnitsChanged, senseKey } from './sense.ts'

@@ -1,0 +1,182 @@
+// Driver, bus, StorVSP, the SCSI target and disks in memory together.
+
+import { describe, expect, test } from 'vitest'
+import { MemoryDisk } from '@guestyard/storage'
+import { DiskUnit, DvdUnit, ScsiTarget } from '@guestyard/storage/scsi'
+import { openStorage } from '@guestyard/storage/testing'
+import type { OpenStorage } from '@guestyard/storage/testing'
+import {
+  StorOutcome,
+  StorRequest,
+  UNMAP_LIST_BYTES,
+  encodeUnmapList,
+  failureText,
+  readBlocks,
+  synchronizeCache,
+  unmapBlocks,
+  writeBlocks,
+  writeZeroes,
+} from '@guestyard/storage/vsc'
+import { RawGuest, answerText, readCdb, srb, writeCdb } from '../support/raw-guest.ts'
+
+const MIB = 1024 * 1024
+
+interface Machine {
+  readonly storage: OpenStorage
+  readonly disk: MemoryDisk
+  readonly target: ScsiTarget
+  readonly gpa: number
+  readonly request: StorRequest
+  /** Runs the request; why it failed. */
+  readonly run: () => string
+}
+
+function machine(): Machine {
+  const disk = new MemoryDisk({ sizeBytes: 16 * MIB, uniqueId: new Uint8Array(16).fill(9) })
+  const target = new ScsiTarget()
+  target.attach(0, 0, 3, new DiskUnit(disk))
+  const storage = openStorage(target, { subChannels: 1 })
+  const gpa = storage.allocate(64 * 1024)
+  const request = new StorRequest(17, () => {})
+  request.lun = 3
+  return {
+    storage,
+    disk,
+    target,
+    gpa,
+    request,
+    run: () => {
+      storage.run(request)
+      return request.outcome === StorOutcome.OK ? 'ok' : failureText(request)
+    },
+  }
+}
+
+test('a disk is found with all that it says of itself', () => {
+  const { storage } = machine()
+  expect(storage.units).toMatchObject([
+    {
+      lun: 3,
+      type: 0,
+      vendor: 'Msft',
+      product: 'Virtual Disk',
+      blockBytes: 512,
+      physicalBlockBytes: 4096,
+      blockCount: 32_768,
+      readOnly: false,
+      writeCache: true,
+      canUnmap: true,
+      unmapReadsZeros: true,
+    },
+  ])
+  expect(storage.units[0]?.name).toMatch(/^6[0-9a-f]{31}$/)
+})
+
+test('blocks are written, read, given up, zeroed and flushed', () => {
+  const { storage, disk, gpa, request, run } = machine()
+  const { u8, view } = storage.loopback.memory
+  u8.fill(0x5a, gpa, gpa + 8192)
+  request.setData(gpa, 8192)
+  writeBlocks(request, 100, 16, true)
+  expect(run()).toBe('ok')
+  expect([disk.bytes[51_199], disk.bytes[51_200], disk.bytes[59_391], disk.bytes[59_392]]).toEqual([
+    0, 0x5a, 0x5a, 0,
+  ])
+  encodeUnmapList(view, gpa, 100, 4)
+  request.setData(gpa, UNMAP_LIST_BYTES)
+  unmapBlocks(request)
+  expect(run()).toBe('ok')
+  writeZeroes(request, 108, 4)
+  expect(run()).toBe('ok')
+  synchronizeCache(request)
+  expect(run()).toBe('ok')
+  request.setData(gpa, 8192)
+  readBlocks(request, 100, 16)
+  expect(run()).toBe('ok')
+  const blocks = Array.from({ length: 16 }, (_, block) => u8[gpa + block * 512])
+  expect(blocks).toEqual([0, 0, 0, 0, 0x5a, 0x5a, 0x5a, 0x5a, 0, 0, 0, 0, 0x5a, 0x5a, 0x5a, 0x5a])
+})
+
+test('what a disk cannot do is told with sense', () => {
+  const { gpa, request, run } = machine()
+  request.setData(gpa, 512)
+  readBlocks(request, 32_768, 1)
+  expect(run()).toBe('illegal request 2100')
+  readBlocks(request, 2 ** 40, 1)
+  expect(run()).toBe('illegal request 2100')
+  request.lun = 4
+  readBlocks(request, 0, 1)
+  expect(run()).toBe('no logical unit')
+})
+
+test('disks and DVD drives come and go, and the driver finds them', () => {
+  const { storage, target } = machine()
+  target.attach(0, 0, 0, new DvdUnit(null))
+  storage.loopback.pump()
+  expect(storage.units.map((unit) => [unit.lun, unit.type, unit.blockCount])).toEqual([
+    [0, 5, 0],
+    [3, 0, 32_768],
+  ])
+  target.detach(0, 0, 3)
+  storage.loopback.pump()
+  expect(storage.units.map((unit) => unit.lun)).toEqual([0])
+})
+
+test('long zeroing goes on in polls, beside the I/O of other channels, and ends', () => {
+  const { storage, request, gpa } = machine()
+  writeZeroes(request, 0, 32_768)
+  storage.vsc.submit(request, 0)
+  const other = new StorRequest(1, () => {})
+  other.lun = 3
+  other.setData(gpa, 4096)
+  readBlocks(other, 0, 8)
+  storage.vsc.submit(other, 1)
+  storage.loopback.pump()
+  expect([request.outcome, other.outcome]).toEqual([StorOutcome.OK, StorOutcome.OK])
+})
+
+test('an absent unit that is asked nonsense says so', () => {
+  const guest = new RawGuest({ vsp: { target: new ScsiTarget() } }).shakeHands()
+  const inquiry = srb([0x12, 1, 0x80, 0, 36, 0], { direction: 1, length: 36 })
+  guest.writeDirect(inquiry, 1, [[0, 36, [40]]])
+  guest.loopback.pump()
+  expect(guest.receive().map(answerText)).toEqual(['c0000185 86 2 0 5/24/0'])
+})
+
+describe('a CDB and a direction that disagree', () => {
+  const PAGE = 4096
+
+  function subject(): { guest: RawGuest; disk: MemoryDisk } {
+    const disk = new MemoryDisk({ sizeBytes: MIB })
+    disk.bytes.fill(0x77)
+    const target = new ScsiTarget()
+    target.attach(0, 0, 0, new DiskUnit(disk))
+    return { disk, guest: new RawGuest({ vsp: { target } }).shakeHands() }
+  }
+
+  test('a read into pages that were given to be read from moves nothing', () => {
+    const { guest } = subject()
+    guest.writeDirect(srb(readCdb(0, 8), { direction: 0, length: PAGE }), 1, [[0, PAGE, [40]]])
+    guest.loopback.pump()
+    expect(answerText(guest.receive()[0])).toBe('0 1 0 0')
+    expect(guest.loopback.memory.u8[40 * PAGE]).toBe(0)
+  })
+
+  test('a write from pages that were given to be written moves nothing', () => {
+    const { guest, disk } = subject()
+    guest.writeDirect(srb(writeCdb(0, 8), { direction: 1, length: PAGE }), 1, [[0, PAGE, [40]]])
+    guest.loopback.pump()
+    expect(answerText(guest.receive()[0])).not.toMatch(/^0 1/)
+    expect(disk.bytes[0]).toBe(0x77)
+  })
+
+  test('a command that asks for more than there is room for moves what fits, and says so', () => {
+    const { guest } = subject()
+    guest.writeDirect(srb(readCdb(0, 16), { direction: 1, length: PAGE }), 1, [[0, PAGE, [40]]])
+    guest.loopback.pump()
+    expect(answerText(guest.receive()[0])).toBe('c000003c 12 0 4096')
+    expect([guest.loopback.memory.u8[41 * PAGE - 1], guest.loopback.memory.u8[41 * PAGE]]).toEqual([
+      0x77, 0,
+    ])
+  })
+})
