@@ -26,6 +26,6 @@ const { partitionId } = created.start
 
 // Whatever its guest does, the root polls: bounded work, no waiting.
 root.poll(64)
-root.deletePartition(partitionId)
+await root.deletePartition(partitionId)
 console.log(partitionId, root.inspect().partitions.length)
 // prints: 2 0

@@ -44,6 +44,8 @@ export {
   type SimulatedVpOptions,
   type Step,
 } from './scheduler/index.ts'
+export { openDisk, type OpenDiskOptions } from './disks/open-disk.ts'
+export type { OpenDisk, OpenedDisk, PartitionDisks } from './disks/partition-disks.ts'
 export { BusLog } from './bus-log.ts'
 export type { PartitionDevices } from './providers.ts'
 export { WinHv } from './winhv/index.ts'

@@ -27,6 +27,9 @@ import type { Trace } from '@guestyard/trace'
 import { VmbusServer, type VmbusServerEvent } from '@guestyard/vmbus/server'
 
 import { BusRota } from './bus-rota.ts'
+import type { DiskAddress, DiskSpec } from './disks/disk-spec.ts'
+import { RootDisks } from './disks/root-disks.ts'
+import type { OpenDisk, PartitionDisks } from './disks/partition-disks.ts'
 import { DeviceInterruptCalls, InterruptRouter, PortIds } from './interrupts/index.ts'
 import { offerDevices, type PartitionDevices } from './providers.ts'
 import { RelayGroups } from './relay-groups.ts'
@@ -88,6 +91,12 @@ export interface RootPartitionOptions {
    * then.
    */
   readonly unixMs?: () => number
+  /** Opens disk images. Without it a partition with disks is refused. */
+  readonly openDisk?: OpenDisk
+  /** A disk made work that no doorbell announces: the engine must poll. From anywhere but `poll`. */
+  readonly onDiskWork?: () => void
+  /** An image was closed, and not all that its guest was told is written is sure to be on the host's disk. */
+  readonly onDiskLost?: (image: string) => void
   /** Told when a partition is gone. */
   readonly onDeleted?: (partitionId: number) => void
   readonly trace?: Trace | null
@@ -107,6 +116,20 @@ interface Guest {
   readonly bus: VmbusServer
   readonly hub: RelayHub
   readonly devices: PartitionDevices
+  readonly disks: PartitionDisks
+  readonly inbox: GuestInbox
+}
+
+/** Where a guest's messages go: nowhere once it is being deleted. */
+interface GuestInbox {
+  bus: VmbusServer | null
+  isOver: boolean
+}
+
+/** A partition that is deleted and whose devices still have its memory. */
+interface LeavingGuest {
+  readonly guest: Guest
+  readonly gone: PromiseWithResolvers<void>
 }
 
 /** Root thread only. */
@@ -122,6 +145,8 @@ export class RootPartition {
   readonly #guests: Map<number, Guest>
   readonly #buses: BusRota
   readonly #deadlines: ServiceDeadlines
+  readonly #disks: RootDisks
+  readonly #leaving: LeavingGuest[] = []
 
   constructor(options: RootPartitionOptions) {
     this.#options = options
@@ -145,6 +170,11 @@ export class RootPartition {
     this.#guests = new Map()
     this.#buses = new BusRota()
     this.#deadlines = new ServiceDeadlines()
+    this.#disks = new RootDisks({
+      open: options.openDisk ?? null,
+      onWork: () => options.onDiskWork?.(),
+      onLost: (image) => options.onDiskLost?.(image),
+    })
   }
 
   /** RAM, VPs, routes, a bus with its devices, and a grant for each VP: by hypercall, from the first to the last. */
@@ -190,6 +220,13 @@ export class RootPartition {
     this.#deadlines.add(guest.devices.integration)
     this.#deviceCalls.add(partition.id, guest.router.remapping)
     this.#schedule(partition, cpu)
+    for (const disk of spec.disks ?? []) {
+      const problem = guest.disks.attach(disk)
+      if (problem === null) continue
+      void this.deletePartition(partition.id)
+      const reason = `partition "${spec.name}" refused: ${problem}`
+      return { ok: false, status: HvStatus.OPERATION_FAILED, reason }
+    }
     this.#vid.start(partition)
     return {
       ok: true,
@@ -206,22 +243,27 @@ export class RootPartition {
     }
   }
 
-  /** Devices stop, ports go, RAM is forgotten. Unknown ids are ignored. */
-  deletePartition(id: number): void {
+  /**
+   * Devices stop, ports go, RAM is forgotten. Unknown ids are ignored. Resolves when that is done and its images are flushed and free
+   * for others: at once, or in later polls when a device can't stop what it does with the guest's memory.
+   */
+  deletePartition(id: number): Promise<void> {
     const guest = this.#guests.get(id)
-    if (guest === undefined) return
+    if (guest === undefined) return Promise.resolve()
     this.#guests.delete(id)
     this.#buses.remove(guest.bus)
     this.#deadlines.remove(guest.devices.integration)
     for (let vp = 0; vp < guest.partition.vpCount; vp += 1) {
       this.#scheduler.remove(id, vp, this.#options.clock.now100ns)
     }
+    guest.inbox.isOver = true
     guest.bus.reset()
-    guest.router.dispose()
-    this.#deviceCalls.remove(id)
+    const closed = this.#disks.remove(guest.disks)
     this.#relays.leave(guest.hub)
-    this.#vid.delete(id)
-    this.#options.onDeleted?.(id)
+    const leaving = { guest, gone: Promise.withResolvers<void>() }
+    if (guest.bus.devicesInUse === 0) this.#dismantle(leaving)
+    else this.#leaving.push(leaving)
+    return Promise.all([closed, leaving.gone.promise]).then(() => {})
   }
 
   /** The intercepts of a partition, for whoever emulates its devices. */
@@ -250,6 +292,17 @@ export class RootPartition {
     return this.#guests.get(id)?.devices
   }
 
+  /** Puts a disk into a partition that may be running. Why it can't, in one line; null when it is there. */
+  attachDisk(id: number, disk: DiskSpec): string | null {
+    const guest = this.#guests.get(id)
+    return guest === undefined ? `no partition ${id}` : guest.disks.attach(disk)
+  }
+
+  /** Takes a disk out of a partition that may be using it. Resolves when its image is free; undefined when there is none there. */
+  detachDisk(id: number, address: DiskAddress): Promise<void> | undefined {
+    return this.#guests.get(id)?.disks.detach(address)
+  }
+
   ping(id: number): void {
     if (this.#guests.has(id)) this.#hypervisor.pingAll(partitionId(id))
   }
@@ -268,7 +321,9 @@ export class RootPartition {
     const done = this.#hypervisor.poll(budget < MESSAGES_PER_POLL ? budget : MESSAGES_PER_POLL)
     const dispatched = this.#scheduler.poll(this.#options.clock.now100ns)
     const served = this.#deadlines.poll(this.#options.clock.nowMs)
-    return done + dispatched + served + this.#buses.poll(budget)
+    const closed = this.#disks.poll(this.#options.clock.nowMs)
+    const gone = this.#leaving.length === 0 ? 0 : this.#pollLeaving()
+    return done + dispatched + served + closed + gone + this.#buses.poll(budget)
   }
 
   arm(): boolean {
@@ -287,6 +342,7 @@ export class RootPartition {
       this.#hypervisor.nextDeadlineMs(),
       this.#scheduler.nextDeadlineMs,
       this.#deadlines.nextDeadlineMs,
+      this.#disks.nextDeadlineMs(),
     )
   }
 
@@ -317,14 +373,36 @@ export class RootPartition {
     return { ...seen, vps }
   }
 
+  /** Partitions whose devices have let go of their memory. */
+  #pollLeaving(): number {
+    const free = this.#leaving.filter(({ guest }) => guest.bus.devicesInUse === 0)
+    for (const leaving of free) {
+      this.#leaving.splice(this.#leaving.indexOf(leaving), 1)
+      this.#dismantle(leaving)
+    }
+    return free.length
+  }
+
+  /** No device touches the guest's memory any more: it goes, and with it the rest. */
+  #dismantle({ guest, gone }: LeavingGuest): void {
+    const { id } = guest.partition
+    guest.router.dispose()
+    this.#deviceCalls.remove(id)
+    this.#vid.delete(id)
+    this.#options.onDeleted?.(id)
+    gone.resolve()
+  }
+
   #assemble(spec: PartitionSpec, partition: VidPartition): Guest {
     // Router and bus need each other: routes lead to the bus, the bus raises interrupts by the routes.
-    const inbox = { bus: null as VmbusServer | null }
+    const inbox: GuestInbox = { bus: null, isOver: false }
     const router = new InterruptRouter(this.#winhv, partition, this.#portIds, {
       get acceptsMessages() {
         return inbox.bus!.acceptsMessages
       },
-      receiveMessage: (payload, length) => inbox.bus!.receiveMessage(payload, length),
+      receiveMessage: (payload, length) => {
+        return inbox.isOver || inbox.bus!.receiveMessage(payload, length)
+      },
       get messageUnits() {
         return inbox.bus!.messageUnits
       },
@@ -351,7 +429,8 @@ export class RootPartition {
       time: this.#timeOf(partition.id),
     })
     const intercepts = new InterceptQueue(partition.id, partition.slat, this.#winhv)
-    return { name: spec.name, partition, intercepts, router, bus, hub, devices }
+    const disks = this.#disks.add(bus, partition.id, partition.vpCount)
+    return { name: spec.name, partition, intercepts, router, bus, hub, devices, disks, inbox }
   }
 
   #timeOf(id: number): TimeSyncOptions {
@@ -429,6 +508,7 @@ function inspectGuest(guest: Guest): PartitionInspection {
     vmbus: guest.bus.inspect(),
     interrupts: guest.router.inspect(),
     intercepts: guest.intercepts.inspect(),
+    scsiControllers: guest.disks.inspect(),
     devices: {
       keyboard: guest.devices.keyboard.inspect(),
       mouse: guest.devices.mouse.inspect(),

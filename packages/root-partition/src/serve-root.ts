@@ -6,6 +6,7 @@ import { createPortLogger } from '@guestyard/engine/node'
 import { Doorbell } from '@guestyard/ring'
 
 import { BusLog } from './bus-log.ts'
+import { openDisk } from './disks/open-disk.ts'
 import { RootPartition, type VpDoorbells } from './root-partition.ts'
 import { servePort } from './services.ts'
 import { Watchdog, type Watched } from './watchdog.ts'
@@ -57,6 +58,9 @@ export function serveRoot(data: RootWorkerData): void {
     onResetRequest: (partitionId, vp) => {
       if (isFirst(partitionId, 'reset')) log.warn({ partitionId, vp }, 'a guest asks to be reset')
     },
+    openDisk: (spec, wake) => openDisk(spec, { flush: 'async', wake, nowMs: () => clock.update() }),
+    onDiskWork: () => engine.wake(),
+    onDiskLost: (image) => log.error({ image }, 'an image was closed with writes that may be lost'),
     onDeleted: (partitionId) => {
       busLog.forget(partitionId)
       ends.delete(partitionId)

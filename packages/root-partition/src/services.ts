@@ -6,11 +6,13 @@ import { portEndpoint } from '@guestyard/engine/node'
 import { HvStatus, hvStatusName } from '@guestyard/hvdef'
 import type { MessagePort } from 'node:worker_threads'
 
+import { describeAddress, type DiskAddress, type DiskSpec } from './disks/disk-spec.ts'
 import type { RootPartition } from './root-partition.ts'
 import { ExitMailbox, type EmulatedRanges, type VpAnswer, type VpExit } from './vid/index.ts'
 import type {
   AddMemoryResult,
   CreatePartitionResult,
+  DiskResult,
   HeartbeatStatus,
   PartitionSpec,
   RootInspection,
@@ -28,15 +30,25 @@ export interface RootWorker {
   changed(): void
 }
 
+/** Ports that are served, by number: what resolves when all behind one is gone. */
+interface Attachments {
+  last: number
+  readonly released: Map<number, Promise<void>>
+}
+
 class PortServices implements RootServices {
   readonly #root: RootPartition
   readonly #worker: RootWorker
+  readonly #attachments: Attachments
   readonly #created: Set<number>
   readonly #mailboxes: Map<number, ExitMailbox>
+  /** Partitions whose images are still being closed. */
+  readonly #ending: Set<Promise<void>> = new Set()
 
-  constructor(root: RootPartition, worker: RootWorker) {
+  constructor(root: RootPartition, worker: RootWorker, attachments: Attachments) {
     this.#root = root
     this.#worker = worker
+    this.#attachments = attachments
     this.#created = new Set()
     this.#mailboxes = new Map()
   }
@@ -50,16 +62,17 @@ class PortServices implements RootServices {
     this.#created.add(partitionId)
     const status = this.#emulate(partitionId, spec.emulated)
     if (status === HvStatus.SUCCESS) return result
-    this.deletePartition(partitionId)
+    void this.deletePartition(partitionId)
     const reason = `partition "${spec.name}" refused: ${hvStatusName(status)} for its emulated devices`
     return { ok: false, status, reason }
   }
 
-  deletePartition(partitionId: number): void {
+  async deletePartition(partitionId: number): Promise<void> {
     // A worker process may only end what it started: one VM's can't reach its neighbour.
     if (!this.#created.delete(partitionId)) return
-    this.#end(partitionId)
+    const ended = this.#end(partitionId)
     this.#worker.changed()
+    await ended
   }
 
   addMemory(partitionId: number, bytes: number): AddMemoryResult {
@@ -67,6 +80,22 @@ class PortServices implements RootServices {
       return { ok: false, status: HvStatus.INVALID_PARTITION_ID, reason: 'no such partition' }
     }
     return this.#root.addMemory(partitionId, bytes)
+  }
+
+  attachDisk(partitionId: number, disk: DiskSpec): DiskResult {
+    if (!this.#created.has(partitionId)) return { ok: false, reason: 'no such partition' }
+    const reason = this.#root.attachDisk(partitionId, disk)
+    this.#worker.changed()
+    return reason === null ? { ok: true } : { ok: false, reason }
+  }
+
+  async detachDisk(partitionId: number, address: DiskAddress): Promise<DiskResult> {
+    if (!this.#created.has(partitionId)) return { ok: false, reason: 'no such partition' }
+    const closed = this.#root.detachDisk(partitionId, address)
+    if (closed === undefined) return { ok: false, reason: `no disk at ${describeAddress(address)}` }
+    this.#worker.changed()
+    await closed
+    return { ok: true }
   }
 
   notResponding(partitionId: number, limitMs: number): Promise<void> {
@@ -117,21 +146,35 @@ class PortServices implements RootServices {
     }
   }
 
-  attach(port: MessagePort): void {
-    servePort(port, this.#root, this.#worker)
+  attach(port: MessagePort): number {
+    const { released } = this.#attachments
+    this.#attachments.last += 1
+    const attachment = this.#attachments.last
+    const gone = serve(port, this.#root, this.#worker, this.#attachments)
+    const forgotten = gone.finally(() => released.delete(attachment))
+    released.set(attachment, forgotten)
+    return attachment
   }
 
-  /** The port closed: whoever was behind it is gone. */
-  dispose(): void {
-    for (const partitionId of this.#created) this.#end(partitionId)
+  async released(attachment: number): Promise<void> {
+    await this.#attachments.released.get(attachment)
+  }
+
+  /** The port closed: whoever was behind it is gone. Resolves when its partitions' images are free, deleted ones' included. */
+  async dispose(): Promise<void> {
+    for (const partitionId of this.#created) void this.#end(partitionId)
     this.#created.clear()
     this.#worker.changed()
+    await Promise.all(this.#ending)
   }
 
-  #end(partitionId: number): void {
-    this.#root.deletePartition(partitionId)
+  #end(partitionId: number): Promise<void> {
+    const ended = this.#root.deletePartition(partitionId)
+    this.#ending.add(ended)
+    void ended.then(() => this.#ending.delete(ended))
     this.#mailboxes.get(partitionId)?.close()
     this.#mailboxes.delete(partitionId)
+    return ended
   }
 
   /** Exits of these ranges wait for whoever is behind this port. */
@@ -146,7 +189,19 @@ class PortServices implements RootServices {
 
 /** Serves `RootServices` on a port until it closes. */
 export function servePort(port: MessagePort, root: RootPartition, worker: RootWorker): void {
-  const services = new PortServices(root, worker)
+  void serve(port, root, worker, { last: 0, released: new Map() })
+}
+
+/** Resolves when the port has closed and all that was created through it is gone. */
+function serve(
+  port: MessagePort,
+  root: RootPartition,
+  worker: RootWorker,
+  attachments: Attachments,
+): Promise<void> {
+  const services = new PortServices(root, worker, attachments)
+  const gone = Promise.withResolvers<void>()
   expose(services, portEndpoint(port))
-  port.on('close', () => services.dispose())
+  port.on('close', () => gone.resolve(services.dispose()))
+  return gone.promise
 }

@@ -14,14 +14,32 @@ import type { MessagePort } from 'node:worker_threads'
 
 import type { SchedulerInspection, SchedulerSettings } from './scheduler/index.ts'
 
+import type { DiskAddress, DiskSpec } from './disks/disk-spec.ts'
+import type { ControllerInspection } from './disks/partition-disks.ts'
 import type { InterruptInspection } from './interrupts/index.ts'
 import type { EmulatedRanges, InterceptInspection, VpAnswer, VpExit } from './vid/index.ts'
 
 export type { EmulatedRanges, VpAnswer, VpExit }
+export {
+  IDE_CONTROLLERS_MAX,
+  IDE_LOCATIONS_MAX,
+  SCSI_CONTROLLERS_MAX,
+  SCSI_LOCATIONS_MAX,
+  describeAddress,
+  type ControllerType,
+  type DiskAddress,
+  type DiskLimits,
+  type DiskSource,
+  type DiskSpec,
+  type NewImage,
+} from './disks/disk-spec.ts'
 
 export type { HeartbeatStatus, ShutdownOutcome, ShutdownRequest }
 
 export type { SchedulerInspection, SchedulerSettings }
+
+export type { ControllerInspection, DiskInspection } from './disks/partition-disks.ts'
+export type { DiskCounters } from './disks/counted-disk.ts'
 
 /** How the root waits when nothing is left to do; see `@guestyard/engine`. */
 export type RootWaitStrategy = 'event-loop' | 'busy'
@@ -59,6 +77,8 @@ export interface PartitionSpec {
   /** Most, and least, of a logical processor for each VP, 0x10000 being the whole. Left out: all, and nothing. */
   readonly cap?: number
   readonly reserve?: number
+  /** Disks and drives on SCSI controllers that it starts with. One that can't be opened refuses the partition. */
+  readonly disks?: readonly DiskSpec[]
 }
 
 /** What the guest's thread is given: its own RAM and the hypervisor's pages made for it, nothing else. */
@@ -87,13 +107,23 @@ export type AddMemoryResult =
   | { readonly ok: true; readonly memoryBytes: number }
   | { readonly ok: false; readonly status: number; readonly reason: string }
 
+/** What became of attaching or detaching a disk. */
+export type DiskResult = { readonly ok: true } | { readonly ok: false; readonly reason: string }
+
 /** Served by the root worker on each attached port. */
 export interface RootServices {
   createPartition(spec: PartitionSpec): CreatePartitionResult
-  /** Revokes the partition's channels, deletes its ports and forgets its RAM. Unknown ids are ignored. */
-  deletePartition(partitionId: number): void
+  /**
+   * Revokes the partition's channels, deletes its ports and forgets its RAM. Resolves when its images are free. Unknown ids are
+   * ignored.
+   */
+  deletePartition(partitionId: number): Promise<void>
   /** More RAM for a running partition: `bytes`, a multiple of 64 KiB, after what it has. Its guest has yet to be told. */
   addMemory(partitionId: number, bytes: number): AddMemoryResult
+  /** Opens an image and puts it on a SCSI controller of a partition that may be running. */
+  attachDisk(partitionId: number, disk: DiskSpec): DiskResult
+  /** Takes a disk out, whatever the guest is doing with it; resolves when its image is free. */
+  detachDisk(partitionId: number, address: DiskAddress): Promise<DiskResult>
   /** Resolves when a VP has not polled, or has kept a processor it was told to leave, for `limitMs`; pending until then. */
   notResponding(partitionId: number, limitMs: number): Promise<void>
   /**
@@ -114,8 +144,10 @@ export interface RootServices {
   /** Answers: the root's thread serves its ports. */
   alive(): void
   inspect(): RootInspection
-  /** Serves the same calls on another port (a VM's worker process has its own). */
-  attach(port: MessagePort): void
+  /** Serves the same calls on another port (a VM's worker process has its own). A number for `released`. */
+  attach(port: MessagePort): number
+  /** Resolves when that port has closed, what was created through it is gone, and its images are free. At once for other numbers. */
+  released(attachment: number): Promise<void>
 }
 
 export interface PartitionInspection {
@@ -125,6 +157,7 @@ export interface PartitionInspection {
   readonly vmbus: VmbusServerInspection
   readonly interrupts: InterruptInspection
   readonly intercepts: InterceptInspection
+  readonly scsiControllers: readonly ControllerInspection[]
   readonly devices: Readonly<Record<string, unknown>>
 }
 

@@ -221,7 +221,7 @@ describe('exits', () => {
     root.poll(8)
     expect((await first).map((exit) => exit.access.kind)).toEqual(['port'])
     const second = mailbox.next()
-    root.deletePartition(id)
+    void root.deletePartition(id)
     mailbox.close()
     expect(await second).toEqual([])
     expect(await mailbox.next()).toEqual([])
