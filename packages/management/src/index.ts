@@ -9,7 +9,14 @@ export {
   type VmOptions,
   type VmSettings,
 } from './vmms/settings.ts'
+export {
+  DISK_MAX_BYTES,
+  MEMORY_DISK_MAX_BYTES,
+  DiskPlaces,
+  type DiskOptions,
+} from './vmms/disk-settings.ts'
 export { schedulerSettings, type SchedulerOptions } from './vmms/scheduler-settings.ts'
+export type { DiskAddress } from '@guestyard/root-partition/worker-protocol'
 export { emulatedMachine } from './vmwp/emulated/machine.ts'
 export type { LogOptions } from './vmms/log-service.ts'
 export type { BootReport, GuestInspection, VmExit, VmExitReason } from './vmwp/protocol.ts'

@@ -23,6 +23,7 @@ describe('VM settings', () => {
       notRespondingMs: 30_000,
       heapBytes: 1024 * MIB,
       youngHeapBytes: 32 * MIB,
+      disks: [],
     })
   })
 

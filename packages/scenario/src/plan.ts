@@ -7,8 +7,10 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 import { MEMORY_GRANULE_BYTES, MEMORY_MAX_BYTES, MEMORY_MIN_BYTES } from '@guestyard/management'
+import type { DiskOptions } from '@guestyard/management'
 import * as v from 'valibot'
 
+import { planDisks } from './disk-plan.ts'
 import { InputError } from './input-error.ts'
 import {
   formatBytes,
@@ -36,6 +38,7 @@ export interface VmPlan {
   /** Its relay group; `false`: no relays. */
   readonly relay: string | false
   readonly placement: 'contiguous' | 'scattered'
+  readonly disks: readonly DiskOptions[]
 }
 
 /** A scenario that can be run. */
@@ -159,8 +162,10 @@ const vmSchema = v.strictObject(
       ),
       'contiguous',
     ),
+    disks: v.optional(v.unknown(), []),
+    dvd: v.optional(v.unknown()),
   },
-  'expected an object with memory, guest, args, weight, cap, reserve, relay, placement',
+  'expected an object with memory, guest, args, weight, cap, reserve, relay, placement, disks, dvd',
 )
 
 const hostSchema = v.strictObject(
@@ -236,6 +241,7 @@ export function planScenario<Vms extends Record<string, VmDefinition>>(
       reserve: checkedReserve(vm, `${where}vms.${vmName}.reserve`),
       relay: vm.relay,
       placement: vm.placement,
+      disks: planDisks(vm.disks, vm.dvd, base, `${where}vms.${vmName}`),
     })),
     run,
   }

@@ -192,9 +192,10 @@ function startVms(plan: ScenarioPlan, host: ScenarioHost): readonly TrackedVm[] 
       reserve: vm.reserve,
       relay: vm.relay,
       placement: vm.placement,
+      disks: vm.disks,
     }),
   )
-  return vms.map((vm) => trackVm(vm))
+  return vms.map((vm) => trackVm(vm, undefined, plan.fileUrl))
 }
 
 function contextOf(

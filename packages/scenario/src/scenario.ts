@@ -1,5 +1,6 @@
 /** What a scenario file says: the words people write, before anything is checked. */
 
+import type { DiskDefinition, DvdDefinition } from './disk-plan.ts'
 import type { Expect } from './expect.ts'
 import type { LoadGenerator } from './load/load-generator.ts'
 import type { HostHandle, VmGroup, VmHandle } from './vm-handle.ts'
@@ -31,6 +32,10 @@ export interface VmDefinition {
   readonly relay?: string | false
   /** How the guest chooses the pages of its rings: `contiguous` (the default) or `scattered`. */
   readonly placement?: 'contiguous' | 'scattered'
+  /** Disks that it starts with: `[{ vhdx: 'db.vhdx', size: '1 GiB' }]`, beside the scenario file. */
+  readonly disks?: readonly DiskDefinition[]
+  /** A DVD drive: an ISO image, `null` for an empty drive, or an object that also says where it is. */
+  readonly dvd?: string | URL | null | DvdDefinition
 }
 
 /** What `run` is given. */

@@ -3,10 +3,13 @@
  * (awaiting its start or its exit) makes the run fail: nothing dies unnoticed.
  */
 
-import type { Host, HostOptions, Vm, VmExit, VmState } from '@guestyard/management'
+import { pathToFileURL } from 'node:url'
+
+import type { DiskAddress, Host, HostOptions, Vm, VmExit, VmState } from '@guestyard/management'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import type { HeartbeatStatus } from '@guestyard/root-partition/worker-protocol'
 
+import { planOneDisk, type DiskDefinition } from './disk-plan.ts'
 import type { LoadTarget } from './load/load-generator.ts'
 import { parseByteSize, show } from './quantity.ts'
 
@@ -29,6 +32,8 @@ export type ScenarioVm = Pick<
   | 'moveMouse'
   | 'addMemory'
   | 'heartbeat'
+  | 'attachDisk'
+  | 'detachDisk'
 >
 
 /** What a scenario needs of a host; `Host` of management has it. */
@@ -69,6 +74,13 @@ export interface VmHandle extends LoadTarget {
   addMemory(size: string | number): Promise<number>
   /** Whether it answers its heartbeat service: `ok`, `no-contact` while it never has, `lost-communication` after ten seconds. */
   heartbeat(): Promise<HeartbeatStatus>
+  /**
+   * A disk more while it runs, on a SCSI controller: `{ vhdx: 'new.vhdx', size: '1 GiB' }`, relative to the scenario file. Resolves with
+   * its place once the guest has been told.
+   */
+  attachDisk(disk: DiskDefinition): Promise<DiskAddress>
+  /** Takes a disk out, whatever the guest does with it. Resolves when its image is free. */
+  detachDisk(place: DiskAddress): Promise<void>
   /** The guest's own counters. */
   inspect(): Promise<unknown>
   /** Set-1 make code; false when its keyboard can't take it now. */
@@ -106,7 +118,11 @@ export interface TrackedVm {
 }
 
 /** Starts a machine and wraps it; a failure to start is kept for whoever awaits `started()`. */
-export function trackVm(vm: ScenarioVm, nowMs: () => number = () => performance.now()): TrackedVm {
+export function trackVm(
+  vm: ScenarioVm,
+  nowMs: () => number = () => performance.now(),
+  base: string = pathToFileURL(`${process.cwd()}/`).href,
+): TrackedVm {
   let noticed = false
   let startMs: number | null = null
   let grownBytes: number | null = null
@@ -158,6 +174,7 @@ export function trackVm(vm: ScenarioVm, nowMs: () => number = () => performance.
     runLoad: (spec) => vm.runLoad(spec),
     addMemory: async (size) => (grownBytes = await vm.addMemory(bytesOf(size))),
     heartbeat: () => vm.heartbeat(),
+    ...diskCalls(vm, base),
     inspect: () => vm.inspectGuest(),
     pressKey: (makeCode, flags) => vm.pressKey(makeCode, flags),
     moveMouse: (x, y, buttons, wheel) => vm.moveMouse(x, y, buttons, wheel),
@@ -172,6 +189,15 @@ export function trackVm(vm: ScenarioVm, nowMs: () => number = () => performance.
       if (vm.state === 'failed') return vm.lastExit === null ? 'failed' : describeExit(vm.lastExit)
       return startFailure
     },
+  }
+}
+
+function diskCalls(vm: ScenarioVm, base: string): Pick<VmHandle, 'attachDisk' | 'detachDisk'> {
+  return {
+    attachDisk: async (disk) => {
+      return vm.attachDisk(planOneDisk(disk, base, `vms.${vm.name}.attachDisk`))
+    },
+    detachDisk: (place) => vm.detachDisk(place),
   }
 }
 

@@ -101,6 +101,14 @@ function fakeVm(
     moveMouse: () => Promise.resolve(true),
     addMemory: (bytes) => Promise.resolve(bytes),
     heartbeat: () => Promise.resolve('ok' as const),
+    attachDisk: () => {
+      return Promise.resolve({
+        controllerType: 'scsi',
+        controllerNumber: 0,
+        controllerLocation: 0,
+      })
+    },
+    detachDisk: () => Promise.resolve(),
   }
 }
 

@@ -27,7 +27,7 @@ describe('what a scenario may not say is refused with the field and the reason',
     [{ vms: 5, run }, 'x.ts: vms: expected an object of virtual machines'],
     [
       { vms: { db: 5 }, run },
-      'x.ts: vms.db: expected an object with memory, guest, args, weight, cap, reserve, relay, placement',
+      'x.ts: vms.db: expected an object with memory, guest, args, weight, cap, reserve, relay, placement, disks, dvd',
     ],
     [{ vms: { db: {} }, run }, 'x.ts: vms.db.memory: is missing'],
     [
@@ -103,8 +103,8 @@ describe('what a scenario may not say is refused with the field and the reason',
       'x.ts: vms.db.memory: unknown field buffer (known: startup, maximum)',
     ],
     [
-      { vms: { db: { memory: '64 MiB', disks: [] } }, run },
-      'x.ts: vms.db.disks: unknown field (known: memory, guest, args, weight, cap, reserve, relay, placement)',
+      { vms: { db: { memory: '64 MiB', nics: [] } }, run },
+      'x.ts: vms.db.nics: unknown field (known: memory, guest, args, weight, cap, reserve, relay, placement, disks, dvd)',
     ],
     [
       { vms: { db: { memory: '64 MiB', weight: 0 } }, run },
@@ -188,6 +188,7 @@ test('a whole scenario becomes a plan with every default filled in', () => {
         reserve: 0,
         relay: 'default',
         placement: 'contiguous',
+        disks: [],
       },
       {
         name: 'web',
@@ -200,6 +201,7 @@ test('a whole scenario becomes a plan with every default filled in', () => {
         reserve: 0,
         relay: 'default',
         placement: 'contiguous',
+        disks: [],
       },
     ],
     run,

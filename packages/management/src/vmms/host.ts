@@ -21,7 +21,7 @@ import { LogService, type LogOptions } from './log-service.ts'
 import { schedulerSettings, type SchedulerOptions } from './scheduler-settings.ts'
 import { vmSettings, type VmOptions } from './settings.ts'
 import type { VmState } from './vm-life.ts'
-import { Vm } from './vm.ts'
+import { Vm, type RootPort } from './vm.ts'
 
 export interface HostOptions extends SchedulerOptions {
   /** Logical processors that the root's scheduler hands out, 1..64; default 2. */
@@ -212,7 +212,7 @@ export class Host {
 
   #runner(): {
     run(task: VmTask, signal: AbortSignal): Promise<VmOutcome>
-    openRootPort(): Promise<MessagePort>
+    openRootPort(): Promise<RootPort>
     openLogPort(): MessagePort
     enterBoot(signal: AbortSignal): Promise<() => void>
     logLevel: VmTask['logLevel']
@@ -230,8 +230,10 @@ export class Host {
         const gone = this.#rootGone.then((why): never => {
           throw new Error(`the root partition is gone: ${why}`)
         })
-        await Promise.race([this.#root.attach(transfer(port1, [port1])), gone])
-        return port2
+        const attachment = await Promise.race([this.#root.attach(transfer(port1, [port1])), gone])
+        // A root that is gone has nothing open any more.
+        const over = this.#rootGone.then(() => {})
+        return { port: port2, released: Promise.race([this.#root.released(attachment), over]) }
       },
       run: (task, signal) => this.#runTask(task, signal),
     }

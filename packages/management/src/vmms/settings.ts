@@ -1,3 +1,7 @@
+import type { DiskSpec } from '@guestyard/root-partition/worker-protocol'
+
+import { diskSpecs, type DiskOptions } from './disk-settings.ts'
+
 /** What a VM is made of, checked. Everything is plain data: it travels to the VM's worker process. */
 export interface VmSettings {
   readonly name: string
@@ -24,6 +28,8 @@ export interface VmSettings {
   readonly heapBytes: number
   /** Part of the heap where new objects are made. */
   readonly youngHeapBytes: number
+  /** Disks and DVD drives that it starts with. */
+  readonly disks: readonly DiskSpec[]
 }
 
 /** As callers write it; what is left out has a default. */
@@ -66,6 +72,8 @@ export interface VmOptions {
    * starts small and grows only under a program that makes many objects.
    */
   readonly youngHeapBytes?: number
+  /** Disks and DVD drives that it starts with: at most 4 SCSI controllers of 64 places, and 2 IDE controllers of 2. */
+  readonly disks?: readonly DiskOptions[]
 }
 
 /** One logical processor, as the hypervisor's properties count. */
@@ -123,6 +131,7 @@ export function vmSettings(options: VmOptions): VmSettings {
     notRespondingMs,
     heapBytes,
     youngHeapBytes,
+    disks: diskSpecs(options.disks ?? [], `VM "${name}": disks`),
   }
 }
 

@@ -4,7 +4,7 @@ import { wrap, type Remote } from 'comlink'
 import { MessageChannel, type MessagePort } from 'node:worker_threads'
 import { portEndpoint } from '@guestyard/engine/node'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
-import type { HeartbeatStatus } from '@guestyard/root-partition/worker-protocol'
+import type { DiskAddress, HeartbeatStatus } from '@guestyard/root-partition/worker-protocol'
 
 import type {
   BootReport,
@@ -14,13 +14,21 @@ import type {
   VmTask,
   VmwpControl,
 } from '../vmwp/protocol.ts'
+import { DiskPlaces, type DiskOptions } from './disk-settings.ts'
 import type { VmSettings } from './settings.ts'
 import { VmLife, endedEarly, type VmRun, type VmState } from './vm-life.ts'
+
+/** A port to the root for one run of a VM. */
+export interface RootPort {
+  readonly port: MessagePort
+  /** Resolves when the port has closed, the root has forgotten the VM, and its images are free. */
+  readonly released: Promise<void>
+}
 
 /** What a VM needs of its host to run; implemented by `Host`. */
 export interface VmRunner {
   run(task: VmTask, signal: AbortSignal): Promise<VmOutcome>
-  openRootPort(): Promise<MessagePort>
+  openRootPort(): Promise<RootPort>
   openLogPort(): MessagePort
   /** Resolves when this VM may boot, with what tells that it has. */
   enterBoot(signal: AbortSignal): Promise<() => void>
@@ -39,17 +47,22 @@ interface Run extends VmRun {
 export const STOP_GRACE_MS = 2_000
 /** How much longer its worker process may take, in milliseconds. */
 const STOP_PATIENCE_MS = 1_500
+/** How long its images may take to be flushed and let go before its end is told all the same, in milliseconds. */
+const RELEASE_PATIENCE_MS = 10_000
 
 /** A VM of a host; made by `Host.createVm`. Main thread only. */
 export class Vm {
   readonly settings: VmSettings
   readonly #runner: VmRunner
   readonly #life: VmLife<Run>
+  /** Where the present run has disks. */
+  readonly #places: DiskPlaces
 
   constructor(settings: VmSettings, runner: VmRunner, onState: (vm: Vm) => void) {
     this.settings = settings
     this.#runner = runner
     this.#life = new VmLife(settings, () => onState(this))
+    this.#places = new DiskPlaces(settings.name)
   }
 
   get name(): string {
@@ -133,6 +146,28 @@ export class Vm {
     return this.#ask((control) => control.heartbeat())
   }
 
+  /**
+   * Gives the running VM a disk or a DVD drive on a SCSI controller; resolves with its place once the guest is told. Rejects, in one
+   * line, when the image is no good or the place is taken.
+   */
+  async attachDisk(options: DiskOptions): Promise<DiskAddress> {
+    const disk = this.#places.take(options)
+    const { controllerType, controllerNumber, controllerLocation } = disk
+    try {
+      await this.#ask((control) => control.attachDisk(disk))
+    } catch (error) {
+      this.#places.leave(disk)
+      throw error
+    }
+    return { controllerType, controllerNumber, controllerLocation }
+  }
+
+  /** Takes a disk out of the running VM, whatever the guest does with it; resolves when its image is free. */
+  async detachDisk(address: DiskAddress): Promise<void> {
+    await this.#ask((control) => control.detachDisk(address))
+    this.#places.leave(address)
+  }
+
   inspectGuest(): Promise<GuestInspection> {
     return this.#ask((control) => control.inspectGuest())
   }
@@ -161,14 +196,15 @@ export class Vm {
     const { port1, port2 } = new MessageChannel()
     const abort = new AbortController()
     const { settings } = this
+    const root = await this.#runner.openRootPort()
     const task: VmTask = {
       ...settings,
-      rootPort: await this.#runner.openRootPort(),
+      rootPort: root.port,
       controlPort: port2,
       logPort: this.#runner.openLogPort(),
       logLevel: this.#runner.logLevel,
     }
-    const outcome = this.#runner.run(task, abort.signal)
+    const outcome = outcomeOf(this.#runner.run(task, abort.signal), root.released)
     const run: Run = {
       control: wrap<VmwpControl>(portEndpoint(port1)),
       port: port1,
@@ -181,6 +217,7 @@ export class Vm {
       outcome,
     }
     this.#life.began(run)
+    this.#places.begin(settings.disks)
     return run
   }
 
@@ -196,6 +233,16 @@ async function booted(run: Run): Promise<BootReport> {
   } finally {
     run.leaveBoot()
   }
+}
+
+/** A run is over when others may have its images. */
+async function outcomeOf(run: Promise<VmOutcome>, released: Promise<void>): Promise<VmOutcome> {
+  const outcome = await run
+  const late = Promise.withResolvers<void>()
+  const patience = setTimeout(late.resolve, RELEASE_PATIENCE_MS)
+  await Promise.race([released, late.promise])
+  clearTimeout(patience)
+  return outcome
 }
 
 /** A guest that was up, and ended before its answer came, has started all the same. */

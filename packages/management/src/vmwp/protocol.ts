@@ -4,7 +4,11 @@
 import type { BootReport, GuestInspection } from '@guestyard/child-partition/worker-protocol'
 import type { LogLevel } from '@guestyard/engine/node'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
-import type { HeartbeatStatus } from '@guestyard/root-partition/worker-protocol'
+import type {
+  DiskAddress,
+  DiskSpec,
+  HeartbeatStatus,
+} from '@guestyard/root-partition/worker-protocol'
 import type { MessagePort } from 'node:worker_threads'
 
 export type { BootReport, GuestInspection }
@@ -61,6 +65,7 @@ export interface VmTask {
   readonly notRespondingMs: number
   readonly heapBytes: number
   readonly youngHeapBytes: number
+  readonly disks: readonly DiskSpec[]
   readonly rootPort: MessagePort
   readonly controlPort: MessagePort
   readonly logPort: MessagePort
@@ -83,6 +88,10 @@ export interface VmwpControl {
   moveMouse(x: number, y: number, buttons: number, wheel: number): Promise<boolean>
   /** More RAM, a multiple of 64 KiB; RAM in all once the guest knows. Rejects with what stands against it. */
   addMemory(bytes: number): Promise<number>
+  /** Puts a disk on a SCSI controller. Rejects with what stands against it. */
+  attachDisk(disk: DiskSpec): Promise<void>
+  /** Takes a disk out; resolves when its image is free. */
+  detachDisk(address: DiskAddress): Promise<void>
   /** Asks the guest to shut down, and ends it after `graceMs`. The task's own result tells how it went. */
   stop(graceMs: number): Promise<void>
 }

@@ -31,6 +31,7 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
       reserve: task.reserve,
       relay: task.relay,
       emulated: devices.ranges,
+      disks: task.disks.filter((disk) => disk.controllerType === 'scsi'),
     })
     if (!created.ok) return notStarted(created.reason)
     log.info({ partitionId: created.start.partitionId }, 'partition created')

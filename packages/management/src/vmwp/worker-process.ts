@@ -3,7 +3,7 @@
 import { expose, wrap, type Remote } from 'comlink'
 import type { BootReport, GuestControl } from '@guestyard/child-partition/worker-protocol'
 import { createPortLogger, portEndpoint } from '@guestyard/engine/node'
-import type { RootServices } from '@guestyard/root-partition/worker-protocol'
+import type { DiskResult, RootServices } from '@guestyard/root-partition/worker-protocol'
 
 import { GuestLog } from './guest-log.ts'
 import type { GuestThread } from './guest-thread.ts'
@@ -140,6 +140,12 @@ export class WorkerProcess {
         this.#root.moveMouse(this.#partitionId, x, y, buttons, wheel),
       heartbeat: () => this.#root.heartbeat(this.#partitionId),
       addMemory: (bytes) => this.#addMemory(bytes),
+      attachDisk: async (disk) => {
+        resultOf(await this.#root.attachDisk(this.#partitionId, disk))
+      },
+      detachDisk: async (address) => {
+        resultOf(await this.#root.detachDisk(this.#partitionId, address))
+      },
       stop: (graceMs) => this.#stop(graceMs),
     }
   }
@@ -220,6 +226,10 @@ function guestLog(task: VmTask, partitionId: number, onFlood: () => void): Guest
   const bindings = { component: 'guest', vm: task.name, partitionId }
   const log = createPortLogger(task.logPort, task.logLevel, bindings)
   return new GuestLog(log, () => performance.now(), onFlood)
+}
+
+function resultOf(result: DiskResult): void {
+  if (!result.ok) throw new Error(result.reason)
 }
 
 function ignoreUnasked(): void {}

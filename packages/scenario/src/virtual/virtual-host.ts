@@ -2,7 +2,7 @@
 
 import { schedulerSettings, vmSettings } from '@guestyard/management'
 import type { HostOptions, VmOptions } from '@guestyard/management'
-import { RootPartition } from '@guestyard/root-partition'
+import { RootPartition, openDisk } from '@guestyard/root-partition'
 import type { VpDoorbells } from '@guestyard/root-partition'
 import { BusLog } from '@guestyard/root-partition'
 import type { RootInspection } from '@guestyard/root-partition/worker-protocol'
@@ -53,6 +53,10 @@ export class VirtualHost implements ScenarioHost {
       closeDoorbells: () => {},
       onBusEvent: (partitionId, event) => busLog.write(partitionId, event),
       onDeleted: (partitionId) => busLog.forget(partitionId),
+      // A flush is done when it returns, so that what follows it is the seed's choice alone.
+      openDisk: (spec, wake) =>
+        openDisk(spec, { flush: 'sync', wake, nowMs: () => world.clock.nowMs }),
+      onDiskWork: () => this.root.ring(),
       trace: world.trace,
     })
     this.root = world.engine.addActor({

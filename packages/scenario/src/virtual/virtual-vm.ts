@@ -3,9 +3,24 @@
 import type { GuestRuntime } from '@guestyard/child-partition'
 import { HvStatus, assert } from '@guestyard/hvdef'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
-import { STOP_GRACE_MS, VmLife, emulatedMachine, endedEarly } from '@guestyard/management'
-import type { GuestInspection, VmExit, VmRun, VmSettings, VmState } from '@guestyard/management'
+import {
+  DiskPlaces,
+  STOP_GRACE_MS,
+  VmLife,
+  emulatedMachine,
+  endedEarly,
+} from '@guestyard/management'
+import type {
+  DiskAddress,
+  DiskOptions,
+  GuestInspection,
+  VmExit,
+  VmRun,
+  VmSettings,
+  VmState,
+} from '@guestyard/management'
 import type { RootPartition } from '@guestyard/root-partition'
+import { describeAddress } from '@guestyard/root-partition/worker-protocol'
 import type {
   HeartbeatStatus,
   PartitionStart,
@@ -58,9 +73,11 @@ export class VirtualVm implements ScenarioVm {
   readonly settings: VmSettings
   readonly #host: VirtualVmHost
   readonly #life: VmLife<Run>
+  readonly #places: DiskPlaces
 
   constructor(settings: VmSettings, host: VirtualVmHost) {
     this.settings = settings
+    this.#places = new DiskPlaces(settings.name)
     this.#host = host
     this.#life = new VmLife(settings, () => host.onState(this))
   }
@@ -200,11 +217,41 @@ export class VirtualVm implements ScenarioVm {
     )
   }
 
+  async attachDisk(options: DiskOptions): Promise<DiskAddress> {
+    const disk = this.#places.take(options)
+    const { controllerType, controllerNumber, controllerLocation } = disk
+    const problem = await this.#askRoot((partition, id) => partition.attachDisk(id, disk))
+    if (problem === null) return { controllerType, controllerNumber, controllerLocation }
+    this.#places.leave(disk)
+    throw new Error(problem)
+  }
+
+  async detachDisk(address: DiskAddress): Promise<void> {
+    const wasThere = await this.#askRoot(async (partition, id) => {
+      const closed = partition.detachDisk(id, address)
+      await closed
+      return closed !== undefined
+    })
+    if (!wasThere) throw new Error(`no disk at ${describeAddress(address)}`)
+    this.#places.leave(address)
+  }
+
   async #launch(): Promise<Run> {
     const { world, root, partition } = this.#host
     const { name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve, relay } =
       this.settings
-    const spec = { name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve, relay }
+    const disks = this.settings.disks.filter((disk) => disk.controllerType === 'scsi')
+    const spec = {
+      name,
+      memoryBytes,
+      memoryMaximumBytes,
+      vpCount,
+      weight,
+      cap,
+      reserve,
+      relay,
+      disks,
+    }
     const { created, doorbells } = await world.ask(root, null, () => {
       const made = partition.createPartition(spec)
       if (made.ok) this.#emulate(made.start.partitionId)
@@ -215,6 +262,7 @@ export class VirtualVm implements ScenarioVm {
     }
     const run = this.#assemble(created.start, doorbells)
     this.#life.began(run)
+    this.#places.begin(this.settings.disks)
     void this.#live(run)
     return run
   }
@@ -313,8 +361,9 @@ export class VirtualVm implements ScenarioVm {
     run.booted.reject(gone)
     run.program.reject(gone)
     const deleted = world.ask(root, null, () => {
-      partition.deletePartition(run.partitionId)
+      const released = partition.deletePartition(run.partitionId)
       root.ring()
+      return released
     })
     void deleted.then(() => {
       world.trace?.record(TraceKind.LIFE, run.partitionId, LifeStage.ENDED)
@@ -338,7 +387,9 @@ export class VirtualVm implements ScenarioVm {
     )
   }
 
-  async #askRoot<T>(question: (partition: RootPartition, id: number) => T): Promise<T> {
+  async #askRoot<T>(
+    question: (partition: RootPartition, id: number) => T | Promise<T>,
+  ): Promise<T> {
     const run = this.#life.running()
     const { world, root, partition } = this.#host
     return world.ask(root, null, () => {
