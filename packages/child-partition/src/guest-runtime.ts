@@ -5,6 +5,8 @@ import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import type { VmbusClientEvent } from '@guestyard/vmbus/client'
 
 import type { ExposedFunctions, Guest, GuestDevices, GuestProgram } from './api/guest.ts'
+import { PageDma } from './disks/guest-dma.ts'
+import { DiskDrivers } from './drivers/disks.ts'
 import { InputDrivers } from './drivers/input.ts'
 import { IntegrationDrivers } from './drivers/integration.ts'
 import { LoadChannels } from './drivers/load-channels.ts'
@@ -24,6 +26,7 @@ export class GuestRuntime implements GuestControl {
   readonly #input: InputDrivers
   readonly #integration: IntegrationDrivers
   readonly #load: LoadChannels
+  readonly #disks: DiskDrivers
   readonly #abort: AbortController
   /** The host's order to shut down, over the bus; and that it has been done. */
   readonly #order: PromiseWithResolvers<void>
@@ -71,6 +74,14 @@ export class GuestRuntime implements GuestControl {
       onProblem,
     })
     this.#load = new LoadChannels(this.#kernel.bus, this.#offers, () => this.#wake())
+    this.#disks = new DiskDrivers({
+      bus: this.#kernel.bus,
+      memory,
+      pages: this.#kernel.pages,
+      clock: platform.clock,
+      wake: () => this.#wake(),
+      onProblem,
+    })
     this.#abort = new AbortController()
     this.#up = Promise.withResolvers()
     this.#unloaded = Promise.withResolvers()
@@ -214,6 +225,8 @@ export class GuestRuntime implements GuestControl {
       vmbus: this.#kernel.bus,
       streams: new RelayStreams(this.#load, () => this.#wake()),
       devices: this.#devices(),
+      disks: this.#disks.registry,
+      dma: new PageDma(this.#setup.memory, this.#kernel.pages),
       keyboard: this.#input.keys,
       mouse: this.#input.pointer,
       runLoad: (spec) => this.runLoad(spec),
@@ -256,6 +269,7 @@ export class GuestRuntime implements GuestControl {
         this.#offers.add(event.offer)
         this.#input.offered(event.offer)
         this.#integration.offered(event.offer)
+        this.#disks.offered(event.offer)
         break
       case 'rescind':
         this.#offers.remove(event.offer)
@@ -268,6 +282,7 @@ export class GuestRuntime implements GuestControl {
         break
       case 'unloaded':
         this.#offers.end('the bus is unloaded')
+        this.#disks.end('the bus is unloaded')
         this.#unloaded.resolve()
         break
       case 'connected':

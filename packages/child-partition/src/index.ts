@@ -7,6 +7,21 @@ export type {
   PointerEvent,
   StreamWriter,
 } from './api/guest.ts'
+export type {
+  BlockQueue,
+  BlockRequest,
+  DiskData,
+  DiskEvent,
+  DiskFailure,
+  DiskOperationName,
+  DmaBuffer,
+  GuestBlocks,
+  GuestDisk,
+  GuestDisks,
+  GuestDma,
+  GuestPartition,
+  NewPartitionTable,
+} from './api/disks.ts'
 export { Kernel, type KernelOptions } from './kernel/kernel.ts'
 export type { Processor } from './kernel/compute-queue.ts'
 export { enlighten, KernelPage, type Enlightenment } from './kernel/boot.ts'

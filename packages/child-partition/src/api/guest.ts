@@ -4,6 +4,8 @@ import type { PortLogger } from '@guestyard/engine/node'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import type { VmbusClient } from '@guestyard/vmbus/client'
 
+import type { GuestDisks, GuestDma } from './disks.ts'
+
 /** One key on the synthetic keyboard. */
 export interface KeyEvent {
   /** Set-1 make code, without 0x80. */
@@ -68,6 +70,10 @@ export interface Guest {
   readonly vmbus: VmbusClient
   readonly streams: GuestStreams
   readonly devices: GuestDevices
+  /** Disks and DVD drives, on whatever controller. */
+  readonly disks: GuestDisks
+  /** RAM that disks read into and write from. */
+  readonly dma: GuestDma
   readonly keyboard: AsyncIterable<KeyEvent>
   readonly mouse: AsyncIterable<PointerEvent>
   runLoad(spec: LoadSpec): Promise<LoadResult>

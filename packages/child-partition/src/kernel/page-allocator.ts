@@ -47,6 +47,15 @@ export class PageAllocator {
     return pfns
   }
 
+  /** As `allocate`, and always neighbours in order; undefined when no such run is free. */
+  allocateRun(count: number): Uint32Array | undefined {
+    if (count < 1 || count > this.#free) return undefined
+    const run = this.#findRun(count)
+    if (run < 0) return undefined
+    this.#free -= count
+    return this.#takeRun(run, count)
+  }
+
   /** Gives pages back. Pages that are not allocated, or not ours, are ignored. */
   free(pfns: ArrayLike<number>): void {
     for (let i = 0; i < pfns.length; i += 1) {
