@@ -214,7 +214,7 @@ describe('what the watchdog asks', () => {
       expect(await isEnded(on, hostile, 1_000, hostile.forgeAnswer)).toBe(true)
       expect(victim.kernel.work.used).toBe(before)
       expect(await isEnded(on, victim, 500)).toBe(false)
-      on.root.deletePartition(hostile.partitionId)
+      void on.root.deletePartition(hostile.partitionId)
       await runFor(on, 20)
       expect(victim.kernel.work.used).toBeGreaterThan(before)
     },
@@ -262,7 +262,7 @@ test('a VP that never exits is reported with how long it has been', async () => 
   await runFor(on, 300)
   expect(on.overdue[0]).toMatchObject({ partitionId: running.partitionId, vpIndex: 0 })
   expect(on.overdue[0]!.overdueMs).toBeGreaterThanOrEqual(100)
-  on.root.deletePartition(running.partitionId)
+  void on.root.deletePartition(running.partitionId)
   const next = running === stuck ? other : stuck
   const used = next.kernel.work.used
   await runFor(on, 50)

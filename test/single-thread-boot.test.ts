@@ -136,7 +136,7 @@ describe('a whole life in one thread', () => {
       guest.kernel.bus.unload()
       on.threads.settle()
       expect(guest.events.at(-1)?.is).toBe('unloaded')
-      on.root.deletePartition(guest.partitionId)
+      void on.root.deletePartition(guest.partitionId)
       expect(on.root.inspect().partitions).toEqual([])
     },
   )

@@ -97,7 +97,7 @@ export class Yard {
 
   /** Deletes a partition, whatever state it is in. */
   delete(guest: BarePartition): void {
-    this.root.deletePartition(guest.partitionId)
+    void this.root.deletePartition(guest.partitionId)
     this.#events.delete(guest.partitionId)
     const at = this.guests.findIndex((other) => other.partitionId === guest.partitionId)
     if (at >= 0) this.guests.splice(at, 1)

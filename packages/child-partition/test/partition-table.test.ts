@@ -118,7 +118,7 @@ describe('a partition table', () => {
     expect(made.bytes.every((byte) => byte === 0)).toBe(true)
   })
 
-  const hasSfdisk = spawnSync('sfdisk', ['--version']).status === 0
+  const hasSfdisk = sfdisk('--version').status === 0
   if (!hasSfdisk) console.log('skipped: sfdisk is not there to compare partition tables with')
   test.skipIf(!hasSfdisk)('of ours is read by sfdisk, and one of its is read by us', async () => {
     const folder = mkdtempSync(join(tmpdir(), 'guestyard-gpt-'))
@@ -127,7 +127,7 @@ describe('a partition table', () => {
       const made = disk(512, 8192)
       await writePartitionTable(made, DISK, two)
       writeFileSync(path, made.bytes)
-      const seen = spawnSync('sfdisk', ['--json', path], { encoding: 'utf8' })
+      const seen = sfdisk('--json', path)
       expect(JSON.parse(seen.stdout)).toMatchObject({
         partitiontable: {
           label: 'gpt',
@@ -139,8 +139,9 @@ describe('a partition table', () => {
           })),
         },
       })
-      const input = 'label: gpt\nstart=2048, size=64, name="theirs"\n'
-      expect(spawnSync('sfdisk', ['--quiet', path], { input }).status).toBe(0)
+      const script = join(folder, 'script')
+      writeFileSync(script, 'label: gpt\nstart=2048, size=64, name="theirs"\n')
+      expect(sfdisk('--quiet', path, script).status).toBe(0)
       made.bytes.set(readFileSync(path))
       const theirs = await readPartitionTable(made)
       expect(theirs?.partitions).toMatchObject([
@@ -151,6 +152,13 @@ describe('a partition table', () => {
     }
   })
 })
+
+/** A last argument beside the image is what it reads from its standard input. */
+function sfdisk(flag: string, path = '', script = ''): { status: number | null; stdout: string } {
+  const command = 'sfdisk'
+  const input = script === '' ? '' : readFileSync(script, 'utf8')
+  return spawnSync(command, path === '' ? [flag] : [flag, path], { encoding: 'utf8', input })
+}
 
 /** Makes the header's checksum right again. */
 async function sealHeader(bytes: Uint8Array, at: number): Promise<void> {

@@ -173,11 +173,7 @@ export function trackVm(
     takeReports: () => vm.takeReports(),
     runLoad: (spec) => vm.runLoad(spec),
     addMemory: async (size) => (grownBytes = await vm.addMemory(bytesOf(size))),
-    heartbeat: () => vm.heartbeat(),
-    ...diskCalls(vm, base),
-    inspect: () => vm.inspectGuest(),
-    pressKey: (makeCode, flags) => vm.pressKey(makeCode, flags),
-    moveMouse: (x, y, buttons, wheel) => vm.moveMouse(x, y, buttons, wheel),
+    ...deviceCalls(vm, base),
   }
   return {
     handle,
@@ -192,12 +188,20 @@ export function trackVm(
   }
 }
 
-function diskCalls(vm: ScenarioVm, base: string): Pick<VmHandle, 'attachDisk' | 'detachDisk'> {
+/** What is asked of its devices. */
+function deviceCalls(
+  vm: ScenarioVm,
+  base: string,
+): Pick<VmHandle, 'heartbeat' | 'attachDisk' | 'detachDisk' | 'inspect' | 'pressKey' | 'moveMouse'> {
   return {
     attachDisk: async (disk) => {
       return vm.attachDisk(planOneDisk(disk, base, `vms.${vm.name}.attachDisk`))
     },
     detachDisk: (place) => vm.detachDisk(place),
+    heartbeat: () => vm.heartbeat(),
+    inspect: () => vm.inspectGuest(),
+    pressKey: (makeCode, flags) => vm.pressKey(makeCode, flags),
+    moveMouse: (x, y, buttons, wheel) => vm.moveMouse(x, y, buttons, wheel),
   }
 }
 

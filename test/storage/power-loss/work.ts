@@ -12,7 +12,7 @@ export interface PlannedWrite {
 }
 
 /** A disk's range is divided into so many lanes, one for each request of a batch. */
-export const BATCH_REQUESTS = 8
+const BATCH_REQUESTS = 8
 const BLOCKS_MAX = 48
 const BLOCK_BYTES = 512
 const WORDS = BLOCK_BYTES / 4
@@ -48,7 +48,7 @@ export function fillBlock(words: Uint32Array, at: number, block: number, batch: 
 }
 
 /** The batch that a block says it is of; 0: it is zeros. A text when it is neither, or not whole. */
-export function batchIn(words: Uint32Array, at: number, block: number): number | string {
+function batchIn(words: Uint32Array, at: number, block: number): number | string {
   const [magic, address, batch] = words.subarray(at, at + 3)
   const wanted = new Uint32Array(WORDS)
   if (magic !== 0) {
