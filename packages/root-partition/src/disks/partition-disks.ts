@@ -107,7 +107,6 @@ export class PartitionDisks {
     const unit = spec.device === 'dvd' ? new DvdUnit(disk) : new DiskUnit(disk!)
     controller.target.attach(PATH, TARGET, spec.controllerLocation, unit)
     controller.attached.set(spec.controllerLocation, { spec, unit, opened, disk })
-    controller.vsp.logicalUnitsChanged()
     return null
   }
 
@@ -118,7 +117,6 @@ export class PartitionDisks {
     if (controller === null || controller === undefined || found === undefined) return undefined
     controller.attached.delete(address.controllerLocation)
     controller.target.detach(PATH, TARGET, address.controllerLocation)
-    controller.vsp.logicalUnitsChanged()
     return this.#close(controller, found)
   }
 
