@@ -47,10 +47,14 @@ export function fillBlock(words: Uint32Array, at: number, block: number, batch: 
   }
 }
 
+const ZEROS = new Uint32Array(WORDS)
+/** Filled for each block that is looked at. */
+const WANTED = new Uint32Array(WORDS)
+
 /** The batch that a block says it is of; 0: it is zeros. A text when it is neither, or not whole. */
 function batchIn(words: Uint32Array, at: number, block: number): number | string {
   const [magic, address, batch] = words.subarray(at, at + 3)
-  const wanted = new Uint32Array(WORDS)
+  const wanted = magic === 0 ? ZEROS : WANTED
   if (magic !== 0) {
     if (magic !== MAGIC) return 'it holds what nobody wrote'
     if (address !== block) return `it holds block ${address}`
