@@ -192,7 +192,10 @@ export function trackVm(
 function deviceCalls(
   vm: ScenarioVm,
   base: string,
-): Pick<VmHandle, 'heartbeat' | 'attachDisk' | 'detachDisk' | 'inspect' | 'pressKey' | 'moveMouse'> {
+): Pick<
+  VmHandle,
+  'heartbeat' | 'attachDisk' | 'detachDisk' | 'inspect' | 'pressKey' | 'moveMouse'
+> {
   return {
     attachDisk: async (disk) => {
       return vm.attachDisk(planOneDisk(disk, base, `vms.${vm.name}.attachDisk`))
