@@ -54,4 +54,5 @@ export {
   slatNumber,
   slatRights,
 } from './slat-layout.ts'
+export { SlatDeviceReader } from './slat-device-reader.ts'
 export { SlatReader } from './slat-reader.ts'

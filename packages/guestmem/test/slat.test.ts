@@ -7,6 +7,7 @@ import {
   SLAT_HEADER,
   SLAT_RIGHTS_ALL,
   Slat,
+  SlatDeviceReader,
   SlatKind,
   SlatReader,
   SlatRight,
@@ -199,6 +200,23 @@ describe('a SLAT', () => {
     reader.setOverlay(-1, 1, -1)
     slat.overlays.sample()
     expect(slat.overlays.isCovered(5)).toBe(false)
+  })
+
+  it('gives a device in another thread RAM with its rights, and no page under an overlay', () => {
+    const slat = slatOf()
+    const device = new SlatDeviceReader(slat.buffer)
+    slat.mapRam(0, 0, 16, SLAT_RIGHTS_ALL)
+    slat.protect(3, 1, SlatRight.READ)
+    slat.mapMmio(20, 1, 1)
+    expect([2, 3, 16, 20, -1, 2 ** 40].map((page) => device.ramPage(page, READ_WRITE))).toEqual([
+      2, -1, -1, -1, -1, -1,
+    ])
+    expect(device.ramPage(3, SlatRight.READ)).toBe(3)
+    const guest = new SlatReader(slat.buffer)
+    guest.setOverlay(0, 0, 2)
+    expect(device.ramPage(2, SlatRight.READ)).toBe(-1)
+    guest.setOverlay(0, 0, -1)
+    expect(device.ramPage(2, SlatRight.READ)).toBe(2)
   })
 })
 

@@ -28,6 +28,7 @@ export {
   sintIndex,
   vpIndex,
 } from './ids.ts'
+export { ISA_LINES, ISA_VECTOR_BASE } from './isa.ts'
 export type {
   ChannelId,
   ConnectionId,

@@ -5,8 +5,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import fc from 'fast-check'
 
 import { startHost, type Host } from '../src/index.ts'
-import type { DeviceBus } from '../src/vmwp/emulated/device-bus.ts'
-import { emulatedMachine } from '../src/vmwp/emulated/machine.ts'
+import { EmulatedMachine } from '../src/vmwp/emulated/machine.ts'
 import { SerialPort } from '../src/vmwp/emulated/serial-port.ts'
 
 const MIB = 1024 * 1024
@@ -95,7 +94,7 @@ describe('the serial port', () => {
 })
 
 test('any access gets an answer, whatever its port, address, size and value', () => {
-  const bus: DeviceBus = emulatedMachine(() => {})
+  const machine = new EmulatedMachine(() => {})
   const number = fc.integer({ min: 0, max: 0xffff_ffff })
   const near = fc.constantFrom(0x7f, 0x80, 0x3f8, 0x3fd, 0x3ff, 0x400, 0xfed0_3000, 0xfed0_3007)
   fc.assert(
@@ -110,7 +109,7 @@ test('any access gets an answer, whatever its port, address, size and value', ()
           ? { kind: 'port' as const, port: at & 0xffff }
           : { kind: 'memory' as const, gpa: at }
         const access = { ...where, isWrite, size, low: value, high: 0 }
-        const answer = bus.answer({ partitionId: 2, vp: 0, sequence: 1, access })
+        const answer = machine.answer({ partitionId: 2, vp: 0, sequence: 1, access })
         expect(answer.kind).toBe('value')
       },
     ),

@@ -271,6 +271,11 @@ export class RootPartition {
     return this.#guests.get(id)?.intercepts
   }
 
+  /** The interrupt line of an emulated device. Ids that are unknown, and lines that there are not, are ignored. */
+  setLine(id: number, line: number, asserted: boolean): void {
+    this.#guests.get(id)?.router.isaLines.set(line, asserted)
+  }
+
   /** More RAM for a running partition, after what it has: its guest has yet to be told. */
   addMemory(id: number, bytes: number): AddMemoryResult {
     const guest = this.#guests.get(id)

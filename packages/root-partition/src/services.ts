@@ -8,7 +8,8 @@ import type { MessagePort } from 'node:worker_threads'
 
 import { describeAddress, type DiskAddress, type DiskSpec } from './disks/disk-spec.ts'
 import type { RootPartition } from './root-partition.ts'
-import { ExitMailbox, type EmulatedRanges, type VpAnswer, type VpExit } from './vid/index.ts'
+import type { LineChange } from './interrupts/index.ts'
+import { ExitMailbox, type EmulatedRanges, type ExitAnswer, type VpExit } from './vid/index.ts'
 import type {
   AddMemoryResult,
   CreatePartitionResult,
@@ -127,13 +128,23 @@ class PortServices implements RootServices {
     return taken
   }
 
-  nextExits(partitionId: number): Promise<readonly VpExit[]> {
-    return this.#mailboxes.get(partitionId)?.next() ?? Promise.resolve([])
+  exchangeExits(
+    partitionId: number,
+    lines: readonly LineChange[],
+    answers: readonly ExitAnswer[],
+  ): Promise<readonly VpExit[]> {
+    const mailbox = this.#mailboxes.get(partitionId)
+    if (mailbox === undefined) return Promise.resolve([])
+    // Before the VP goes on: it may look at once.
+    this.setLines(partitionId, lines)
+    const intercepts = this.#root.interceptsOf(partitionId)
+    for (const { vp, sequence, answer } of answers) intercepts?.complete(vp, sequence, answer)
+    return mailbox.next()
   }
 
-  completeExit(partitionId: number, vp: number, sequence: number, answer: VpAnswer): boolean {
-    if (!this.#created.has(partitionId)) return false
-    return this.#root.interceptsOf(partitionId)?.complete(vp, sequence, answer) ?? false
+  setLines(partitionId: number, lines: readonly LineChange[]): void {
+    if (!this.#created.has(partitionId)) return
+    for (const { line, asserted } of lines) this.#root.setLine(partitionId, line, asserted)
   }
 
   alive(): void {}

@@ -12,6 +12,8 @@ import type { HypervisorInspection, VpHandles } from '@guestyard/hypervisor'
 import type { VmbusServerInspection } from '@guestyard/vmbus/server'
 import type { MessagePort } from 'node:worker_threads'
 
+import type { ExitAnswer } from './vid/vp-exit.ts'
+import type { LineChange } from './interrupts/isa-lines.ts'
 import type { SchedulerInspection, SchedulerSettings } from './scheduler/index.ts'
 
 import type { DiskAddress, DiskSpec } from './disks/disk-spec.ts'
@@ -137,10 +139,17 @@ export interface RootServices {
   pressKey(partitionId: number, makeCode: number, flags: number): boolean
   /** Absolute mouse position 0..32767, buttons bit mask (1 left, 2 right, 4 middle), wheel steps. */
   moveMouse(partitionId: number, x: number, y: number, buttons: number, wheel: number): boolean
-  /** Resolves with accesses that VPs wait for, as soon as there are any; with none when the partition is gone. */
-  nextExits(partitionId: number): Promise<readonly VpExit[]>
-  /** The VP goes on. False when it waits for no such answer. */
-  completeExit(partitionId: number, vp: number, sequence: number, answer: VpAnswer): boolean
+  /**
+   * Sets interrupt lines, then lets the VPs go on whose accesses these answer, and resolves with accesses that VPs wait for, as soon as
+   * there are any; with none when the partition is gone. One message each way carries an access and its answer.
+   */
+  exchangeExits(
+    partitionId: number,
+    lines: readonly LineChange[],
+    answers: readonly ExitAnswer[],
+  ): Promise<readonly VpExit[]>
+  /** Interrupt lines of emulated devices have changed, in this order, without an access. */
+  setLines(partitionId: number, lines: readonly LineChange[]): void
   /** Answers: the root's thread serves its ports. */
   alive(): void
   inspect(): RootInspection
@@ -149,6 +158,8 @@ export interface RootServices {
   /** Resolves when that port has closed, what was created through it is gone, and its images are free. At once for other numbers. */
   released(attachment: number): Promise<void>
 }
+
+export type { ExitAnswer, LineChange }
 
 export interface PartitionInspection {
   readonly partitionId: number

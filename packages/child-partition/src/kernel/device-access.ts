@@ -10,9 +10,12 @@ export interface DeviceValue {
   readonly high: number
 }
 
+/** Told of an access that has ended, from `poll`: what was read, or null when it raised an exception. */
+export type AccessEnded = (value: DeviceValue | null) => void
+
 interface Access {
   readonly begin: (unit: InterceptUnit) => InterceptOutcome
-  readonly done: PromiseWithResolvers<DeviceValue>
+  readonly ended: AccessEnded
 }
 
 /** Accesses that a program may have asked for and not got yet. */
@@ -40,6 +43,12 @@ export class DeviceAccess {
     return this.#current === null ? this.#queue.length > 0 : this.#unit.state === 'answered'
   }
 
+  /** For drivers: one access, however many wait. `ended` is called once, from a later `poll`. */
+  begin(begin: Access['begin'], ended: AccessEnded): void {
+    this.#queue.push({ begin, ended })
+    this.#wake()
+  }
+
   portIn(port: number, size: 1 | 2 | 4): Promise<DeviceValue> {
     return this.#add((unit) => unit.beginPortIn(port, size))
   }
@@ -61,9 +70,9 @@ export class DeviceAccess {
     let ended = 0
     if (this.#current !== null) {
       if (this.#unit.state !== 'answered') return 0
-      const { done } = this.#current
+      const { ended: tell } = this.#current
       this.#current = null
-      this.#end(done, this.#unit.finish())
+      this.#end(tell, this.#unit.finish())
       ended += 1
     }
     while (this.#current === null && this.#queue.length > 0) {
@@ -71,7 +80,7 @@ export class DeviceAccess {
       const outcome = access.begin(this.#unit)
       if (outcome === 'suspended') this.#current = access
       else {
-        this.#end(access.done, outcome)
+        this.#end(access.ended, outcome)
         ended += 1
       }
     }
@@ -83,14 +92,15 @@ export class DeviceAccess {
       return Promise.reject(new Error(`${ACCESSES_MAX} accesses are waiting already`))
     }
     const done = Promise.withResolvers<DeviceValue>()
-    this.#queue.push({ begin, done })
-    this.#wake()
+    this.begin(begin, (value) => {
+      if (value !== null) done.resolve(value)
+      else done.reject(new Error(`the access raised exception ${this.#unit.exception}`))
+    })
     return done.promise
   }
 
-  #end(done: Access['done'], outcome: InterceptOutcome): void {
-    const { exception, value } = this.#unit
-    if (outcome === 'fault') done.reject(new Error(`the access raised exception ${exception}`))
-    else done.resolve({ low: value.low, high: value.high })
+  #end(ended: AccessEnded, outcome: InterceptOutcome): void {
+    const { value } = this.#unit
+    ended(outcome === 'fault' ? null : { low: value.low, high: value.high })
   }
 }

@@ -47,6 +47,8 @@ export class Kernel {
   readonly devices: DeviceAccess
   readonly #memory: GuestMemory
   readonly #interrupt: VmbusInterrupt
+  /** By vector. */
+  readonly #handlers: Map<number, () => void> = new Map()
   /** Interrupts on vectors that the kernel has no handler for. */
   strayInterrupts: number
   /** What the guest's program wants to compute. */
@@ -120,6 +122,11 @@ export class Kernel {
     return vp.msr.high * 2 ** 32 + vp.msr.low
   }
 
+  /** `handler` is called, from `poll`, for each interrupt on this vector. Accesses that it begins are made by the next poll. */
+  handle(vector: number, handler: () => void): void {
+    this.#handlers.set(vector, handler)
+  }
+
   /** The program made work that no doorbell announces: a halted VP wants a processor for it. */
   nudge(): void {
     this.#isNudged = true
@@ -181,6 +188,12 @@ export class Kernel {
     return 0
   }
 
+  #dispatch(vector: number): void {
+    const handler = this.#handlers.get(vector)
+    if (handler === undefined) this.strayInterrupts += 1
+    else handler()
+  }
+
   #takeInterrupts(): number {
     let taken = 0
     let vector = this.vp.deliver()
@@ -192,7 +205,7 @@ export class Kernel {
         this.vp.returnFromNmi()
       } else {
         if (vector === VMBUS_VECTOR) this.#interrupt.handle()
-        else this.strayInterrupts += 1
+        else this.#dispatch(vector)
         this.vp.endOfInterrupt()
       }
       vector = this.vp.deliver()

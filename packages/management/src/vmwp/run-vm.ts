@@ -5,8 +5,8 @@ import { wrap, type Remote } from 'comlink'
 import { createPortLogger, portEndpoint, type PortLogger } from '@guestyard/engine/node'
 import type { PartitionStart, RootServices } from '@guestyard/root-partition/worker-protocol'
 
-import { emulatedMachine, serveExits } from './emulated/machine.ts'
-import type { DeviceBus } from './emulated/device-bus.ts'
+import { EmulatedMachine } from './emulated/machine.ts'
+import { DeviceWork, serveExits } from './emulated/serve-exits.ts'
 import { GuestLog } from './guest-log.ts'
 import { bootGuest, startGuestThread, type GuestThread } from './guest-thread.ts'
 import type { VmExit, VmOutcome, VmTask } from './protocol.ts'
@@ -35,8 +35,9 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
     })
     if (!created.ok) return notStarted(created.reason)
     log.info({ partitionId: created.start.partitionId }, 'partition created')
+    const work = new DeviceWork(root, created.start.partitionId, devices)
     // A root that is gone ends the VM by other ways.
-    serveExits(root, created.start.partitionId, devices).catch(() => {})
+    serveExits(root, created.start.partitionId, devices, work).catch(() => {})
     const outcome = await runGuest(task, thread, created.start, root)
     log.info({ partitionId: created.start.partitionId, ...outcome.exit }, 'guest ended')
     return outcome
@@ -81,11 +82,11 @@ async function runGuest(
 }
 
 /** The VM's emulated devices. What a guest writes to its serial port is as free as its log, and as limited. */
-function machineOf(log: PortLogger): DeviceBus {
+function machineOf(log: PortLogger): EmulatedMachine {
   const lines = new GuestLog(
     log.child({ device: 'serial' }),
     () => performance.now(),
     () => {},
   )
-  return emulatedMachine((line) => lines.accept(JSON.stringify({ level: 30, msg: line })))
+  return new EmulatedMachine((line) => lines.accept(JSON.stringify({ level: 30, msg: line })))
 }

@@ -11,4 +11,5 @@ export {
   type MsiEntry,
   type RemappingInspection,
 } from './remapping.ts'
+export type { LineChange } from './isa-lines.ts'
 export { InterruptRouter, PortIds, type BusInbox, type InterruptInspection } from './route.ts'

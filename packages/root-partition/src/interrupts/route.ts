@@ -7,6 +7,7 @@
 //   guest ─ HvCallPostMessage(1 or 4)     ─▶ port ─▶ BusInbox.receiveMessage
 //   VSP   ─ ChannelRoute.raise            ─▶ inbox of its VP: flag relid of SINT 2, vector when it was clear
 //   device ─ DeviceVectors.raise, setLine ─▶ InterruptRemapping ─▶ vectors of VPs
+//   worker process ─ IsaLines.set ─▶ the same
 
 import {
   HV_MESSAGE_TYPE_VMBUS,
@@ -24,6 +25,7 @@ import { ROOT_PARTITION_ID, type MessageHandler, type SignalHandler } from '@gue
 import type { VidPartition } from '../vid/index.ts'
 import type { WinHv } from '../winhv/index.ts'
 import { ChannelRoute, type ChannelRouteCounts } from './channel-route.ts'
+import { IsaLines } from './isa-lines.ts'
 import { InterruptRemapping, type RemappingInspection } from './remapping.ts'
 
 /** The bus of one partition, as routes reach it. */
@@ -51,6 +53,8 @@ export class InterruptRouter {
   readonly #counts: ChannelRouteCounts
   /** What devices that raise vectors may raise. */
   readonly remapping: InterruptRemapping
+  /** Lines of the devices that its worker process emulates. */
+  readonly isaLines: IsaLines
 
   constructor(winhv: WinHv, partition: VidPartition, portIds: PortIds, inbox: BusInbox) {
     this.#winhv = winhv
@@ -65,6 +69,7 @@ export class InterruptRouter {
       requestEdge: (vp, vector) => partition.requestInterrupt(vp, vector),
       requestLevel: (vp, vector) => partition.requestLevel(vp, vector),
     })
+    this.isaLines = new IsaLines(this.remapping)
     const messages = new MessageRoute(inbox)
     for (const connection of MESSAGE_PORTS) this.#openMessagePort(connection, messages)
   }

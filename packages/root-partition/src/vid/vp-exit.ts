@@ -179,7 +179,14 @@ function truncated(value: number, size: number): number {
   return size < 4 ? value & ((1 << (size * 8)) - 1) : value >>> 0
 }
 
-/** Where a VM's worker process emulates devices: what VPs do there it gets from `nextExits`. */
+/** An owner's answer to an exit, by the exit's VP and sequence. */
+export interface ExitAnswer {
+  readonly vp: number
+  readonly sequence: number
+  readonly answer: VpAnswer
+}
+
+/** Where a VM's worker process emulates devices: what VPs do there it gets from `exchangeExits`. */
 export interface EmulatedRanges {
   readonly ports: readonly { readonly first: number; readonly count: number }[]
   /** Where no RAM is. */

@@ -275,7 +275,9 @@ export class VirtualVm implements ScenarioVm {
     const owned = partition.interceptsOf(partitionId)?.own(devices.ranges, {
       take(exit) {
         const answer = devices.answer(exit)
+        const lines = devices.takeLines()
         void world.ask(root, null, () => {
+          for (const { line, asserted } of lines) partition.setLine(partitionId, line, asserted)
           partition.interceptsOf(partitionId)?.complete(exit.vp, exit.sequence, answer)
           root.ring()
         })
