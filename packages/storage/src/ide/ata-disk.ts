@@ -270,6 +270,11 @@ export class AtaDisk extends IdeDrive {
   #ended(): void {
     this.#isPending = false
     const { status } = this.#request
+    if (status === DiskStatus.READ_ERROR && this.#canNarrow) {
+      this.#pieceMax = 1
+      this.#isDue = true
+      return
+    }
     if (status !== DiskStatus.OK) return this.#failed(status)
     switch (this.#work) {
       case Work.READ:
@@ -290,6 +295,11 @@ export class AtaDisk extends IdeDrive {
       case Work.NONE:
         return this.#complete()
     }
+  }
+
+  /** The host is told which block can't be read, so block by block from here on; the blocks of READ MULTIPLE have their size. */
+  get #canNarrow(): boolean {
+    return this.#piece > 1 && (this.#isDma || this.#work === Work.VERIFY)
   }
 
   #complete(): void {

@@ -94,6 +94,26 @@ describe('a transfer', () => {
     expect([host.in(0xffa2), host.status, host.ram(DATA, 4).join()]).toEqual([0, BUSY, '0,0,0,0'])
   })
 
+  test('brings what there is before a block that can’t be read, and says which it is', () => {
+    const disk = new HeldDisk(patternDisk(64))
+    disk.isOpen = true
+    disk.badBlock = 12
+    const host = new IdeHost({ disk })
+    host.table([[DATA, 16 * 512]])
+    host.command(READ_DMA, 5, 16)
+    host.start(true)
+    expect([host.in(0x1f7), host.in(0x1f1), host.in(0x1f3), host.in(0x1f2)]).toEqual([
+      READY | 1,
+      0x40,
+      12,
+      9,
+    ])
+    expect([...host.ram(DATA, 7 * 512)]).toEqual([...pattern(5 * 512, 7 * 512)])
+    // READ VERIFY finds it as well.
+    host.command(0x40, 0, 32)
+    expect([host.in(0x1f7), host.in(0x1f3)]).toEqual([READY | 1, 12])
+  })
+
   test('is forgotten by a reset', () => {
     const host = new IdeHost({ disk: patternDisk(64) })
     host.table([[DATA, 512]])

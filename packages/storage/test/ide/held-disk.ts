@@ -1,6 +1,12 @@
 // A disk that holds every request until the test lets it go, or fails it.
 
-import { DiskStatus, type Disk, type DiskGeometry, type DiskRequest } from '@guestyard/storage'
+import {
+  DiskOperation,
+  DiskStatus,
+  type Disk,
+  type DiskGeometry,
+  type DiskRequest,
+} from '@guestyard/storage'
 
 export class HeldDisk implements Disk {
   readonly geometry: DiskGeometry
@@ -13,6 +19,8 @@ export class HeldDisk implements Disk {
   abortsLate = false
   /** Requests pass as if nothing were here. */
   isOpen = false
+  /** Reads of this block fail. */
+  badBlock = -1
   /** The status that the next request ends with instead. */
   failure: DiskStatus = DiskStatus.OK
   #ended = 0
@@ -32,7 +40,10 @@ export class HeldDisk implements Disk {
   release(): void {
     const request = this.held!
     this.held = null
-    if (this.failure === DiskStatus.OK) this.#below.submit(request)
+    const { block, blockCount } = request
+    const isBad = this.badBlock >= block && this.badBlock < block + blockCount
+    if (isBad && request.operation === DiskOperation.READ) request.status = DiskStatus.READ_ERROR
+    else if (this.failure === DiskStatus.OK) this.#below.submit(request)
     else request.status = this.failure
     this.failure = DiskStatus.OK
     this.#ended += 1

@@ -101,7 +101,10 @@ function expectWell(host: IdeHost, disk: HeldDisk): void {
 test('no sequence of accesses throws, hangs or leaves the drives beyond a reset', () => {
   fc.assert(
     fc.property(
-      fc.array(fc.oneof({ weight: 3, arbitrary: plausible }, wild), { maxLength: 300 }),
+      fc.array(fc.oneof({ weight: 3, arbitrary: plausible }, wild), {
+        maxLength: 300,
+        size: 'max',
+      }),
       fc.boolean(),
       (accesses, isLate) => {
         const disk = new HeldDisk(patternDisk(300))
@@ -122,7 +125,11 @@ test('a table of anything, anywhere, moves nothing but this guest’s RAM', () =
   )
   fc.assert(
     fc.property(
-      fc.array(fc.tuple(dword, fc.nat(0xffff), fc.boolean()), { minLength: 1, maxLength: 12 }),
+      fc.array(fc.tuple(dword, fc.nat(0xffff), fc.boolean()), {
+        minLength: 1,
+        maxLength: 12,
+        size: 'max',
+      }),
       fc.oneof(fc.nat(RAM_BYTES), dword),
       fc.integer({ min: 1, max: 256 }),
       fc.boolean(),

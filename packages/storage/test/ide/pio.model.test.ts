@@ -42,7 +42,10 @@ class PioModel {
   interrupt = false
   masked = false
   written = 0
+  /** What the disk has. */
   readonly content: Uint16Array
+  /** A sector on its way to it. */
+  readonly sector: Uint16Array = new Uint16Array(SECTOR_WORDS)
 
   constructor(bytes: Uint8Array) {
     this.content = new Uint16Array(bytes.slice().buffer)
@@ -68,15 +71,17 @@ class PioModel {
     if (!this.isBusy) return
     this.isBusy = false
     this.interrupt = true
-    if (this.mode === 'out' && this.sectors === 0) this.mode = 'idle'
+    if (this.mode !== 'out') return
+    this.content.set(this.sector, (this.block - 1) * SECTOR_WORDS)
+    if (this.sectors === 0) this.mode = 'idle'
   }
 
   /** A word; what the host should read, or undefined for one that goes nowhere. */
   word(value: number): number | undefined {
     if (this.isBusy || this.mode === 'idle') return undefined
-    const at = this.block * SECTOR_WORDS + SECTOR_WORDS - this.words
-    if (this.mode === 'out') this.content[at] = value
-    const read = this.content[at]!
+    const at = SECTOR_WORDS - this.words
+    if (this.mode === 'out') this.sector[at] = value
+    const read = this.content[this.block * SECTOR_WORDS + at]!
     this.words -= 1
     if (this.words > 0) return read
     this.block += 1
@@ -130,7 +135,7 @@ function step(host: IdeHost, disk: HeldDisk, model: PioModel, each: Action): voi
 
 test('Status, the line and the data are what the protocol says, in any order of accesses', () => {
   fc.assert(
-    fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
+    fc.property(fc.array(action, { maxLength: 60, size: 'max' }), (actions) => {
       const below = patternDisk(BLOCKS)
       const disk = new HeldDisk(below)
       const host = new IdeHost({ disk })
@@ -139,16 +144,8 @@ test('Status, the line and the data are what the protocol says, in any order of 
         step(host, disk, model, each)
         expect(host.line).toBe(model.interrupt && !model.masked)
       }
-      // The disk has what whole blocks brought, unless a reset came before it had taken them.
-      if (actions.some(({ is }) => is === 'reset')) return
-      while (model.isBusy) step(host, disk, model, { is: 'disk' })
-      const unfinished = model.mode === 'out' ? model.block : -1
-      const bytes = new Uint8Array(model.content.buffer)
-      for (let block = 0; block < BLOCKS; block++) {
-        if (block === unfinished) continue
-        const [from, end] = [block * 512, block * 512 + 512]
-        expect(below.bytes.subarray(from, end)).toEqual(bytes.subarray(from, end))
-      }
+      // What a reset gave up, and a sector that was never whole, is not there.
+      expect(below.bytes).toEqual(new Uint8Array(model.content.buffer))
     }),
   )
 })
