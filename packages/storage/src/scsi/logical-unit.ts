@@ -77,7 +77,7 @@ export abstract class LogicalUnit {
 
   /** Called by targets. Never throws, whatever the command is. */
   execute(request: ScsiRequest, nexus: Nexus): void {
-    assert(request.job === null, 'A request is executed when it has ended.')
+    assert(request.disk === null, 'A request is executed when the last command in it has ended.')
     const opcode = request.cdb[0]!
     request.nexus = nexus
     request.cancelled = false

@@ -46,6 +46,8 @@ interface Attachment {
   readonly lun: number
   readonly unit: LogicalUnit
   readonly nexus: Nexus
+  /** Detached: it waits for its last command. */
+  isLeaving: boolean
 }
 
 /** The thread is that of the disks. */
@@ -89,7 +91,7 @@ export class ScsiTarget {
       throw new RangeError(`path ${path}, target ${target} has a LUN ${lun} already`)
     }
     const nexus = new Nexus(this.#initiator)
-    const attachment = { path, target, lun, unit, nexus }
+    const attachment = { path, target, lun, unit, nexus, isLeaving: false }
     unit.join(nexus)
     this.#byAddress.set(address, attachment)
     this.#polled.push(attachment)
@@ -105,6 +107,7 @@ export class ScsiTarget {
     const attachment = this.#byAddress.get(address)
     if (attachment === undefined) return null
     this.#byAddress.delete(address)
+    attachment.isLeaving = true
     attachment.unit.abortNexus(attachment.nexus)
     this.#changed(attachment)
     return attachment.unit
@@ -131,7 +134,7 @@ export class ScsiTarget {
       unit.poll(budget)
       ended += nexus.ended
       nexus.ended = 0
-      if (nexus.inFlight === 0 && !this.#isAttached(attachment)) {
+      if (attachment.isLeaving && nexus.inFlight === 0) {
         unit.leave(nexus)
         this.#polled.splice(index, 1)
       }
@@ -176,10 +179,6 @@ export class ScsiTarget {
       leaving: this.#polled.length - this.#byAddress.size,
       changes: this.#changes,
     }
-  }
-
-  #isAttached({ path, target, lun, nexus }: Attachment): boolean {
-    return this.#byAddress.get(addressOf(path, target, lun))?.nexus === nexus
   }
 
   /** The other LUNs of that target tell that there are others now. */
