@@ -8,7 +8,7 @@ import {
   PACKET_TYPE_DATA_INBAND,
 } from '@guestyard/hvdef'
 import { encodePageRange } from '@guestyard/guestmem'
-import { RingStatus } from '@guestyard/ring'
+import { RingFault, RingStatus } from '@guestyard/ring'
 import type { IncomingRing, OutgoingRing } from '@guestyard/ring'
 import type { Channel, ChannelProgram } from '@guestyard/vmbus'
 import {
@@ -29,6 +29,14 @@ import {
 } from '../protocol.ts'
 import { StorOutcome } from './stor-request.ts'
 import type { StorRequest } from './stor-request.ts'
+
+/** A channel as the driver uses it: what a bus client's has on top is used when it is there. */
+export interface DriverChannel extends Channel {
+  /** Puts the channel on the list of those that are polled. */
+  wake?(): void
+  /** The host broke it: it is closed. */
+  fail?(reason: number | string): void
+}
 
 /** Whom a lane tells. */
 export interface LaneOwner {
@@ -71,7 +79,7 @@ const QUEUE_ACTION = StorExecuteSrb.at.queueAction
 const CHECK_CONDITION = 2
 
 export class StorLane implements ChannelProgram {
-  readonly channel: Channel
+  readonly channel: DriverChannel
   readonly incoming: IncomingRing
   readonly outgoing: OutgoingRing
   /** Packets that were skipped because they answer nothing, are short or unknown. */
@@ -89,7 +97,7 @@ export class StorLane implements ChannelProgram {
   #neededBytes = 0
 
   /** `depth`: requests that the host has at a time. */
-  constructor(channel: Channel, owner: LaneOwner, depth: number) {
+  constructor(channel: DriverChannel, owner: LaneOwner, depth: number) {
     this.channel = channel
     this.incoming = channel.incoming
     this.outgoing = channel.outgoing
@@ -304,6 +312,8 @@ export class StorLane implements ChannelProgram {
     if (this.isOver) return
     this.isOver = true
     this.#owner.failed(this)
+    const { fault } = this.incoming
+    this.channel.fail?.(fault === RingFault.NONE ? this.outgoing.fault : fault)
   }
 }
 

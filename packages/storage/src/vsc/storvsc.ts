@@ -15,7 +15,6 @@
 
 import { PACKET_FLAG_COMPLETION_REQUESTED, PACKET_TYPE_DATA_INBAND } from '@guestyard/hvdef'
 import { RingStatus, ringFaultName } from '@guestyard/ring'
-import type { Channel } from '@guestyard/vmbus'
 import type { ChannelListener, ClientChannel, CloseReason } from '@guestyard/vmbus/client'
 import {
   SCSI_CLASS_ID,
@@ -34,7 +33,8 @@ import { LunScan } from './lun-scan.ts'
 import type { StorUnit } from './lun-scan.ts'
 import { SenseKey, saysUnitsChanged, senseKey } from './sense.ts'
 import { StorLane } from './stor-lane.ts'
-import type { LaneOwner } from './stor-lane.ts'
+import type { DriverChannel, LaneOwner } from './stor-lane.ts'
+import type { StorVscListener, StorVscOptions } from './storvsc-options.ts'
 import { StorOutcome } from './stor-request.ts'
 import type { StorRequest } from './stor-request.ts'
 
@@ -47,39 +47,6 @@ export type StorVscState =
   | 'sub-channels'
   | 'ready'
   | 'failed'
-
-/** Whoever uses the controller. Called from the driver's poll on the VP's thread. */
-export interface StorVscListener {
-  /** Requests may be submitted. */
-  onReady?(): void
-  /** What units there are, each time they have been looked for. */
-  onUnits?(units: readonly StorUnit[]): void
-  /** A request has not ended in time. It is still the host's; `reset` asks the host to give it up. */
-  onLate?(request: StorRequest): void
-  /** The host has reset the bus, as `reset` asked. */
-  onReset?(isDone: boolean): void
-  /** The controller will not work; `reason` is one line. */
-  onFailed?(reason: string): void
-  /** The channel is closed. Every request has ended, with GONE if not before. */
-  onClosed?(reason: CloseReason): void
-}
-
-export interface StorVscOptions {
-  readonly listener: StorVscListener
-  /** A page of the guest's that the driver alone uses, for what units say of themselves. */
-  readonly scratchPfn: number
-  readonly memory: { readonly u8: Uint8Array }
-  /** Milliseconds, for what is late. */
-  readonly clock: { readonly nowMs: number }
-  /** Sub-channels to ask for: as a rule one less than there are VPs. Default 0. */
-  readonly subChannels?: number
-  /** Requests that the host has at a time, for each channel. Default 128. */
-  readonly depth?: number
-  /** After which a request is late. Default a minute. */
-  readonly timeoutMs?: number
-  /** Data bytes of each ring of a channel. Default as Linux. */
-  readonly ringBytes?: number
-}
 
 const DEPTH = 128
 const TIMEOUT_MS = 60_000
@@ -182,7 +149,7 @@ export class StorVsc implements LaneOwner {
   }
 
   /** Starts on a channel that has just opened: the primary first. */
-  bind(channel: Channel): StorLane {
+  bind(channel: DriverChannel): StorLane {
     const lane = new StorLane(channel, this, this.#depth)
     if (this.#lanes.length === 0) {
       this.#state = 'begin'
@@ -208,7 +175,7 @@ export class StorVsc implements LaneOwner {
     request.isLate = false
     request.submittedMs = this.#options.clock.nowMs
     end.submit(request)
-    wake(end)
+    end.channel.wake?.()
     return true
   }
 
@@ -228,7 +195,7 @@ export class StorVsc implements LaneOwner {
     const [primary] = this.#lanes
     if (this.#state !== 'ready' || primary === undefined || this.#reset !== 'none') return
     this.#reset = 'wanted'
-    wake(primary)
+    primary.channel.wake?.()
   }
 
   /** When the next request is late, in the clock's time; Infinity: none. */
@@ -287,8 +254,9 @@ export class StorVsc implements LaneOwner {
     return true
   }
 
-  /** A lane's: its ring broke. */
+  /** A lane's: its ring broke. Its requests end when the channel has closed. */
   failed(lane: StorLane): void {
+    if (lane !== this.#lanes[0]) return
     const { fault } = lane.incoming
     const name = ringFaultName(fault === 0 ? lane.outgoing.fault : fault)
     this.#fail(`the ring broke: ${name}`)
@@ -410,10 +378,4 @@ export class StorVsc implements LaneOwner {
     this.#scan.forget()
     this.#listener.onClosed?.(reason)
   }
-}
-
-/** The client's channels can be put on its list; others are polled anyway. */
-function wake(lane: StorLane): void {
-  const { channel } = lane
-  if ('wake' in channel && typeof channel.wake === 'function') channel.wake()
 }

@@ -1,5 +1,5 @@
 export { STOR_REQUESTS_PER_CHANNEL, StorVsp, scsiOffer } from './storvsp.ts'
 export type { StorVspInspection, StorVspOptions } from './storvsp.ts'
-export type { StorChannelInspection } from './stor-program.ts'
+export type { StorChannelInspection } from './stor-controller.ts'
 export type { StorStateName } from './handshake.ts'
 export type { StorTarget } from './stor-target.ts'

@@ -33,41 +33,7 @@ import { Handshake, subChannelCount } from './handshake.ts'
 import type { StorStateName } from './handshake.ts'
 import type { RequestSlot } from './request-slot.ts'
 import { SlotPool } from './slot-pool.ts'
-import type { StorTarget } from './stor-target.ts'
-
-/** What the programs of one controller share. */
-export interface StorController {
-  readonly target: StorTarget
-  readonly maxTransferBytes: number
-  readonly maxSubChannels: number
-  /** Requests that one channel may have running. */
-  readonly requestsPerChannel: number
-  /** The primary's handshake is over: sub-channels may be used. */
-  readonly isReady: boolean
-  /** Bytes of a packet in the version that the primary negotiated. */
-  readonly packetBytes: number
-  /** Counts up whenever requests may have ended: programs look at theirs when it has. */
-  readonly endings: number
-  /** Polls the target; the other programs are woken when requests ended. How many did. */
-  pollTarget(budget: number, poller: StorProgram): number
-  /** Requests of every channel may have ended by what this program asked of the target. */
-  requestsEnded(poller: StorProgram): void
-  /** The program has stopped; those of its requests that run are waited for. */
-  closed(program: StorProgram): void
-}
-
-/** What `inspect` says of a channel. */
-export interface StorChannelInspection {
-  readonly subChannelIndex: number
-  readonly state: StorStateName
-  /** Version in force, 0 before and on sub-channels. */
-  readonly version: number
-  /** Requests that run now. */
-  readonly running: number
-  /** Requests answered, and those among them that were no good. */
-  readonly requests: number
-  readonly refused: number
-}
+import type { StorChannelInspection, StorController, StorEnd } from './stor-controller.ts'
 
 /** Packets copied out of the ring at once. */
 const DRAIN_MAX = 64
@@ -84,7 +50,7 @@ const OPERATION_WORD = StorHeader.at.operation >> 2
 const BODY_WORD = StorHeader.size >> 2
 
 /** Runs on an open channel of a controller. Root's thread only. */
-export class StorProgram implements ChannelProgram {
+export class StorProgram implements ChannelProgram, StorEnd {
   readonly channel: ServerChannel
   readonly #incoming: IncomingRing
   readonly #outgoing: OutgoingRing

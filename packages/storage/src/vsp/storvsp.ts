@@ -11,7 +11,7 @@ import {
   STOR_SUB_CHANNELS_MAX,
 } from '../protocol.ts'
 import { StorProgram } from './stor-program.ts'
-import type { StorChannelInspection, StorController } from './stor-program.ts'
+import type { StorChannelInspection, StorController, StorEnd } from './stor-controller.ts'
 import type { StorTarget } from './stor-target.ts'
 
 /** Requests of one channel that run at a time when the owner does not say; more wait in the ring. */
@@ -57,7 +57,7 @@ export class StorVsp implements VspDevice {
   constructor(options: StorVspOptions) {
     const controller = new SharedController(options)
     this.#controller = controller
-    options.target.watch(() => controller.primary?.announceChange())
+    options.target.watch(() => controller.unitsChanged())
   }
 
   /** Called by the server, for the primary and each sub-channel. */
@@ -88,10 +88,10 @@ class SharedController implements StorController {
   readonly maxTransferBytes: number
   readonly maxSubChannels: number
   readonly requestsPerChannel: number
-  primary: StorProgram | null = null
+  primary: StorEnd | null = null
   endings = 0
-  readonly #programs: StorProgram[] = []
-  readonly #closing: StorProgram[] = []
+  readonly #programs: StorEnd[] = []
+  readonly #closing: StorEnd[] = []
 
   constructor(options: StorVspOptions) {
     this.target = options.target
@@ -123,22 +123,19 @@ class SharedController implements StorController {
     return program
   }
 
-  pollTarget(budget: number, poller: StorProgram): number {
+  pollTarget(budget: number, poller: StorEnd): number {
     const ended = this.target.poll(budget)
     if (ended > 0) this.requestsEnded(poller)
     return ended
   }
 
-  requestsEnded(poller: StorProgram | null): void {
+  requestsEnded(poller: StorEnd | null): void {
     this.endings += 1
-    for (let index = 0; index < this.#programs.length; index += 1) {
-      const program = this.#programs[index]!
-      if (program !== poller && program.runningCount > 0) program.channel.wake()
-    }
+    this.#wakeOthers(poller)
     if (this.#closing.length > 0) this.#drop()
   }
 
-  closed(program: StorProgram): void {
+  closed(program: StorEnd): void {
     this.#programs.splice(this.#programs.indexOf(program), 1)
     if (this.primary === program) this.primary = null
     if (program.runningCount > 0) this.#closing.push(program)
@@ -146,7 +143,13 @@ class SharedController implements StorController {
 
   wake(): void {
     if (this.#closing.length > 0 && this.target.poll(WAKE_BUDGET) > 0) this.requestsEnded(null)
-    for (const program of this.#programs) if (program.runningCount > 0) program.channel.wake()
+    this.#wakeOthers(null)
+  }
+
+  /** A unit that went has given up what ran on it: on whatever channel that was. */
+  unitsChanged(): void {
+    this.primary?.announceChange()
+    this.#wakeOthers(null)
   }
 
   nextDeadlineMs(): number {
@@ -159,6 +162,13 @@ class SharedController implements StorController {
       channels: this.#programs.map((program) => program.inspect()),
       closing: this.#closing.length,
       deadlineMs: this.nextDeadlineMs(),
+    }
+  }
+
+  #wakeOthers(poller: StorEnd | null): void {
+    for (let index = 0; index < this.#programs.length; index += 1) {
+      const program = this.#programs[index]!
+      if (program !== poller && program.runningCount > 0) program.channel.wake()
     }
   }
 

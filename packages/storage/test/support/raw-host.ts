@@ -1,6 +1,7 @@
 // A host without a device: it answers a driver with the bytes that a test tells it to.
 
 import { PACKET_TYPE_COMPLETION, PACKET_TYPE_DATA_INBAND, parseGuid } from '@guestyard/hvdef'
+import type { ClientChannel } from '@guestyard/vmbus/client'
 import type { ServerChannel, VspDevice } from '@guestyard/vmbus/server'
 import { createLoopback } from '@guestyard/vmbus/testing'
 import type { Loopback } from '@guestyard/vmbus/testing'
@@ -20,6 +21,7 @@ export class RawHost {
   readonly loopback: Loopback = createLoopback({ memoryBytes: 4 * 1024 * 1024 })
   readonly events: string[] = []
   readonly vsc: StorVsc
+  readonly clientChannel: ClientChannel
   #channel: ServerChannel | undefined
 
   constructor() {
@@ -45,7 +47,9 @@ export class RawHost {
     this.loopback.pump()
     const [offer] = this.loopback.client.offers()
     if (offer === undefined) throw new Error('there is an offer')
-    this.loopback.client.open(offer, this.vsc, this.vsc.channels)
+    const opened = this.loopback.client.open(offer, this.vsc, this.vsc.channels)
+    if (opened === undefined) throw new Error('the channel opens')
+    this.clientChannel = opened
     this.loopback.pump()
   }
 

@@ -64,6 +64,26 @@ test('answers to nothing, of no length, twice, or of an old use of a tag are ski
   expect(ignored()).toBe(before + 8)
 })
 
+test('a host that breaks the ring loses the channel, and every request ends', () => {
+  const host = new RawHost()
+  host.answer(host.shakeHands(), 1)
+  let ends = 0
+  const request = new StorRequest(1, () => {
+    ends += 1
+  })
+  request.setData(80 * 4096, 4096)
+  readBlocks(request, 0, 8)
+  host.vsc.submit(request, 0)
+  host.loopback.pump()
+  // The write index of the ring from the host, in the middle of nowhere.
+  const { pfns } = host.clientChannel
+  host.loopback.memory.i32[(pfns[pfns.length / 2]! * 4096) >> 2] = 0x7fff_fff3
+  host.channel.signal()
+  host.loopback.pump()
+  expect([request.outcome, ends, host.vsc.state]).toEqual([StorOutcome.GONE, 1, 'closed'])
+  expect(host.events.at(-1)).toContain('the ring broke')
+})
+
 test('unsolicited packets but the two that speak of units are skipped', () => {
   const host = new RawHost()
   host.shakeHands()

@@ -228,6 +228,20 @@ describe('a change of units', () => {
   })
 })
 
+test('a unit that goes ends what ran on it, on channels that sleep too', () => {
+  const { target, guest } = subject()
+  guest.ask(StorOperation.CREATE_SUB_CHANNELS, [1, 0])
+  const [sub] = guest.subChannels
+  target.holds = true
+  guest.write(srb(TEST_UNIT_READY), 5, 1, sub)
+  guest.loopback.pump()
+  // As a target does that gives up what a unit has under way, then tells of the change.
+  target.resetAll()
+  target.changed()
+  guest.loopback.pump()
+  expect(guest.receive(sub).map(answerText)).toEqual(['c0000120 2 0 0'])
+})
+
 describe('a guest that does not read', () => {
   test('is served as far as its ring has room, and loses nothing when it reads again', () => {
     const target = new FakeTarget()

@@ -1,0 +1,82 @@
+/** What the host's thread of the storage figures is started with, and the words by which both ends agree. */
+
+import type { WasmMemory } from '@guestyard/guestmem'
+
+/** Disks, by LUN. */
+export const Lun = { MEMORY: 0, RAW: 1, VHDX: 2 } as const
+export type Lun = (typeof Lun)[keyof typeof Lun]
+
+export interface HostThreadData {
+  /** The guest's RAM. */
+  readonly memory: WasmMemory
+  /** Shared words, below. */
+  readonly control: SharedArrayBuffer
+  readonly diskBytes: number
+  readonly rawPath: string
+  readonly vhdxPath: string
+}
+
+/** Words of `control`: what the host's thread is to do, written by the guest's; and what it does, written by the host's. */
+export const PHASE = 0
+export const SEEN = 16
+export const PING = 32
+export const PONG = 48
+/** A bare stretch: operation, bytes of a transfer, transfers, buffers, and the seed of the positions; then its nanoseconds. */
+export const BARE = 64
+export const BARE_NS = 80
+/** Bytes that the host's heap has taken while it served, in all. */
+export const HEAP = 96
+export const CONTROL_BYTES = 512
+
+export const Phase = {
+  STARTING: 0,
+  /** Nothing: the thread sleeps. */
+  REST: 1,
+  /** The controller's program is polled without a pause. */
+  SERVE: 2,
+  /** Two words answer each other. */
+  SPIN: 3,
+  /** Transfers by `readSync` and `writeSync` alone, then rest. */
+  BARE: 4,
+  END: 5,
+} as const
+export type Phase = (typeof Phase)[keyof typeof Phase]
+
+export const Access = { RANDOM_READ: 0, SEQUENTIAL_READ: 1, SEQUENTIAL_WRITE: 2 } as const
+export type Access = (typeof Access)[keyof typeof Access]
+
+/** RAM of the guest: rings from the second page on, data from here on. */
+export const RAM_BYTES = 64 * 1024 * 1024
+export const DATA_GPA = 8 * 1024 * 1024
+export const FIRST_RING_PFN = 1
+/** Data bytes of each ring. */
+export const RING_BYTES = 64 * 4096
+export const RING_PAGES = RING_BYTES / 4096 + 1
+
+/** Where transfer number `n` begins: the same at either end. In blocks of the transfer's size. */
+export class Positions {
+  readonly #isRandom: boolean
+  readonly #count: number
+  #state: number
+
+  /** `count`: blocks of the transfer's size that the disk has. */
+  constructor(access: Access, count: number, seed: number) {
+    this.#isRandom = access === Access.RANDOM_READ
+    this.#count = count
+    this.#state = seed | 1
+  }
+
+  next(): number {
+    // Marsaglia's xorshift, of 32 bits.
+    let x = this.#state
+    if (this.#isRandom) {
+      x ^= x << 13
+      x ^= x >>> 17
+      x ^= x << 5
+    } else {
+      x = (x + 1) | 0
+    }
+    this.#state = x
+    return (x >>> 0) % this.#count
+  }
+}
