@@ -56,8 +56,8 @@ export class DmaDomain implements DmaGate {
     this.#slat.overlays.sample()
     const pages = new Uint32Array(gpaPages.length)
     for (let index = 0; index < pages.length; index++) pages[index] = gpaPages[index]!
-    if (!this.#add(pages, pages.length, access)) return undefined
-    const ramPages = pages.map((page) => this.#slat.ramPage(page, access))
+    const ramPages = new Uint32Array(pages.length)
+    if (!this.#add(pages, ramPages, pages.length, access)) return undefined
     const mapping = new DmaPages(this, pages, ramPages, access)
     this.#mappings.set(mapping, revoked)
     return mapping
@@ -67,20 +67,23 @@ export class DmaDomain implements DmaGate {
   unmap(mapping: DmaPages): void {
     if (!this.#mappings.delete(mapping)) return
     mapping.end()
-    this.#remove(mapping.gpaPages, mapping.pageCount, mapping.access)
+    this.#counts.remove(mapping.gpaPages, mapping.pageCount, mapping.access)
   }
 
-  /** Maps all pages of parsed ranges until `unmapRanges`. False, a fault, and nothing mapped as by `map`. */
+  /**
+   * Maps all pages of parsed ranges until `unmapRanges`, and tells where in RAM they are (`table.ramPages`). False, a fault, and
+   * nothing mapped as by `map`.
+   */
   mapRanges(table: PageRangeTable, access: number): boolean {
     this.#slat.overlays.sample()
-    if (!this.#add(table.pfns, table.pageCount, access)) return false
+    if (!this.#add(table.pfns, table.ramPages, table.pageCount, access)) return false
     this.rangePages += table.pageCount
     return true
   }
 
   /** The request of these ranges is complete. The table is as it was when they were mapped. */
   unmapRanges(table: PageRangeTable, access: number): void {
-    this.#remove(table.pfns, table.pageCount, access)
+    this.#counts.remove(table.pfns, table.pageCount, access)
     this.rangePages -= table.pageCount
   }
 
@@ -142,22 +145,22 @@ export class DmaDomain implements DmaGate {
     return true
   }
 
-  #add(pages: Uint32Array, count: number, access: number): boolean {
+  #add(pages: Uint32Array, ramPages: Uint32Array, count: number, access: number): boolean {
+    const { overlays } = this.#slat
     for (let index = 0; index < count; index++) {
       const page = pages[index]!
-      const reachable =
-        this.#slat.ramPage(page, access) >= 0 && !this.#slat.overlays.isCovered(page)
-      if (reachable && this.#counts.add(page, access)) continue
-      const reason = reachable ? 'too-often' : this.#whyNot(page, access)
-      this.#fault(page * PAGE_SIZE, access, reason)
-      this.#remove(pages, index, access)
-      return false
+      const ramPage = this.#slat.ramPage(page, access)
+      if (ramPage < 0 || overlays.isCovered(page)) {
+        this.#fault(page * PAGE_SIZE, access, this.#whyNot(page, access))
+        return false
+      }
+      ramPages[index] = ramPage
     }
-    return true
-  }
-
-  #remove(pages: Uint32Array, count: number, access: number): void {
-    for (let index = 0; index < count; index++) this.#counts.remove(pages[index]!, access)
+    const added = this.#counts.add(pages, count, access)
+    if (added === count) return true
+    this.#fault(pages[added]! * PAGE_SIZE, access, 'too-often')
+    this.#counts.remove(pages, added, access)
+    return false
   }
 
   #whyNot(page: number, access: number): DmaFaultReason {

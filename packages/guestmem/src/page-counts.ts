@@ -17,6 +17,9 @@ class Chunk {
   used = 0
 }
 
+/** Stands for a chunk that there is not: nothing of it is mapped. */
+const NO_CHUNK = new Chunk()
+
 /** Root's thread only. `access` is READ, WRITE or both. */
 export class PageCounts {
   readonly #chunks: Map<number, Chunk> = new Map()
@@ -31,50 +34,56 @@ export class PageCounts {
     return this.#chunks.size - this.#empty
   }
 
-  /** False, and nothing counted, when the page has been mapped 65,535 times. */
-  add(page: number, access: number): boolean {
-    const number = page >>> SLAT_CHUNK_SHIFT
-    let chunk = this.#find(number)
-    if (chunk === undefined) {
-      chunk = new Chunk()
-      this.#chunks.set(number, chunk)
-      this.#chunk = chunk
-      this.#empty += 1
-    }
-    const at = (page & (SLAT_CHUNK_PAGES - 1)) << 1
+  /** Counts the first `count` pages. How many were counted: less than all when the next has been mapped 65,535 times. */
+  add(pages: Uint32Array, count: number, access: number): number {
     const reads = (access & SlatRight.READ) === 0 ? 0 : 1
     const writes = (access & SlatRight.WRITE) === 0 ? 0 : 1
-    if (chunk.counts[at]! > COUNT_MAX - reads || chunk.counts[at + 1]! > COUNT_MAX - writes) {
-      return false
+    let chunk = NO_CHUNK
+    let number = -1
+    for (let index = 0; index < count; index++) {
+      const page = pages[index]!
+      if (page >>> SLAT_CHUNK_SHIFT !== number) {
+        number = page >>> SLAT_CHUNK_SHIFT
+        chunk = this.#find(number) ?? this.#make(number)
+      }
+      const { counts } = chunk
+      const at = (page & (SLAT_CHUNK_PAGES - 1)) << 1
+      const read = counts[at]! + reads
+      const written = counts[at + 1]! + writes
+      if (read > COUNT_MAX || written > COUNT_MAX) return index
+      counts[at] = read
+      counts[at + 1] = written
+      if (chunk.used === 0) this.#empty -= 1
+      chunk.used += reads + writes
     }
-    chunk.counts[at] = chunk.counts[at]! + reads
-    chunk.counts[at + 1] = chunk.counts[at + 1]! + writes
-    if (chunk.used === 0) this.#empty -= 1
-    chunk.used += reads + writes
-    return true
+    return count
   }
 
-  /** Takes back an `add` that answered true. */
-  remove(page: number, access: number): void {
-    const number = page >>> SLAT_CHUNK_SHIFT
-    const chunk = this.#find(number)
-    const at = (page & (SLAT_CHUNK_PAGES - 1)) << 1
+  /** Takes back the first `count` pages of an `add` that counted them. */
+  remove(pages: Uint32Array, count: number, access: number): void {
     const reads = (access & SlatRight.READ) === 0 ? 0 : 1
     const writes = (access & SlatRight.WRITE) === 0 ? 0 : 1
-    assert(
-      chunk !== undefined && chunk.counts[at]! >= reads && chunk.counts[at + 1]! >= writes,
-      'A page that is unmapped was mapped.',
-    )
-    chunk.counts[at] = chunk.counts[at]! - reads
-    chunk.counts[at + 1] = chunk.counts[at + 1]! - writes
-    chunk.used -= reads + writes
-    if (chunk.used > 0) return
-    if (this.#empty < EMPTY_CHUNKS_MAX) {
-      this.#empty += 1
-      return
+    let chunk = NO_CHUNK
+    let number = -1
+    for (let index = 0; index < count; index++) {
+      const page = pages[index]!
+      if (page >>> SLAT_CHUNK_SHIFT !== number) {
+        number = page >>> SLAT_CHUNK_SHIFT
+        chunk = this.#find(number) ?? NO_CHUNK
+      }
+      const { counts } = chunk
+      const at = (page & (SLAT_CHUNK_PAGES - 1)) << 1
+      const read = counts[at]! - reads
+      const written = counts[at + 1]! - writes
+      assert(read >= 0 && written >= 0, 'A page that is unmapped was mapped.')
+      counts[at] = read
+      counts[at + 1] = written
+      chunk.used -= reads + writes
+      if (chunk.used === 0) {
+        this.#letGo(number)
+        number = -1
+      }
     }
-    this.#chunks.delete(number)
-    this.#chunk = undefined
   }
 
   /** True when the page is mapped for all of `access`. */
@@ -98,6 +107,24 @@ export class PageCounts {
       }
     }
     return false
+  }
+
+  #make(number: number): Chunk {
+    const chunk = new Chunk()
+    this.#chunks.set(number, chunk)
+    this.#chunk = chunk
+    this.#empty += 1
+    return chunk
+  }
+
+  /** The last page of a chunk was unmapped. */
+  #letGo(number: number): void {
+    if (this.#empty < EMPTY_CHUNKS_MAX) {
+      this.#empty += 1
+      return
+    }
+    this.#chunks.delete(number)
+    this.#chunk = undefined
   }
 
   #find(number: number): Chunk | undefined {

@@ -49,12 +49,15 @@ export class PageRangeTable {
    * Frame numbers as the guest gave them: not checked against RAM, which a walk does page by page.
    */
   readonly pfns: Uint32Array
+  /** Where each page lay in RAM when a `DmaDomain` mapped the ranges, after `mapRanges` has answered true. */
+  readonly ramPages: Uint32Array
 
   constructor(limits: { readonly maxRanges: number; readonly maxPages: number }) {
     this.byteCounts = new Uint32Array(limits.maxRanges)
     this.byteOffsets = new Uint32Array(limits.maxRanges)
     this.firstPages = new Uint32Array(limits.maxRanges)
     this.pfns = new Uint32Array(limits.maxPages)
+    this.ramPages = new Uint32Array(limits.maxPages)
   }
 }
 

@@ -3,13 +3,7 @@
 // as long as it runs, and the request that the target works on. Slots are filled again and again; nothing is allocated by filling.
 
 import { PAGE_SIZE } from '@guestyard/hvdef'
-import {
-  PageRangeStatus,
-  PageRangeTable,
-  PageRangeWalker,
-  SlatRight,
-  parsePageRanges,
-} from '@guestyard/guestmem'
+import { PageRangeStatus, PageRangeTable, SlatRight, parsePageRanges } from '@guestyard/guestmem'
 import type { DmaDomain } from '@guestyard/guestmem'
 import type { IncomingRing } from '@guestyard/ring'
 import {
@@ -54,7 +48,6 @@ export class RequestSlot {
   readonly words: Int32Array<ArrayBuffer> = new Int32Array(PACKET_WORDS)
   readonly #bytes: Uint8Array<ArrayBuffer>
   readonly #table: PageRangeTable
-  readonly #walker: PageRangeWalker
   readonly #maxTransferBytes: number
   /** How the pages are mapped: READ or WRITE; 0 while none is. */
   #access = 0
@@ -65,7 +58,6 @@ export class RequestSlot {
     this.request = new ScsiRequest(maxPages)
     this.#bytes = new Uint8Array(this.words.buffer)
     this.#table = new PageRangeTable({ maxRanges: 1, maxPages })
-    this.#walker = new PageRangeWalker(this.#table)
     this.#maxTransferBytes = maxTransferBytes
   }
 
@@ -177,13 +169,23 @@ export class RequestSlot {
     if (status !== PageRangeStatus.OK || table.totalBytes < this.wantedBytes) return this.#refuse()
     if (!domain.mapRanges(table, access)) return this.#refuse()
     this.#access = access
-    const walker = this.#walker
+    this.#spread()
+    return true
+  }
+
+  /** What is wanted of the range, as pieces of RAM: there is room for one a page. */
+  #spread(): void {
+    const { byteOffsets, ramPages } = this.#table
     const { data } = this.request
-    let fits = walker.begin(domain, access, 0, 1, 0, this.wantedBytes)
-    while (fits && walker.next()) fits = data.add(walker.address, walker.lengthBytes)
-    if (fits && !walker.outside) return true
-    this.unmap(domain)
-    return this.#refuse()
+    let left = this.wantedBytes
+    let offset = byteOffsets[0]!
+    for (let page = 0; left > 0; page += 1) {
+      const inPage = PAGE_SIZE - offset
+      const length = inPage < left ? inPage : left
+      data.add(ramPages[page]! * PAGE_SIZE + offset, length)
+      left -= length
+      offset = 0
+    }
   }
 
   #refuse(): false {
