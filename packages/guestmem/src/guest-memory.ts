@@ -24,10 +24,24 @@ export interface GuestMemoryOptions {
   readonly sizeBytes: number
   /** Bytes it may grow to, a multiple of 64 KiB; `sizeBytes` when left out. */
   readonly maximumBytes?: number
+  /** Left out: none. RAM that has such rooms beside it does not grow. */
+  readonly rooms?: ProcessorRooms
 }
 
 /**
- * RAM of one partition. GPA 0 is byte 0. Any thread; each thread makes its own with `attach`.
+ * What an emulated processor keeps for itself in the memory that holds its guest's RAM: bytes, multiples of 64 KiB. The guest's
+ * thread holds the whole memory anyway; the host sees its RAM alone.
+ */
+export interface ProcessorRooms {
+  /** In front of RAM: GPA 0 is this byte. */
+  readonly belowBytes: number
+  /** What the processor may add behind RAM. */
+  readonly aboveBytes: number
+}
+
+/**
+ * RAM of one partition. GPA 0 is byte 0 of every view here, and byte `baseBytes` of the memory. Any thread; each thread makes its own
+ * with `attach`.
  *
  * Addresses a guest chose go through `contains`, `read` and `write`, which answer false where there
  * is no RAM. Everything else (`u8`, `i32`, `view`, `kernel`) takes addresses that were checked
@@ -48,16 +62,27 @@ export class GuestMemory {
   sizeBytes: number
   /** Pages of 4 KiB it may grow to. Known where it was made; elsewhere what it has now. */
   readonly maximumPages: number
+  /** Where RAM begins in `memory`: what whoever addresses the memory itself, and not these views, adds to a GPA. */
+  readonly baseBytes: number
+  /** RAM with a processor's room behind it: this many bytes for good. 0: all of the memory is RAM, and may grow. */
+  readonly #fixedBytes: number
 
-  private constructor(memory: WasmMemory, maximumBytes: number) {
+  private constructor(
+    memory: WasmMemory,
+    maximumBytes: number,
+    baseBytes: number,
+    fixedBytes: number,
+  ) {
     this.memory = memory
-    const buffer = sharedBufferOf(memory)
-    this.u8 = new Uint8Array(buffer)
-    this.i32 = new Int32Array(buffer)
-    this.view = new DataView(buffer)
-    this.sizeBytes = buffer.byteLength
+    this.baseBytes = baseBytes
+    this.#fixedBytes = fixedBytes
     this.maximumPages = maximumBytes / PAGE_SIZE
-    this.kernel = createMemoryKernel(memory)
+    const { u8, i32, view } = viewsOf(memory, baseBytes, fixedBytes)
+    this.u8 = u8
+    this.i32 = i32
+    this.view = view
+    this.sizeBytes = u8.length
+    this.kernel = kernelAt(createMemoryKernel(memory), baseBytes)
   }
 
   /** New RAM, all zero. Throws a RangeError when the platform cannot reserve it. */
@@ -69,6 +94,7 @@ export class GuestMemory {
       'The largest RAM is a positive multiple of 64 KiB, at most 4 GiB.',
     )
     assert(options.sizeBytes <= maximumBytes, 'RAM is not larger than its largest size.')
+    if (options.rooms !== undefined) return createBetween(options.sizeBytes, options.rooms)
     return new GuestMemory(
       new wasm.Memory({
         initial: options.sizeBytes / WASM_PAGE_SIZE,
@@ -76,12 +102,23 @@ export class GuestMemory {
         shared: true,
       }),
       maximumBytes,
+      0,
+      0,
     )
   }
 
   /** The same RAM in this thread, from the memory another thread posted. */
   static attach(memory: WasmMemory): GuestMemory {
-    return new GuestMemory(memory, memory.buffer.byteLength)
+    return new GuestMemory(memory, memory.buffer.byteLength, 0, 0)
+  }
+
+  /**
+   * RAM of `sizeBytes` that begins at byte `baseBytes` of a memory, all of which this thread holds. Throws a RangeError where the memory
+   * is smaller.
+   */
+  static attachAt(memory: WasmMemory, baseBytes: number, sizeBytes: number): GuestMemory {
+    assert(isWasmSize(sizeBytes), 'RAM is a positive multiple of 64 KiB, at most 4 GiB.')
+    return new GuestMemory(memory, sizeBytes, baseBytes, sizeBytes)
   }
 
   get buffer(): SharedArrayBuffer {
@@ -99,6 +136,7 @@ export class GuestMemory {
    */
   contains(gpa: number, lengthBytes: number): boolean {
     if (isWithin(gpa, lengthBytes, this.sizeBytes)) return true
+    if (this.#fixedBytes !== 0) return false
     if (this.memory.buffer.byteLength === this.sizeBytes) return false
     this.refresh()
     return isWithin(gpa, lengthBytes, this.sizeBytes)
@@ -143,6 +181,7 @@ export class GuestMemory {
    */
   grow(deltaBytes: number): boolean {
     assert(deltaBytes % WASM_PAGE_SIZE === 0, 'RAM grows by a multiple of 64 KiB.')
+    if (this.#fixedBytes !== 0) return deltaBytes === 0
     try {
       this.memory.grow(deltaBytes / WASM_PAGE_SIZE)
     } catch {
@@ -167,13 +206,49 @@ export class GuestMemory {
     return true
   }
 
-  /** Renews this thread's views after another thread grew the memory. */
+  /** Renews this thread's views after another thread grew the memory. RAM between a processor's rooms stays as it is. */
   refresh(): void {
-    const buffer = sharedBufferOf(this.memory)
-    this.u8 = new Uint8Array(buffer)
-    this.i32 = new Int32Array(buffer)
-    this.view = new DataView(buffer)
-    this.sizeBytes = buffer.byteLength
+    if (this.#fixedBytes !== 0) return
+    const { u8, i32, view } = viewsOf(this.memory, this.baseBytes, 0)
+    this.u8 = u8
+    this.i32 = i32
+    this.view = view
+    this.sizeBytes = u8.length
+  }
+}
+
+function createBetween(sizeBytes: number, rooms: ProcessorRooms): GuestMemory {
+  const { belowBytes, aboveBytes } = rooms
+  const initial = (belowBytes + sizeBytes) / WASM_PAGE_SIZE
+  const maximum = initial + aboveBytes / WASM_PAGE_SIZE
+  assert(Number.isInteger(initial) && Number.isInteger(maximum), 'Rooms are whole 64 KiB.')
+  // What does not fit a memory at all is refused as what the platform cannot reserve is.
+  const memory = new wasm.Memory({ initial, maximum, shared: true })
+  return GuestMemory.attachAt(memory, belowBytes, sizeBytes)
+}
+
+interface Views {
+  readonly u8: Uint8Array<SharedArrayBuffer>
+  readonly i32: Int32Array<SharedArrayBuffer>
+  readonly view: DataView<SharedArrayBuffer>
+}
+
+function viewsOf(memory: WasmMemory, baseBytes: number, fixedBytes: number): Views {
+  const buffer = sharedBufferOf(memory)
+  const bytes = fixedBytes === 0 ? buffer.byteLength - baseBytes : fixedBytes
+  return {
+    u8: new Uint8Array(buffer, baseBytes, bytes),
+    i32: new Int32Array(buffer, baseBytes, Math.floor(bytes / 4)),
+    view: new DataView(buffer, baseBytes, bytes),
+  }
+}
+
+/** The kernel of the whole memory, by GPA. Where RAM begins at its first byte that is the kernel itself. */
+function kernelAt(kernel: MemoryKernel, baseBytes: number): MemoryKernel {
+  if (baseBytes === 0) return kernel
+  return {
+    copy: (to, from, lengthBytes) => kernel.copy(baseBytes + to, baseBytes + from, lengthBytes),
+    fill: (at, byte, lengthBytes) => kernel.fill(baseBytes + at, byte, lengthBytes),
   }
 }
 

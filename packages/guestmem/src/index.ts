@@ -1,4 +1,9 @@
-export { GUEST_MEMORY_MAX_BYTES, GuestMemory, type GuestMemoryOptions } from './guest-memory.ts'
+export {
+  GUEST_MEMORY_MAX_BYTES,
+  GuestMemory,
+  type GuestMemoryOptions,
+  type ProcessorRooms,
+} from './guest-memory.ts'
 export { PageList } from './page-list.ts'
 export { PageRangeWalker, copyFromRanges, copyToRanges } from './gpa-range.ts'
 export {

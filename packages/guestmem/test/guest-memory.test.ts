@@ -119,3 +119,37 @@ test('a slice is a page list of its own', () => {
   expect(() => list.addressOf(3 * 4096)).toThrow('inside')
   expect(() => list.runLengthAt(-1)).toThrow('inside')
 })
+
+test('RAM between a processor’s rooms is seen alone, and moves nothing outside of it', () => {
+  const rooms = { belowBytes: 1 << 16, aboveBytes: 1 << 16 }
+  const memory = GuestMemory.create({ sizeBytes: SIZE, rooms })
+  const all = new Uint8Array(memory.memory.buffer)
+  expect([all.length, memory.sizeBytes, memory.baseBytes]).toEqual([
+    SIZE + rooms.belowBytes,
+    SIZE,
+    rooms.belowBytes,
+  ])
+  const twin = GuestMemory.attachAt(memory.memory, rooms.belowBytes, SIZE)
+  expect(twin.write(0, Uint8Array.of(1))).toBe(true)
+  expect(memory.fill(SIZE - 1, 2, 1)).toBe(true)
+  memory.kernel.copy(8, SIZE - 1, 1)
+  Atomics.store(memory.i32, 1, 3)
+  expect([all[rooms.belowBytes], all[rooms.belowBytes + 4], all[rooms.belowBytes + 8]]).toEqual([
+    ...[1, 3, 2],
+  ])
+  expect([twin.view.getUint8(SIZE - 1), all.at(-1)]).toEqual([2, 2])
+  expect(memory.contains(SIZE, 1)).toBe(false)
+})
+
+test('RAM between rooms does not grow, whatever its processor adds behind it', () => {
+  const memory = GuestMemory.create({
+    sizeBytes: SIZE,
+    rooms: { belowBytes: 1 << 16, aboveBytes: 1 << 16 },
+  })
+  memory.memory.grow(1)
+  memory.refresh()
+  expect(memory.contains(SIZE - 1, 2)).toBe(false)
+  expect(memory.grow(1 << 16)).toBe(false)
+  expect(memory.extend(SIZE, SIZE + (1 << 16))).toBe(false)
+  expect(memory.sizeBytes).toBe(SIZE)
+})

@@ -27,11 +27,12 @@ export function sharedBuffer(shared: WasmMemory | SharedArrayBuffer): ArrayBuffe
  */
 export function ringPagesOf(pages: PageList, first: number, count: number): RingPages {
   assert(count >= 2, 'A ring has a control page and at least one data page.')
+  const { memory, baseBytes } = pages.memory
   const dataAt = new Uint32Array(count - 1)
   for (let page = 1; page < count; page += 1) {
-    dataAt[page - 1] = pages.addressOf((first + page) * PAGE_SIZE)
+    dataAt[page - 1] = baseBytes + pages.addressOf((first + page) * PAGE_SIZE)
   }
-  return { shared: pages.memory.memory, controlAt: pages.addressOf(first * PAGE_SIZE), dataAt }
+  return { shared: memory, controlAt: baseBytes + pages.addressOf(first * PAGE_SIZE), dataAt }
 }
 
 /** A ring in one stretch of a shared memory: control page at `at`, then `dataBytes` of data. */

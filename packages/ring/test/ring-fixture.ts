@@ -1,6 +1,6 @@
 // Rings for tests: any size, any scatter of pages, both kernels, both ends in one thread.
 import { PAGE_SIZE, PacketType } from '@guestyard/hvdef'
-import { GuestMemory, PageList } from '@guestyard/guestmem'
+import { GuestMemory, PageList, type ProcessorRooms } from '@guestyard/guestmem'
 import {
   IncomingRing,
   type IncomingRingOptions,
@@ -39,6 +39,8 @@ export interface FixtureOptions {
   readonly startAt?: number
   /** 256 KiB when left out. */
   readonly ramBytes?: number
+  /** RAM lies between a processor's rooms, as a machine guest's does. */
+  readonly rooms?: ProcessorRooms
 }
 
 export const RAM_BYTES = 1 << 18
@@ -47,7 +49,10 @@ export const RAM_BYTES = 1 << 18
 export function makeRing(options: FixtureOptions = {}): RingFixture {
   const kind = options.kind ?? 'wasm'
   const pfns = options.pfns ?? Array.from({ length: (options.dataPages ?? 1) + 1 }, (_, i) => i)
-  const memory = GuestMemory.create({ sizeBytes: options.ramBytes ?? RAM_BYTES })
+  const memory = GuestMemory.create({
+    sizeBytes: options.ramBytes ?? RAM_BYTES,
+    ...(options.rooms === undefined ? {} : { rooms: options.rooms }),
+  })
   const pages = PageList.from(memory, pfns)!
   const ring = ringPagesOf(pages, 0, pages.pageCount)
   initializeRing(ring)

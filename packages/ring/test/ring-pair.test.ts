@@ -4,6 +4,8 @@ import { GuestMemory, PageList } from '@guestyard/guestmem'
 import { hasWasmKernel, openRings, type RingPair } from '@guestyard/ring'
 import { expect, test } from 'vitest'
 
+import { makeRing } from './ring-fixture.ts'
+
 const GRANULE = 64 * 1024
 const PAGES = 16
 
@@ -31,5 +33,22 @@ test.runIf(hasWasmKernel())(
       expect(Atomics.load(memory.i32, control + (2 * 4096) / 4 + 2)).toBe(1)
       pair.close()
     }
+  },
+)
+
+test.each(['wasm', 'typed'] as const)(
+  'a ring between a processor’s rooms lies where the guest’s addresses say, and nowhere else (%s)',
+  (kind) => {
+    if (kind === 'wasm' && !hasWasmKernel()) return
+    const rooms = { belowBytes: 3 * GRANULE, aboveBytes: GRANULE }
+    const { memory, outgoing, incoming } = makeRing({ kind, rooms, pfns: [5, 9, 7] })
+    const payload = Uint8Array.of(1, 2, 3, 4, 5, 6, 7, 8)
+    outgoing.staging.set(payload)
+    expect(outgoing.send(0, payload.length, 6, 0, 0, 0)).toBeGreaterThanOrEqual(0)
+    // Behind the packet's descriptor, in the first data page.
+    expect(memory.u8.subarray(9 * 4096 + 16, 9 * 4096 + 24)).toEqual(payload)
+    expect(incoming.drain(1)).toBe(1)
+    const below = new Uint8Array(memory.memory.buffer, 0, rooms.belowBytes)
+    expect(below.every((byte) => byte === 0)).toBe(true)
   },
 )

@@ -193,11 +193,13 @@ export class RootPartition {
       ...(spec.memoryMaximumBytes === undefined
         ? {}
         : { memoryMaximumBytes: spec.memoryMaximumBytes }),
+      ...(spec.rooms === undefined ? {} : { rooms: spec.rooms }),
       vpCount: spec.vpCount,
       properties: [
         [HvPartitionProperty.CPU_WEIGHT, cpu.weight],
         [HvPartitionProperty.CPU_CAP, cpu.cap],
         [HvPartitionProperty.CPU_RESERVE, cpu.reserve],
+        ...privilegesOf(spec),
       ],
       openDoorbell: (vp) => {
         const pair = this.#options.openDoorbells()
@@ -489,6 +491,13 @@ export class RootPartition {
     const cpu = { ...properties, cap: Math.max(1, properties.cap) }
     return this.#scheduler.setProperties(guest.partition.id, cpu, now100ns)
   }
+}
+
+/** As a property; none where the partition keeps what children have. */
+function privilegesOf(spec: PartitionSpec): [number, bigint][] {
+  if (spec.privileges === undefined) return []
+  const { low, high } = spec.privileges
+  return [[HvPartitionProperty.PRIVILEGE_FLAGS, (BigInt(high) << 32n) | BigInt(low)]]
 }
 
 function cpuPropertiesOf(spec: PartitionSpec): CpuProperties {

@@ -2,7 +2,8 @@
 // call may be slow and every argument is plain, structured-cloneable data.
 
 import type { LogLevel } from '@guestyard/engine/node'
-import type { WasmMemory } from '@guestyard/guestmem'
+import type { ProcessorRooms, WasmMemory } from '@guestyard/guestmem'
+import type { PrivilegeMask } from '@guestyard/hvdef'
 import type {
   HeartbeatStatus,
   ShutdownOutcome,
@@ -76,6 +77,10 @@ export interface PartitionSpec {
   /** Its relay group; `false`: no relays. Partitions of one group can join each other's streams, others not. `default` when left out. */
   readonly relay?: string | false
   readonly emulated?: EmulatedRanges
+  /** What an emulated processor keeps in the partition's memory beside its RAM, which then does not grow; left out: nothing. */
+  readonly rooms?: ProcessorRooms
+  /** What the guest may do and is shown; the hypervisor's default for children when left out. */
+  readonly privileges?: PrivilegeMask
   /** Most, and least, of a logical processor for each VP, 0x10000 being the whole. Left out: all, and nothing. */
   readonly cap?: number
   readonly reserve?: number

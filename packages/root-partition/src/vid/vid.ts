@@ -5,6 +5,7 @@
 //   finalise ─ withdraw what was deposited ─ delete: RAM and pages are the machine's again
 
 import { GuestMemory, SLAT_CHUNK_PAGES } from '@guestyard/guestmem'
+import type { ProcessorRooms } from '@guestyard/guestmem'
 import {
   HvMapFlags,
   HvPartitionProperty,
@@ -24,6 +25,8 @@ export interface VidSpec {
   readonly memoryBytes: number
   /** What RAM may grow to while the partition runs; `memoryBytes` when left out. */
   readonly memoryMaximumBytes?: number
+  /** What an emulated processor keeps beside its RAM; left out: nothing. */
+  readonly rooms?: ProcessorRooms
   /** 1 or more. */
   readonly vpCount: number
   /** HvPartitionProperty and value, set before Initialize in this order. */
@@ -121,7 +124,7 @@ export class Vid {
     if (largestRam(spec) / PAGE_SIZE > this.#hypervisor.hostMemory.freePages) {
       return HvStatus.INSUFFICIENT_MEMORY
     }
-    const memory = reserve(spec.memoryBytes, largestRam(spec))
+    const memory = reserve(spec)
     if (memory === null) return HvStatus.INSUFFICIENT_ROOT_MEMORY
     const { openDoorbell, closeDoorbell, listener } = spec
     return this.#hypervisor.back(id, { memory, openDoorbell, closeDoorbell, listener })
@@ -183,9 +186,11 @@ function largestRam(spec: VidSpec): number {
 }
 
 /** RAM, or null when the platform cannot reserve it. */
-function reserve(sizeBytes: number, maximumBytes: number): GuestMemory | null {
+function reserve(spec: VidSpec): GuestMemory | null {
+  const { memoryBytes: sizeBytes, rooms } = spec
   try {
-    return GuestMemory.create({ sizeBytes, maximumBytes })
+    if (rooms !== undefined) return GuestMemory.create({ sizeBytes, rooms })
+    return GuestMemory.create({ sizeBytes, maximumBytes: largestRam(spec) })
   } catch (error) {
     if (error instanceof RangeError) return null
     throw error
