@@ -1,0 +1,201 @@
+// Kernels of the Multiboot specification, version 0.6.96: what test kernels and small operating systems are. An image says where it goes
+// by its own address fields, or is an ELF file for i386.
+
+import { HIGH_RAM, LOW_RAM_END } from './boot-image.ts'
+import type { BootImage, BootSegment } from './boot-image.ts'
+import { BootError } from './boot-error.ts'
+import { bootRom } from './boot-rom.ts'
+import { memoryMap } from './linux-boot.ts'
+
+export interface MultibootBoot {
+  readonly kernel: Uint8Array
+  readonly commandLine: string
+  readonly ramBytes: number
+}
+
+const HEADER_MAGIC = 0x1bad_b002
+/** The header lies, aligned to 4 bytes, in so much of the file. */
+const HEADER_WITHIN = 8192
+const HEADER_BYTES = 12
+const ADDRESS_FIELDS_BYTES = 32
+const FLAG_ADDRESSES = 0x1_0000
+/** Requirements that this loader knows: page-aligned modules, memory information, a video mode (which is never set). */
+const FLAGS_KNOWN = 0x7
+const FLAGS_REQUIRED = 0xffff
+
+const LOADER_MAGIC = 0x2bad_b002
+const INFO = 0x1_0000
+const COMMAND_LINE = 0x2_0000
+const MEMORY_MAP = 0x3_0000
+const LOADER_NAME = 0x3_8000
+const STACK = 0x8_0000
+/** memory, command line, memory map, loader's name. */
+const INFO_FLAGS = 0x1 | 0x4 | 0x40 | 0x200
+const COMMAND_LINE_MAX = 4095
+
+const ELF_MAGIC = 0x464c_457f
+const ELF_CLASS_32 = 1
+const ELF_MACHINE_386 = 3
+const ELF_LOAD = 1
+const ELF_HEADER_BYTES = 52
+const PROGRAM_HEADER_BYTES = 32
+const PROGRAM_HEADERS_MAX = 64
+
+interface Loaded {
+  readonly segments: readonly BootSegment[]
+  readonly entry: number
+}
+
+/** True for a file with a Multiboot header. */
+export function isMultiboot(file: Uint8Array): boolean {
+  return headerAt(file) >= 0
+}
+
+/** Throws a BootError for a file that is no such kernel, or does not fit. */
+export function multibootImage(boot: MultibootBoot): BootImage {
+  const { kernel, ramBytes } = boot
+  const at = headerAt(kernel)
+  if (at < 0) throw new BootError('kernel: has no multiboot header in its first 8 KiB')
+  const view = viewOf(kernel)
+  const flags = view.getUint32(at + 4, true)
+  if ((flags & FLAGS_REQUIRED & ~FLAGS_KNOWN) !== 0) {
+    throw new BootError(`kernel: multiboot flags 0x${flags.toString(16)} ask for what is not known`)
+  }
+  const hasAddresses = (flags & FLAG_ADDRESSES) !== 0
+  const { segments, entry } = hasAddresses ? byAddresses(kernel, at) : byElf(kernel)
+  for (const { address, bytes } of segments) checkPlace(address, bytes.length, ramBytes)
+  const commandLine = textBytes(boot.commandLine)
+  if (commandLine.length > COMMAND_LINE_MAX) throw new BootError('command line: too long')
+  return {
+    segments: [
+      ...segments,
+      { address: INFO, bytes: information(ramBytes) },
+      { address: COMMAND_LINE, bytes: commandLine },
+      { address: MEMORY_MAP, bytes: mapEntries(ramBytes) },
+      { address: LOADER_NAME, bytes: textBytes('Guestyard') },
+    ],
+    rom: bootRom({ address: entry, eax: LOADER_MAGIC, ebx: INFO, esi: 0, esp: STACK }),
+  }
+}
+
+function headerAt(file: Uint8Array): number {
+  const view = viewOf(file)
+  const end = Math.min(file.length, HEADER_WITHIN) - HEADER_BYTES
+  for (let at = 0; at <= end; at += 4) {
+    if (view.getUint32(at, true) !== HEADER_MAGIC) continue
+    const sum = HEADER_MAGIC + view.getUint32(at + 4, true) + view.getUint32(at + 8, true)
+    if (sum % 2 ** 32 === 0) return at
+  }
+  return -1
+}
+
+/** header, load start, load end (0: all of the file), end of what is zeroed, entry. */
+function byAddresses(file: Uint8Array, at: number): Loaded {
+  if (at + ADDRESS_FIELDS_BYTES > file.length) {
+    throw new BootError('kernel: ends inside its multiboot header')
+  }
+  const view = viewOf(file)
+  const [header, load, loadEnd, bssEnd, entry] = [12, 16, 20, 24, 28].map((field) =>
+    view.getUint32(at + field, true),
+  ) as [number, number, number, number, number]
+  const from = at - (header - load)
+  const length = loadEnd === 0 ? file.length - from : loadEnd - load
+  if (load > header || from < 0 || length < 0 || length > file.length - from) {
+    throw new BootError('kernel: its multiboot addresses lie outside of the file')
+  }
+  const size = Math.max(length, bssEnd - load)
+  checkSize(size)
+  const bytes = new Uint8Array(size)
+  bytes.set(file.subarray(from, from + length))
+  return { segments: [{ address: load, bytes }], entry }
+}
+
+function byElf(file: Uint8Array): Loaded {
+  const view = viewOf(file)
+  if (
+    file.length < ELF_HEADER_BYTES ||
+    view.getUint32(0, true) !== ELF_MAGIC ||
+    view.getUint8(4) !== ELF_CLASS_32 ||
+    view.getUint16(18, true) !== ELF_MACHINE_386
+  ) {
+    throw new BootError('kernel: says no addresses, and is no ELF file for i386')
+  }
+  const headers = view.getUint32(28, true)
+  const count = view.getUint16(44, true)
+  if (
+    count > PROGRAM_HEADERS_MAX ||
+    view.getUint16(42, true) !== PROGRAM_HEADER_BYTES ||
+    headers > file.length - count * PROGRAM_HEADER_BYTES
+  ) {
+    throw new BootError('kernel: its ELF program headers make no sense')
+  }
+  const segments: BootSegment[] = []
+  for (let index = 0; index < count; index += 1) {
+    const at = headers + index * PROGRAM_HEADER_BYTES
+    if (view.getUint32(at, true) !== ELF_LOAD) continue
+    segments.push(elfSegment(file, view, at))
+  }
+  if (segments.length === 0) throw new BootError('kernel: its ELF file loads nothing')
+  return { segments, entry: view.getUint32(24, true) }
+}
+
+function elfSegment(file: Uint8Array, view: DataView, at: number): BootSegment {
+  const offset = view.getUint32(at + 4, true)
+  const address = view.getUint32(at + 12, true)
+  const fileBytes = view.getUint32(at + 16, true)
+  const memoryBytes = view.getUint32(at + 20, true)
+  if (offset > file.length || fileBytes > file.length - offset || fileBytes > memoryBytes) {
+    throw new BootError('kernel: an ELF segment lies outside of the file')
+  }
+  checkSize(memoryBytes)
+  const bytes = new Uint8Array(memoryBytes)
+  bytes.set(file.subarray(offset, offset + fileBytes))
+  return { address, bytes }
+}
+
+/** Nothing larger fits any guest; asked before anything is allocated for it. */
+function checkSize(bytes: number): void {
+  if (bytes > 2 ** 31) throw new BootError('kernel: larger than any RAM that it could have')
+}
+
+/** The loader keeps its own parts below 1 MiB. */
+function checkPlace(address: number, length: number, ramBytes: number): void {
+  if (address >= HIGH_RAM && address <= ramBytes && length <= ramBytes - address) return
+  const where = `0x${address.toString(16)}`
+  throw new BootError(`kernel: ${length} bytes at ${where} are not in RAM from 1 MiB on`)
+}
+
+function information(ramBytes: number): Uint8Array {
+  const bytes = new Uint8Array(88)
+  const view = viewOf(bytes)
+  view.setUint32(0, INFO_FLAGS, true)
+  view.setUint32(4, Math.floor(LOW_RAM_END / 1024), true)
+  view.setUint32(8, (ramBytes - HIGH_RAM) / 1024, true)
+  view.setUint32(16, COMMAND_LINE, true)
+  view.setUint32(44, mapEntries(ramBytes).length, true)
+  view.setUint32(48, MEMORY_MAP, true)
+  view.setUint32(64, LOADER_NAME, true)
+  return bytes
+}
+
+/** Each with its own size, less that word, in front. */
+function mapEntries(ramBytes: number): Uint8Array {
+  const map = memoryMap(ramBytes)
+  const bytes = new Uint8Array(map.length * 24)
+  const view = viewOf(bytes)
+  map.forEach(({ from, end, type }, index) => {
+    view.setUint32(index * 24, 20, true)
+    view.setBigUint64(index * 24 + 4, BigInt(from), true)
+    view.setBigUint64(index * 24 + 12, BigInt(end - from), true)
+    view.setUint32(index * 24 + 20, type, true)
+  })
+  return bytes
+}
+
+function textBytes(text: string): Uint8Array {
+  return new TextEncoder().encode(`${text}\0`)
+}
+
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.length)
+}

@@ -1,0 +1,84 @@
+// The first file system of a Linux guest: busybox, the modules that its drivers need, and an init that loads them and serves whoever
+// started the guest.
+//
+//   init ─▶ mounts ─▶ modules in order ─▶ ready ─▶ serves commands on COM2 ─▶ power off
+//                                            └─▶ a shell on COM1, where one is asked for
+//
+// COM1 is the console: kernel messages, and the shell. COM2 carries commands and what they print, byte for byte (exec-channel.ts).
+
+import { cpioArchive } from './cpio.ts'
+import type { CpioEntry } from './cpio.ts'
+import { execServer } from './exec-server.ts'
+
+export interface KernelModule {
+  /** File name without its folder: `hv_vmbus.ko`. */
+  readonly file: string
+  readonly bytes: Uint8Array
+}
+
+export interface InitramfsOptions {
+  readonly busybox: Uint8Array
+  /** In the order in which they can be loaded. */
+  readonly modules: readonly KernelModule[]
+  /** A shell on the console, whose end turns the machine off. */
+  readonly shell: boolean
+  /** Letters and digits that nobody in the guest says by chance: they mark ends on COM2. */
+  readonly mark: string
+}
+
+const DIRECTORIES = [
+  ...['bin', 'dev', 'etc', 'lib', 'lib/modules', 'mnt', 'proc', 'root', 'run', 'sys', 'tmp'],
+]
+
+/** A cpio archive. Throws a RangeError for a mark that is none. */
+export function initramfs(options: InitramfsOptions): Uint8Array<ArrayBuffer> {
+  if (!/^[A-Za-z0-9]{1,64}$/.test(options.mark)) {
+    throw new RangeError(`mark: ${JSON.stringify(options.mark)} is not letters and digits`)
+  }
+  const entries: CpioEntry[] = [
+    ...DIRECTORIES.map((path): CpioEntry => ({ is: 'directory', path })),
+    { is: 'character-device', path: 'dev/console', major: 5, minor: 1 },
+    { is: 'character-device', path: 'dev/null', major: 1, minor: 3 },
+    { is: 'file', path: 'bin/busybox', bytes: options.busybox, isExecutable: true },
+    { is: 'link', path: 'bin/sh', to: 'busybox' },
+    ...options.modules.map((module): CpioEntry => ({
+      is: 'file',
+      path: `lib/modules/${module.file}`,
+      bytes: module.bytes,
+      isExecutable: false,
+    })),
+    script('init', initScript(options)),
+    script('bin/guestyard-serve', execServer(options.mark)),
+  ]
+  return cpioArchive(entries)
+}
+
+function script(path: string, text: string): CpioEntry {
+  return { is: 'file', path, bytes: new TextEncoder().encode(text), isExecutable: true }
+}
+
+function initScript(options: InitramfsOptions): string {
+  const loads = options.modules.map(
+    ({ file }) => `insmod /lib/modules/${file} || echo "init: ${file} does not load" >/dev/kmsg`,
+  )
+  return [
+    '#!/bin/sh',
+    'export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root TERM=vt100',
+    '/bin/busybox mkdir -p /sbin /usr/bin /usr/sbin',
+    '/bin/busybox --install -s',
+    'mount -t proc proc /proc',
+    'mount -t sysfs sys /sys',
+    'mount -t devtmpfs dev /dev',
+    'mount -t tmpfs tmp /tmp',
+    'mount -t tmpfs run /run',
+    ...loads,
+    'cd /root',
+    // Raw: what a command prints comes out as it is.
+    'stty -F /dev/ttyS1 raw -echo',
+    ...(options.shell
+      ? ['guestyard-serve </dev/ttyS1 >/dev/ttyS1 2>&1 &', 'setsid cttyhack sh -l']
+      : ['guestyard-serve </dev/ttyS1 >/dev/ttyS1 2>&1']),
+    'poweroff -f',
+    '',
+  ].join('\n')
+}

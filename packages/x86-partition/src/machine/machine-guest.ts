@@ -1,0 +1,192 @@
+// HOT (poll)
+// A machine guest as its engine sees it: a VP's processor that is polled. Each poll is one time slice of guest code, between two looks at
+// the scheduler's grant.
+//
+//   running ──HLT──▶ halted ──interrupt, deadline of a device──▶ running
+//      └──power off, reset, panic, fault of the processor package──▶ ended
+
+import type { GuestMemory } from '@guestyard/guestmem'
+import type { Clock, VirtualProcessor } from '@guestyard/hypervisor'
+
+import type { BootImage } from '../boot/boot-image.ts'
+import { PortDevices, type PortDevice } from '../processor/ports.ts'
+import { Processor, type SerialPort } from '../processor/processor.ts'
+import { MachineExits } from './exits.ts'
+import { PlatformPorts } from './platform-ports.ts'
+import type { MachineEnd } from './platform-ports.ts'
+
+export interface MachineGuestOptions {
+  readonly vp: VirtualProcessor
+  readonly memory: GuestMemory
+  readonly clock: Clock & { update(): number }
+  readonly image: BootImage
+  /** The processor package's module. */
+  readonly wasm: Uint8Array
+  /** What `performance.now` says in this thread. */
+  readonly nowMs: () => number
+  readonly random: () => number
+  readonly onSerialByte: (port: SerialPort, byte: number) => void
+  /** Ports that the owner serves, beside the machine's own. */
+  readonly ports?: PortDevice
+  /** Told once, from `poll`. */
+  readonly onEnd: (end: MachineEnd) => void
+}
+
+const UNITS_PER_MS = 10_000
+/** An idle processor whose devices name no time is looked at so often. */
+const IDLE_MS_MAX = 1_000
+
+/** VP's thread only. */
+export class MachineGuest {
+  readonly #vp: VirtualProcessor
+  readonly #clock: Clock & { update(): number }
+  readonly #exits: MachineExits
+  readonly #ports: PlatformPorts
+  readonly #processor: Processor
+  readonly #onEnd: (end: MachineEnd) => void
+  #end: MachineEnd | null = null
+  /** When the processor's own devices want to be looked at, by the clock, while it halts. */
+  #wakeAtMs = 0
+  /** Something was put into its devices from outside: it has to look, though it halts. */
+  #isNudged = true
+  slices = 0
+  halts = 0
+
+  private constructor(
+    options: MachineGuestOptions,
+    processor: Processor,
+    exits: MachineExits,
+    ports: PlatformPorts,
+  ) {
+    this.#vp = options.vp
+    this.#clock = options.clock
+    this.#onEnd = options.onEnd
+    this.#processor = processor
+    this.#exits = exits
+    this.#ports = ports
+  }
+
+  /** Loads the processor and puts the image into RAM. Rejects as `Processor.create`. */
+  static async create(options: MachineGuestOptions): Promise<MachineGuest> {
+    const { vp, memory, clock, image } = options
+    const ports = new PlatformPorts()
+    const others = options.ports === undefined ? [] : [options.ports]
+    const exits = new MachineExits(vp, clock, new PortDevices([ports, ...others]))
+    const offsetMs = clock.update() - options.nowMs()
+    const processor = await Processor.create({
+      wasm: options.wasm,
+      memory: memory.memory,
+      ramBytes: memory.sizeBytes,
+      rom: image.rom,
+      exits,
+      tscPerMs: tscPerMs(clock),
+      tscOffsetMs: offsetMs,
+      nowMs: options.nowMs,
+      random: options.random,
+      onSerialByte: options.onSerialByte,
+    })
+    exits.processor = processor
+    for (const { address, bytes } of image.segments) {
+      if (!memory.write(address, bytes)) throw new RangeError(`no RAM at ${address.toString(16)}`)
+    }
+    return new MachineGuest(options, processor, exits, ports)
+  }
+
+  /** Why the machine runs no more; null while it does. */
+  get end(): MachineEnd | null {
+    return this.#end
+  }
+
+  poll(_budget: number): number {
+    if (this.#end !== null) return 0
+    const vp = this.#vp
+    if (vp.grantedLp() < 0) return this.#wait()
+    if (this.#processor.isHalted && !this.#hasReason()) {
+      vp.pingPending()
+      return 0
+    }
+    this.#isNudged = false
+    this.#slice()
+    vp.yieldAfterSpin()
+    return 1
+  }
+
+  arm(): boolean {
+    if (this.#end !== null) return false
+    if (this.#vp.grantedLp() < 0) return false
+    if (!this.#processor.isHalted || this.#hasReason()) return true
+    this.halts += 1
+    this.#vp.halt()
+    return false
+  }
+
+  disarm(): void {}
+
+  nextDeadlineMs(): number {
+    if (this.#end !== null) return Number.POSITIVE_INFINITY
+    if (this.#vp.grantedLp() < 0 && !this.#vp.isHalted) return Number.POSITIVE_INFINITY
+    return Math.min(this.#wakeAtMs, this.#vp.nextDeadline100ns / UNITS_PER_MS)
+  }
+
+  /** Bytes for one of its serial ports. The engine has to be woken. */
+  sendSerial(port: SerialPort, bytes: Uint8Array): void {
+    this.#processor.sendSerial(port, bytes)
+    this.#isNudged = true
+  }
+
+  inspect(): MachineInspection {
+    return {
+      instructions: this.#processor.instructions,
+      slices: this.slices,
+      halts: this.halts,
+      interrupts: this.#exits.interrupts,
+      refusedMsrs: this.#exits.refusedMsrs,
+      lastRefusedMsr: this.#exits.lastRefusedMsr,
+      end: this.#end,
+    }
+  }
+
+  #hasReason(): boolean {
+    return this.#isNudged || this.#vp.hasWork || this.#clock.nowMs >= this.#wakeAtMs
+  }
+
+  #slice(): void {
+    this.slices += 1
+    const idleMs = this.#processor.slice()
+    this.#wakeAtMs = this.#clock.update() + Math.min(idleMs, IDLE_MS_MAX)
+    const end = this.#ports.end ?? this.#deadEnd()
+    if (end === null) return
+    this.#end = end
+    this.#vp.halt()
+    this.#onEnd(end)
+  }
+
+  /** HLT with interrupts off: nothing wakes it. */
+  #deadEnd(): MachineEnd | null {
+    const { isHalted, takesInterrupts } = this.#processor
+    return isHalted && !takesInterrupts ? { is: 'stopped', detail: 'halted for good' } : null
+  }
+
+  /** Without a grant no guest code runs; a halted VP asks for it once there is a reason. */
+  #wait(): number {
+    this.#vp.pingPending()
+    if (this.#vp.isHalted && this.#hasReason()) this.#vp.announceReady()
+    return 0
+  }
+}
+
+export interface MachineInspection {
+  /** Modulo 2^32. */
+  readonly instructions: number
+  readonly slices: number
+  readonly halts: number
+  readonly interrupts: number
+  readonly refusedMsrs: number
+  readonly lastRefusedMsr: number
+  readonly end: MachineEnd | null
+}
+
+/** What the hypervisor's clock makes of a millisecond: 2.56 GHz unless the clock says otherwise. */
+function tscPerMs(clock: Clock): number {
+  return (clock.tscHz ?? 2_560_000_000) / 1000
+}

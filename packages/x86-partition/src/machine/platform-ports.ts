@@ -1,0 +1,61 @@
+// Ports of the machine that are no device of the processor package: power, reset, a kernel's debug exit, and the PCI that a
+// generation 2 machine has not.
+
+import { AcpiPort, RESET_VALUE, SLEEP_ENABLE, SLEEP_TYPE_OFF } from '../boot/acpi-tables.ts'
+import type { AccessBytes, PortDevice } from '../processor/ports.ts'
+
+/** How a machine came to its end. */
+export type MachineEnd =
+  | { readonly is: 'powered-off' }
+  | { readonly is: 'reset' }
+  /** A test kernel wrote a code to DEBUG_EXIT_PORT. */
+  | { readonly is: 'exited'; readonly code: number }
+  /** It will never run again by itself. */
+  | { readonly is: 'stopped'; readonly detail: string }
+
+/** As QEMU's `isa-debug-exit`. */
+export const DEBUG_EXIT_PORT = 0xf4
+const KEYBOARD_COMMAND = 0x64
+const KEYBOARD_RESET = 0xfe
+const PCI_FIRST = 0xcf8
+const PCI_LAST = 0xcff
+
+export class PlatformPorts implements PortDevice {
+  end: MachineEnd | null = null
+
+  /** What nobody drives reads as ones. */
+  read(port: number, bytes: AccessBytes): number | undefined {
+    if (port < PCI_FIRST || port > PCI_LAST) return undefined
+    return bytes === 4 ? -1 : 2 ** (8 * bytes) - 1
+  }
+
+  write(port: number, value: number, bytes: AccessBytes): boolean {
+    switch (port) {
+      case AcpiPort.RESET:
+        if (bytes === 1 && value === RESET_VALUE) this.#ends({ is: 'reset' })
+        return true
+      case KEYBOARD_COMMAND:
+        if (value !== KEYBOARD_RESET) return false
+        this.#ends({ is: 'reset' })
+        return true
+      case AcpiPort.PM1A_CONTROL:
+        return bytes === 2 && this.#sleep(value)
+      case DEBUG_EXIT_PORT:
+        this.#ends({ is: 'exited', code: value & 0xff })
+        return true
+      default:
+        return port >= PCI_FIRST && port <= PCI_LAST
+    }
+  }
+
+  #sleep(value: number): boolean {
+    if ((value & SLEEP_ENABLE) === 0) return false
+    if (((value >>> 10) & 7) === SLEEP_TYPE_OFF) this.#ends({ is: 'powered-off' })
+    return true
+  }
+
+  /** The first reason is the reason. */
+  #ends(end: MachineEnd): void {
+    this.end ??= end
+  }
+}

@@ -1,0 +1,9 @@
+export { readProcessorModule } from './processor-module.ts'
+export {
+  linuxCacheFolder,
+  readLinuxGuest,
+  readManifest,
+  type LinuxGuestFiles,
+  type LinuxManifest,
+} from './linux-cache.ts'
+export { fetchLinux, type FetchOptions } from './fetch-linux.ts'

@@ -1,0 +1,116 @@
+// A machine for kernels of a few instructions: hypervisor, partition, VP and processor in one thread.
+
+import { MonotonicClock, type ManualClock } from '@guestyard/engine'
+import { GuestMemory } from '@guestyard/guestmem'
+import { Hypervisor, VirtualProcessor, type Partition } from '@guestyard/hypervisor'
+import {
+  MACHINE_PRIVILEGES,
+  MACHINE_ROOMS,
+  MachineGuest,
+  multibootImage,
+  type MachineEnd,
+  type PortDevice,
+} from '@guestyard/x86-partition'
+import { readProcessorModule } from '@guestyard/x86-partition/node'
+
+const LOAD_ADDRESS = 0x10_0000
+export const RAM_BYTES: number = 2 * 1024 * 1024
+const HEADER_BYTES = 32
+
+export interface TinyMachine {
+  readonly machine: MachineGuest
+  readonly partition: Partition
+  readonly hypervisor: Hypervisor
+  readonly vp: VirtualProcessor
+  readonly memory: GuestMemory
+  /** What it sent through COM1. */
+  readonly printed: () => string
+  /** Polls until it ends; throws after `slices` polls. */
+  readonly run: (slices?: number) => MachineEnd
+}
+
+/** `code` runs in flat protected mode, interrupts off, at LOAD_ADDRESS + 32. */
+export function kernelOf(code: readonly number[]): Uint8Array {
+  const magic = 0x1bad_b002
+  const flags = 0x1_0000
+  const header = [
+    ...[magic, flags, -(magic + flags)],
+    ...[LOAD_ADDRESS, LOAD_ADDRESS, 0, 0, LOAD_ADDRESS + HEADER_BYTES],
+  ]
+  return Uint8Array.from([...new Uint8Array(Int32Array.from(header).buffer), ...code])
+}
+
+export async function tinyMachine(
+  code: readonly number[],
+  options: { readonly ports?: PortDevice; readonly clock?: ManualClock } = {},
+): Promise<TinyMachine> {
+  const clock = options.clock ?? new MonotonicClock()
+  const memory = GuestMemory.create({ sizeBytes: RAM_BYTES, rooms: MACHINE_ROOMS })
+  const hypervisor = new Hypervisor({ clock })
+  const wake = { ring: (): void => {} }
+  const created = hypervisor.createPartition({
+    memory,
+    vpCount: 1,
+    wakeVp: [wake],
+    privileges: MACHINE_PRIVILEGES,
+  })
+  if (!created.ok) throw new Error('there is room for one partition')
+  const { partition } = created
+  partition.vps[0]!.dispatch.grant(0, true)
+  const vp = new VirtualProcessor(partition.handlesFor(0)!, { memory, wakeRoot: wake, clock })
+  let printed = ''
+  const machine = await MachineGuest.create({
+    vp,
+    memory,
+    clock,
+    image: multibootImage({ kernel: kernelOf(code), commandLine: '', ramBytes: RAM_BYTES }),
+    wasm: readProcessorModule(),
+    nowMs: () => performance.now(),
+    random: () => 4,
+    onSerialByte: (_port, byte) => {
+      printed += String.fromCharCode(byte)
+    },
+    onEnd: () => {},
+    ...(options.ports === undefined ? {} : { ports: options.ports }),
+  })
+  const run = (slices = 200): MachineEnd => {
+    for (let slice = 0; slice < slices && machine.end === null; slice += 1) {
+      hypervisor.poll(16)
+      machine.poll(1)
+      clock.update()
+    }
+    if (machine.end === null) throw new Error(`the machine still runs after ${slices} slices`)
+    return machine.end
+  }
+  return { machine, partition, hypervisor, vp, memory, printed: () => printed, run }
+}
+
+/** Instructions by name, as far as tests need them. */
+export const x86 = {
+  movEax: (value: number): number[] => [0xb8, ...i32(value)],
+  movEcx: (value: number): number[] => [0xb9, ...i32(value)],
+  movEdx: (value: number): number[] => [0xba, ...i32(value)],
+  movEbx: (value: number): number[] => [0xbb, ...i32(value)],
+  /** mov [address], eax */
+  storeEax: (address: number): number[] => [0xa3, ...i32(address)],
+  /** mov eax, [address] */
+  loadEax: (address: number): number[] => [0xa1, ...i32(address)],
+  /** mov [address], edx */
+  storeEdx: (address: number): number[] => [0x89, 0x15, ...i32(address)],
+  cpuid: [0x0f, 0xa2],
+  rdmsr: [0x0f, 0x32],
+  wrmsr: [0x0f, 0x30],
+  rdtsc: [0x0f, 0x31],
+  sti: [0xfb],
+  hlt: [0xf4],
+  /** mov al, code; out 0xf4, al */
+  exit: (code: number): number[] => [0xb0, code, 0xe6, 0xf4],
+  /** call the absolute address, by eax */
+  call: (address: number): number[] => [0xb8, ...i32(address), 0xff, 0xd0],
+  /** lidt [address] */
+  lidt: (address: number): number[] => [0x0f, 0x01, 0x1d, ...i32(address)],
+} as const
+
+export function i32(value: number): number[] {
+  return [value & 0xff, (value >>> 8) & 0xff, (value >>> 16) & 0xff, (value >>> 24) & 0xff]
+}
