@@ -34,9 +34,9 @@ const GUEST_FAMILY = [
   '^packages/[^/]+/src/vsc(/|[.]ts$)',
 ]
 
-/** The one exception between the families: whoever starts a child's worker speaks its start message. */
+/** The one exception between the families: whoever starts a guest's worker speaks its start message, and knows what its partition must be like. */
 const WORKER_STARTER = '^packages/management/src/vmwp(/|[.]ts$)'
-const WORKER_PROTOCOL = '^packages/child-partition/src/worker-protocol[.]ts$'
+const WORKER_PROTOCOL = '^packages/(child-partition|x86-partition)/src/worker-protocol[.]ts$'
 
 const rowsByName = new Map(ROWS.flatMap((names, row) => names.map((name) => [name, row])))
 if (existsSync('packages')) {

@@ -19,4 +19,11 @@ export { schedulerSettings, type SchedulerOptions } from './vmms/scheduler-setti
 export type { DiskAddress } from '@guestyard/root-partition/worker-protocol'
 export { emulatedMachine } from './vmwp/emulated/machine.ts'
 export type { LogOptions } from './vmms/log-service.ts'
-export type { BootReport, GuestInspection, VmExit, VmExitReason } from './vmwp/protocol.ts'
+export type {
+  BootReport,
+  ExecAnswer,
+  GuestInspection,
+  LinuxSettings,
+  VmExit,
+  VmExitReason,
+} from './vmwp/protocol.ts'

@@ -16,6 +16,7 @@ describe('VM settings', () => {
       reserve: 0,
       relay: 'default',
       program: null,
+      linux: null,
       args: null,
       placement: 'contiguous',
       spinMicroseconds: 20,
@@ -95,5 +96,27 @@ describe('processors of a VM and of a host', () => {
     expect(() => schedulerSettings({ scheduler: 'fair' as 'root' }, 1)).toThrow(
       'host.scheduler: fair is not classic, core or root',
     )
+  })
+})
+
+describe('Linux guests', () => {
+  test('a Linux guest has defaults of its own', () => {
+    expect(vmSettings({ name: 'a', linux: {} })).toMatchObject({
+      memoryBytes: 256 * MIB,
+      bootTimeoutMs: 300_000,
+      linux: { folder: null, append: '', shell: false },
+    })
+  })
+
+  test.each([
+    [{ memoryBytes: 32 * MIB }, 'memoryBytes: 33554432 is not a whole number from 67108864'],
+    [{ memoryBytes: 64 * MIB + 65_536 }, 'memoryBytes: 67174400 is not a multiple of 128 KiB'],
+    [{ memoryMaximumBytes: 512 * MIB }, 'memoryMaximumBytes: RAM of a Linux guest does not grow'],
+    [{ program: '/guest.ts' }, 'linux: a Linux guest has neither program nor args'],
+    [{ linux: { append: 'x'.repeat(2000) } }, 'linux.append: is not text of at most 1024'],
+    [{ linux: { shell: 1 as unknown as boolean } }, 'linux.shell: is neither true nor false'],
+    [{ linux: { folder: 7 as unknown as string } }, 'linux.folder: is not the path of a folder'],
+  ])('%j is refused by name', (options, message) => {
+    expect(() => vmSettings({ name: 'a', linux: {}, ...options })).toThrow(message)
   })
 })

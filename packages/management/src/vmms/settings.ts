@@ -1,6 +1,7 @@
 import type { DiskSpec } from '@guestyard/root-partition/worker-protocol'
 
 import { diskSpecs, type DiskOptions } from './disk-settings.ts'
+import type { LinuxSettings } from '../vmwp/protocol.ts'
 
 /** What a VM is made of, checked. Everything is plain data: it travels to the VM's worker process. */
 export interface VmSettings {
@@ -19,6 +20,8 @@ export interface VmSettings {
   readonly relay: string | false
   /** URL of the guest's program, or null for a guest that only serves load runs. */
   readonly program: string | null
+  /** A machine guest that boots Linux; null: a script guest. */
+  readonly linux: LinuxSettings | null
   readonly args: unknown
   readonly placement: 'contiguous' | 'scattered'
   readonly spinMicroseconds: number
@@ -36,7 +39,7 @@ export interface VmSettings {
 export interface VmOptions {
   /** Unique on its host; 1 to 64 characters. */
   readonly name: string
-  /** Default 64 MiB; at least 2 MiB, at most 4 GiB less 64 KiB, a multiple of 64 KiB. */
+  /** Default 64 MiB; at least 2 MiB, at most 4 GiB less 64 KiB, a multiple of 64 KiB. Linux: 256 MiB; 64 MiB to 1 GiB, a multiple of 128 KiB. */
   readonly memoryBytes?: number
   /** What `addMemory` may bring it to while it runs, kept for it by the machine from the start; default `memoryBytes`. The same limits. */
   readonly memoryMaximumBytes?: number
@@ -53,12 +56,14 @@ export interface VmOptions {
   readonly relay?: string | false
   /** Module with an exported `main(guest)`. */
   readonly program?: URL | string | null
+  /** Linux in place of a script guest, under the threads engine only. What is left out has a default; it has neither program nor args. */
+  readonly linux?: Partial<LinuxSettings> | null
   readonly args?: unknown
   /** Where the guest takes ring pages from; default `contiguous`. */
   readonly placement?: 'contiguous' | 'scattered'
   /** How long the guest's idle loop polls before it sleeps; default 20 µs. */
   readonly spinMicroseconds?: number
-  /** Default 60 s: many guests that boot at once on few processors take their time. */
+  /** Default 60 s, 300 s for Linux: many guests that boot at once on few processors take their time. */
   readonly bootTimeoutMs?: number
   /** A guest that does not poll for this long is ended; default 30 s. */
   readonly notRespondingMs?: number
@@ -90,11 +95,19 @@ export function vmSettings(options: VmOptions): VmSettings {
   if (typeof name !== 'string' || name.length < 1 || name.length > 64) {
     throw new RangeError(`name: ${JSON.stringify(name)} is not 1 to 64 characters`)
   }
-  const memoryBytes = options.memoryBytes ?? 64 * MIB
+  const linux = linuxSettings(name, options)
+  const memoryBytes = options.memoryBytes ?? (linux === null ? 64 : 256) * MIB
   const granule = MEMORY_GRANULE_BYTES
+  if (linux !== null) {
+    const { LINUX_MIN_BYTES: least, LINUX_MAX_BYTES: most } = LINUX_MEMORY
+    checkWhole(name, 'memoryBytes', memoryBytes, least, most, LINUX_MEMORY.GRANULE_BYTES)
+  }
   checkWhole(name, 'memoryBytes', memoryBytes, MEMORY_MIN_BYTES, MEMORY_MAX_BYTES, granule)
   const memoryMaximumBytes = options.memoryMaximumBytes ?? memoryBytes
   checkWhole(name, 'memoryMaximumBytes', memoryMaximumBytes, memoryBytes, MEMORY_MAX_BYTES, granule)
+  if (linux !== null && memoryMaximumBytes !== memoryBytes) {
+    throw new RangeError(`VM "${name}": memoryMaximumBytes: RAM of a Linux guest does not grow`)
+  }
   const weight = options.weight ?? 100
   checkWhole(name, 'weight', weight, 1, 10_000)
   const cap = processorShare(name, 'cap', options.cap ?? 1)
@@ -105,7 +118,7 @@ export function vmSettings(options: VmOptions): VmSettings {
   checkRelay(name, relay)
   const spinMicroseconds = options.spinMicroseconds ?? 20
   checkWhole(name, 'spinMicroseconds', spinMicroseconds, 0, 1_000_000)
-  const bootTimeoutMs = options.bootTimeoutMs ?? 60_000
+  const bootTimeoutMs = options.bootTimeoutMs ?? (linux === null ? 60_000 : 300_000)
   checkWhole(name, 'bootTimeoutMs', bootTimeoutMs, 1, 600_000)
   const notRespondingMs = options.notRespondingMs ?? 30_000
   checkWhole(name, 'notRespondingMs', notRespondingMs, 20, 3_600_000)
@@ -124,6 +137,7 @@ export function vmSettings(options: VmOptions): VmSettings {
     reserve,
     relay,
     program: program === null ? null : String(program),
+    linux,
     args: options.args ?? null,
     placement: options.placement ?? 'contiguous',
     spinMicroseconds,
@@ -133,6 +147,35 @@ export function vmSettings(options: VmOptions): VmSettings {
     youngHeapBytes,
     disks: diskSpecs(options.disks ?? [], `VM "${name}": disks`),
   }
+}
+
+/** A 32-bit kernel with its initial RAM disk, and what is addressed without windows. */
+const LINUX_MEMORY = {
+  LINUX_MIN_BYTES: 64 * MIB,
+  LINUX_MAX_BYTES: 1024 * MIB,
+  GRANULE_BYTES: 128 * KIB,
+} as const
+const COMMAND_LINE_MAX = 1024
+
+function linuxSettings(vm: string, options: VmOptions): LinuxSettings | null {
+  const { linux = null } = options
+  if (linux === null) return null
+  if ((options.program ?? null) !== null || (options.args ?? null) !== null) {
+    throw new RangeError(`VM "${vm}": linux: a Linux guest has neither program nor args`)
+  }
+  const { folder = null, append = '', shell = false } = linux
+  if (typeof append !== 'string' || append.length > COMMAND_LINE_MAX) {
+    throw new RangeError(
+      `VM "${vm}": linux.append: is not text of at most ${COMMAND_LINE_MAX} characters`,
+    )
+  }
+  if (folder !== null && typeof folder !== 'string') {
+    throw new RangeError(`VM "${vm}": linux.folder: is not the path of a folder`)
+  }
+  if (typeof shell !== 'boolean') {
+    throw new RangeError(`VM "${vm}": linux.shell: is neither true nor false`)
+  }
+  return { folder, append, shell }
 }
 
 function checkRelay(vm: string, relay: string | false): void {

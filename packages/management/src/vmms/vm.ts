@@ -8,6 +8,7 @@ import type { DiskAddress, HeartbeatStatus } from '@guestyard/root-partition/wor
 
 import type {
   BootReport,
+  ExecAnswer,
   GuestInspection,
   VmExit,
   VmOutcome,
@@ -127,6 +128,28 @@ export class Vm {
     return this.#ask((control) => control.call(name, data))
   }
 
+  /**
+   * Runs a shell script in a Linux guest, after those that were asked for before, and resolves with what it printed and its exit code.
+   * Rejects when the VM ends before, as after a panic.
+   */
+  async exec(script: string): Promise<ExecAnswer> {
+    const answer: unknown = await this.call('exec', script)
+    if (isExecAnswer(answer)) return answer
+    throw new Error(`VM "${this.name}": its answer to exec makes no sense`)
+  }
+
+  /** What a Linux guest's console says: bytes as soon as there are any, null when there will be none. One reader at a time. */
+  async readConsole(): Promise<Uint8Array | null> {
+    const answer: unknown = await this.call('console-read')
+    if (answer === null || answer instanceof Uint8Array) return answer
+    throw new Error(`VM "${this.name}": its console makes no sense`)
+  }
+
+  /** Types at a Linux guest's console. */
+  async writeConsole(bytes: Uint8Array): Promise<void> {
+    await this.call('console-write', bytes)
+  }
+
   /** What the guest's program reported since the last call, before its end and after it. */
   async takeReports(): Promise<unknown[]> {
     return this.#life.takeKeptReports() ?? this.#ask((control) => control.takeReports())
@@ -243,6 +266,13 @@ async function outcomeOf(run: Promise<VmOutcome>, released: Promise<void>): Prom
   await Promise.race([released, late.promise])
   clearTimeout(patience)
   return outcome
+}
+
+/** The guest's thread says it: anything may come. */
+function isExecAnswer(value: unknown): value is ExecAnswer {
+  if (typeof value !== 'object' || value === null) return false
+  const { exitCode, output, isCut } = value as Partial<Record<string, unknown>>
+  return Number.isInteger(exitCode) && output instanceof Uint8Array && typeof isCut === 'boolean'
 }
 
 /** A guest that was up, and ended before its answer came, has started all the same. */

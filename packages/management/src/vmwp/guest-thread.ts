@@ -3,6 +3,7 @@
 
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
 import type { GuestPartition, GuestWorkerData } from '@guestyard/child-partition/worker-protocol'
+import type { MachinePartition, MachineWorkerData } from '@guestyard/x86-partition/worker-protocol'
 import type { PartitionStart } from '@guestyard/root-partition/worker-protocol'
 
 import { guestEnvironment, guestLimits } from '../thread-start.ts'
@@ -25,21 +26,12 @@ export interface GuestThread {
 export function startGuestThread(task: VmTask): GuestThread {
   const control = new MessageChannel()
   const logs = new MessageChannel()
-  const data: GuestWorkerData = {
-    name: task.name,
-    startedMs: performance.timeOrigin + performance.now(),
-    program: task.program,
-    args: task.args,
-    controlPort: control.port2,
-    logPort: logs.port2,
-    logLevel: task.logLevel,
-    spinMicroseconds: task.spinMicroseconds,
-    placement: task.placement,
-  }
-  const worker = new Worker(GUEST_WORKER, {
+  const ports = { controlPort: control.port2, logPort: logs.port2 }
+  const data = workerData(task, ports)
+  const worker = new Worker(task.linux === null ? GUEST_WORKER : machineWorker(), {
     name: `guest ${task.name}`,
     workerData: data,
-    transferList: [data.controlPort, data.logPort],
+    transferList: [ports.controlPort, ports.logPort],
     env: guestEnvironment(),
     resourceLimits: guestLimits(task.heapBytes, task.youngHeapBytes),
   })
@@ -59,11 +51,27 @@ export function startGuestThread(task: VmTask): GuestThread {
   }
 }
 
+/** Looked up when there is one to start: script guests are most guests. */
+function machineWorker(): URL {
+  return new URL(import.meta.resolve('@guestyard/x86-partition/worker'))
+}
+
+function workerData(
+  task: VmTask,
+  ports: { readonly controlPort: MessagePort; readonly logPort: MessagePort },
+): GuestWorkerData | MachineWorkerData {
+  const { name, logLevel, spinMicroseconds, linux } = task
+  const startedMs = performance.timeOrigin + performance.now()
+  const common = { name, startedMs, logLevel, spinMicroseconds, ...ports }
+  if (linux !== null) return { ...common, linux, memoryBytes: task.memoryBytes }
+  return { ...common, program: task.program, args: task.args, placement: task.placement }
+}
+
 /** Hands the thread its RAM and pages: it boots. */
 export function bootGuest(thread: GuestThread, start: PartitionStart): void {
   const vp = start.vps[0]
   if (vp === undefined) throw new Error('a partition has at least one virtual processor')
-  const partition: GuestPartition = {
+  const partition: GuestPartition & MachinePartition = {
     partitionId: start.partitionId,
     clockOriginMs: start.clockOriginMs,
     memory: start.memory,

@@ -2,6 +2,7 @@
 
 // The one door to the guest family: a worker process starts a guest, and passes on what it says of itself.
 import type { BootReport, GuestInspection } from '@guestyard/child-partition/worker-protocol'
+import type { ExecAnswer, LinuxSettings } from '@guestyard/x86-partition/worker-protocol'
 import type { LogLevel } from '@guestyard/engine/node'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import type {
@@ -11,7 +12,7 @@ import type {
 } from '@guestyard/root-partition/worker-protocol'
 import type { MessagePort } from 'node:worker_threads'
 
-export type { BootReport, GuestInspection }
+export type { BootReport, ExecAnswer, GuestInspection, LinuxSettings }
 
 /** Why a VM is not running any more. */
 export type VmExitReason =
@@ -58,6 +59,8 @@ export interface VmTask {
   readonly reserve: number
   readonly relay: string | false
   readonly program: string | null
+  /** A machine guest that boots Linux; null: a script guest. */
+  readonly linux: LinuxSettings | null
   readonly args: unknown
   readonly placement: 'contiguous' | 'scattered'
   readonly spinMicroseconds: number

@@ -3,7 +3,11 @@
 
 import { wrap, type Remote } from 'comlink'
 import { createPortLogger, portEndpoint, type PortLogger } from '@guestyard/engine/node'
-import type { PartitionStart, RootServices } from '@guestyard/root-partition/worker-protocol'
+import type {
+  PartitionSpec,
+  PartitionStart,
+  RootServices,
+} from '@guestyard/root-partition/worker-protocol'
 
 import { EmulatedMachine } from './emulated/machine.ts'
 import { DeviceWork, serveExits } from './emulated/serve-exits.ts'
@@ -32,6 +36,7 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
       relay: task.relay,
       emulated: devices.ranges,
       disks: task.disks.filter((disk) => disk.controllerType === 'scsi'),
+      ...(task.linux === null ? {} : await machineNeeds()),
     })
     if (!created.ok) return notStarted(created.reason)
     log.info({ partitionId: created.start.partitionId }, 'partition created')
@@ -89,4 +94,10 @@ function machineOf(log: PortLogger): EmulatedMachine {
     () => {},
   )
   return new EmulatedMachine((line) => lines.accept(JSON.stringify({ level: 30, msg: line })))
+}
+
+/** What a machine guest's partition must be like. Loaded when there is one: no script guest's worker process pays for it. */
+async function machineNeeds(): Promise<Pick<PartitionSpec, 'rooms' | 'privileges'>> {
+  const needs = await import('@guestyard/x86-partition/worker-protocol')
+  return { rooms: needs.MACHINE_ROOMS, privileges: needs.MACHINE_PRIVILEGES }
 }

@@ -33,6 +33,11 @@ export interface MachineGuestOptions {
 }
 
 const UNITS_PER_MS = 10_000
+/**
+ * How late a timer may be for a processor that halts, so that its thread sleeps and does not poll for the last bit of a millisecond: a
+ * stock 32-bit kernel's tick comes 250 times a second.
+ */
+const TIMER_SLACK_MS = 1
 /** An idle processor whose devices name no time is looked at so often. */
 const IDLE_MS_MAX = 1_000
 
@@ -125,7 +130,8 @@ export class MachineGuest {
   nextDeadlineMs(): number {
     if (this.#end !== null) return Number.POSITIVE_INFINITY
     if (this.#vp.grantedLp() < 0 && !this.#vp.isHalted) return Number.POSITIVE_INFINITY
-    return Math.min(this.#wakeAtMs, this.#vp.nextDeadline100ns / UNITS_PER_MS)
+    const deadlineMs = Math.min(this.#wakeAtMs, this.#vp.nextDeadline100ns / UNITS_PER_MS)
+    return deadlineMs + TIMER_SLACK_MS
   }
 
   /** Bytes for one of its serial ports. The engine has to be woken. */
