@@ -6,6 +6,7 @@ import { Command } from 'commander'
 
 import type { CommandOutput } from './command-output.ts'
 import { tellError } from './exit-code.ts'
+import { guestCommand, linuxCommand } from './linux-command.ts'
 import { loadCommand } from './load-command.ts'
 import { runScenarioCommand } from './run-command.ts'
 import { traceCommand } from './trace-command.ts'
@@ -31,7 +32,9 @@ export async function runCommand(
   program.addCommand(runScenarioCommand(output, done))
   program.addCommand(loadCommand(output, done))
   program.addCommand(traceCommand(output))
-  for (const command of [program, ...program.commands]) {
+  program.addCommand(linuxCommand(output, done))
+  program.addCommand(guestCommand(output))
+  for (const command of withSubcommands(program)) {
     command.exitOverride().configureOutput({
       writeOut: (text) => output.stdout.write(text),
       writeErr: (text) => output.stderr.write(text),
@@ -46,6 +49,10 @@ export async function runCommand(
   return exitCode
 }
 
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap((child) => withSubcommands(child))]
+}
+
 const EXAMPLES = `
 Examples:
   guestyard run scripts/two-guests.ts --report out.html
@@ -53,6 +60,8 @@ Examples:
   guestyard trace out.trace --kind interrupt
   guestyard load --payload 64,1KiB,16KiB --batch 32 --duration 2s
   guestyard load --direction echo --waiting busy,adaptive --threshold 'p99<50us'
+  guestyard guest fetch linux
+  guestyard linux
 
 Exit codes: 0 done, 1 a bound or the run failed, 2 bad input (nothing started), 130 interrupted.`
 

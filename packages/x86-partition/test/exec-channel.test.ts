@@ -1,8 +1,13 @@
 // The host's end of COM2 against a guest that serves it, and against one that says anything at all.
 
+import { execFileSync } from 'node:child_process'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { array, assert, integer, property, string, uint8Array } from 'fast-check'
 import { expect, test } from 'vitest'
 
+import { execServer } from '../src/guest/exec-server.ts'
 import { ExecChannel, type ExecResult } from '../src/guest/exec-channel.ts'
 
 const MARK = 'k7Qx'
@@ -115,4 +120,18 @@ test('what is above the bound is cut, and said to be', () => {
   const said = `\0${MARK} ready\n\0${MARK} ok\nabcdefg\0${MARK} exit 1\n`
   for (const byte of new TextEncoder().encode(said)) channel.receive(byte)
   expect(results).toEqual([{ exitCode: 1, output: new TextEncoder().encode('abcd'), isCut: true }])
+})
+
+test('what the guest serves is what a shell understands, whatever digits its mark has', () => {
+  for (const mark of ['0123', 'k7Qx', '777a']) {
+    const folder = mkdtempSync(join(tmpdir(), 'guestyard-serve-'))
+    try {
+      const server = execServer(mark).replaceAll('/run/', `${folder}/`)
+      const script = Buffer.from('echo hello; exit 3').toString('base64')
+      const said = execFileSync('sh', ['-c', server], { input: `put ${script}\nrun\n` })
+      expect(said.toString()).toBe(`\0${mark} ready\n\0${mark} ok\nhello\n\0${mark} exit 3\n`)
+    } finally {
+      rmSync(folder, { recursive: true })
+    }
+  }
 })

@@ -10,21 +10,22 @@
 /** Characters of base64 in one piece: with its verb well below the 4096 that a terminal holds. */
 export const PIECE_CHARACTERS_MAX = 2048
 
+/** The mark may begin with a digit, which `\\0` would take for more of its octal number: hence all three. */
 export function execServer(mark: string): string {
   return [
     '#!/bin/sh',
-    `printf '\\0${mark} ready\\n'`,
+    `printf '\\000${mark} ready\\n'`,
     'while read -r verb data; do',
     '  case "$verb" in',
     '  put)',
     '    printf %s "$data" | base64 -d >>/run/script',
-    `    printf '\\0${mark} ok\\n'`,
+    `    printf '\\000${mark} ok\\n'`,
     '    ;;',
     '  run)',
     '    touch /run/script',
     '    mv /run/script /run/running',
     '    sh /run/running </dev/null 2>&1',
-    `    printf '\\0${mark} exit %d\\n' $?`,
+    `    printf '\\000${mark} exit %d\\n' $?`,
     '    ;;',
     '  off)',
     '    poweroff -f',

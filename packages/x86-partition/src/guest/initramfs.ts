@@ -27,7 +27,7 @@ export interface InitramfsOptions {
 }
 
 const DIRECTORIES = [
-  ...['bin', 'dev', 'etc', 'lib', 'lib/modules', 'mnt', 'proc', 'root', 'run', 'sys', 'tmp'],
+  ...['bin', 'dev', 'etc', 'lib', 'home', 'lib/modules', 'mnt', 'proc', 'run', 'sys', 'tmp'],
 ]
 
 /** A cpio archive. Throws a RangeError for a mark that is none. */
@@ -63,7 +63,7 @@ function initScript(options: InitramfsOptions): string {
   )
   return [
     '#!/bin/sh',
-    'export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/root TERM=vt100',
+    'export PATH=/bin:/sbin:/usr/bin:/usr/sbin HOME=/home TERM=vt100',
     '/bin/busybox mkdir -p /sbin /usr/bin /usr/sbin',
     '/bin/busybox --install -s',
     'mount -t proc proc /proc',
@@ -72,7 +72,7 @@ function initScript(options: InitramfsOptions): string {
     'mount -t tmpfs tmp /tmp',
     'mount -t tmpfs run /run',
     ...loads,
-    'cd /root',
+    'cd /home',
     // Raw: what a command prints comes out as it is.
     'stty -F /dev/ttyS1 raw -echo',
     ...(options.shell

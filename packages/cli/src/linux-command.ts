@@ -1,0 +1,199 @@
+/** `guestyard linux`: Debian's stock kernel as a guest, with its console or for a script; `guestyard guest fetch linux`: where it comes from. */
+
+import { once } from 'node:events'
+import { readFileSync } from 'node:fs'
+import { text } from 'node:stream/consumers'
+
+import { Command } from 'commander'
+
+import { startHost } from '@guestyard/management'
+import type { Host, Vm } from '@guestyard/management'
+import { InputError, parseByteSize } from '@guestyard/scenario'
+import { BootError } from '@guestyard/x86-partition'
+import { fetchLinux, linuxCacheFolder, readManifest } from '@guestyard/x86-partition/node'
+
+import type { CommandOutput } from './command-output.ts'
+import { interruptible } from './interrupt.ts'
+import { logOptions } from './output-files.ts'
+import { LinuxConsole } from './linux-console.ts'
+
+interface LinuxFlags {
+  readonly memory: string
+  readonly append: string
+  readonly folder?: string
+  readonly script?: string
+  readonly log?: string
+}
+
+interface LinuxJob {
+  readonly memoryBytes: number
+  readonly append: string
+  readonly folder: string
+  /** Text of the script; null: the console. */
+  readonly script: string | null
+  readonly log: string | undefined
+}
+
+export function linuxCommand(output: CommandOutput, done: (exitCode: number) => void): Command {
+  return new Command('linux')
+    .description('Boot an unmodified Linux as a guest: its console here, or a script in it.')
+    .option('--memory <size>', 'RAM of the guest: 64 MiB to 1 GiB', '256MiB')
+    .option('--append <text>', "more for the kernel's command line", '')
+    .option(
+      '--script <file>',
+      'run this shell script in the guest, print what it prints and nothing else, and exit with its code; - for standard input',
+    )
+    .option('--folder <path>', 'where the fetched guest is, when not in the cache')
+    .option('--log <file>', "write the host's log to a file (JSON lines)")
+    .addHelpText('after', LINUX_HELP)
+    .action(async (flags: LinuxFlags) => {
+      const job = await readFlags(flags)
+      done(await interruptible((signal) => runLinux(job, output, signal)))
+    })
+}
+
+const LINUX_HELP = `
+The guest has to be fetched once: guestyard guest fetch linux
+
+Examples:
+  guestyard linux
+  echo 'dmesg | grep -i hyper' | guestyard linux --script -
+  guestyard linux --script check.sh --memory 128MiB > out.txt`
+
+/** `guest fetch linux`. */
+export function guestCommand(output: CommandOutput): Command {
+  const fetch = new Command('fetch')
+    .description('Fetch a guest into the cache: its kernel, its modules, busybox. Needs apt.')
+    .argument('<guest>', 'linux: the i386 kernel of Debian, as it is today')
+    .option('--mirror <url>', 'a Debian mirror', 'http://deb.debian.org/debian')
+    .option('--suite <name>', 'a release of Debian', 'bookworm')
+    .option('--folder <path>', 'where to keep it, when not in the cache')
+    .action(async (guest: string, flags: FetchFlags) => fetchGuest(guest, flags, output))
+  return new Command('guest')
+    .description("Operating systems to run as guests: other people's work, kept outside of here.")
+    .addCommand(fetch)
+    .addHelpText('after', '\nExample:\n  guestyard guest fetch linux')
+}
+
+interface FetchFlags {
+  readonly mirror: string
+  readonly suite: string
+  readonly folder?: string
+}
+
+async function fetchGuest(guest: string, flags: FetchFlags, output: CommandOutput): Promise<void> {
+  if (guest !== 'linux') throw new InputError('<guest>', `no guest '${guest}': linux`)
+  const { mirror, suite, folder = linuxCacheFolder() } = flags
+  try {
+    const manifest = await fetchLinux({
+      ...{ folder, mirror, suite },
+      onProgress: (line) => output.stderr.write(`guestyard: ${line}\n`),
+    })
+    output.stdout.write(`${manifest.packages.join('\n')}\n`)
+  } catch (error) {
+    throw asInputError(error)
+  }
+}
+
+async function readFlags(flags: LinuxFlags): Promise<LinuxJob> {
+  const memory = parseByteSize(flags.memory)
+  if (!memory.ok) throw new InputError('--memory', memory.problem)
+  const folder = flags.folder ?? linuxCacheFolder()
+  try {
+    if (readManifest(folder) === null) {
+      throw new BootError(`no Linux guest in ${folder}: run \`guestyard guest fetch linux\` first`)
+    }
+  } catch (error) {
+    throw asInputError(error)
+  }
+  return {
+    memoryBytes: memory.value,
+    append: flags.append,
+    folder,
+    script: await scriptOf(flags.script),
+    log: flags.log,
+  }
+}
+
+async function scriptOf(path: string | undefined): Promise<string | null> {
+  if (path === undefined) return null
+  if (path === '-') return text(process.stdin)
+  try {
+    return readFileSync(path, 'utf8')
+  } catch (error) {
+    throw new InputError('--script', `cannot read ${path}: ${messageOf(error)}`)
+  }
+}
+
+async function runLinux(
+  job: LinuxJob,
+  output: CommandOutput,
+  signal: AbortSignal,
+): Promise<number> {
+  const log = logOptions(job.log === undefined ? {} : { log: job.log })
+  const host = await startHost({ log })
+  try {
+    const vm = makeVm(host, job)
+    const onAbort = (): void => void vm.turnOff()
+    signal.addEventListener('abort', onAbort, { once: true })
+    const code = await (job.script === null
+      ? useConsole(vm, output)
+      : useScript(vm, job.script, output))
+    signal.throwIfAborted()
+    return code
+  } catch (error) {
+    // What was interrupted ends in whatever way it was interrupted.
+    signal.throwIfAborted()
+    throw error
+  } finally {
+    await host.close()
+  }
+}
+
+function makeVm(host: Host, job: LinuxJob): Vm {
+  const { memoryBytes, append, folder, script } = job
+  try {
+    const linux = { folder, append, shell: script === null }
+    return host.createVm({ name: 'linux', memoryBytes, linux })
+  } catch (error) {
+    throw asInputError(error)
+  }
+}
+
+async function useScript(vm: Vm, script: string, output: CommandOutput): Promise<number> {
+  await vm.start()
+  const { exitCode, output: printed, isCut } = await vm.exec(script)
+  if (!output.stdout.write(printed)) await once(output.stdout, 'drain')
+  if (isCut) output.stderr.write('guestyard: the script printed more than is kept; it was cut\n')
+  await vm.stop()
+  return exitCode
+}
+
+async function useConsole(vm: Vm, output: CommandOutput): Promise<number> {
+  output.stderr.write('guestyard: booting Linux; Ctrl-] ends the machine, `exit` turns it off\n')
+  await vm.start()
+  const console = new LinuxConsole(vm, process.stdin, output.stdout)
+  try {
+    await console.run()
+  } finally {
+    console.dispose()
+  }
+  const exit = await vm.exit
+  if (exit.reason === 'exited' || exit.reason === 'turned-off') return 0
+  if (console.isLeft) return 0
+  output.stderr.write(`guestyard: the machine ended (${exit.reason}): ${exit.detail}\n`)
+  return 1
+}
+
+/** What the caller can put right is told in one line. */
+function asInputError(error: unknown): unknown {
+  if (!(error instanceof BootError || error instanceof RangeError)) return error
+  const [where = '', ...rest] = error.message.split(': ')
+  return rest.length === 0
+    ? new InputError('linux', error.message)
+    : new InputError(where, rest.join(': '))
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error)
+}
