@@ -44,9 +44,11 @@ test('what nobody reads is kept up to a bound: the latest', async () => {
   expect(text!.endsWith('az')).toBe(true)
 })
 
-test('last lines are those with something to read in them', async () => {
+test('last words are lines with something to read in them, or why the kernel gave up', () => {
   const console = new ConsoleBuffer()
-  say(console, 'one\r\n\r\n\u001b[1mtwo\u0007\r\n   \r\nKernel panic\r\n')
-  expect(console.lastLines(2)).toEqual(['[1mtwo', 'Kernel panic'])
-  expect(new ConsoleBuffer().lastLines(3)).toEqual([])
+  say(console, 'one\r\n\r\n\u001b[1mtwo\u0007\r\n   \r\nthree\r\n')
+  expect(console.lastWords(2)).toEqual(['[1mtwo', 'three'])
+  say(console, '[ 1.0] Kernel panic - not syncing: no init\r\nEAX: 0\r\n')
+  expect(console.lastWords(2)).toEqual(['Kernel panic - not syncing: no init'])
+  expect(new ConsoleBuffer().lastWords(3)).toEqual([])
 })

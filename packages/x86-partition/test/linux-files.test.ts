@@ -14,6 +14,7 @@ import {
 import { readLinuxGuest, readManifest } from '@guestyard/x86-partition/node'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
+import { LINUX_MODULES } from '../src/guest/linux-modules.ts'
 import { sha256 } from '../src/node/linux-cache.ts'
 
 let folder = ''
@@ -86,11 +87,12 @@ test('a module that is missing is named with who needs it; one that needs itself
 
 function keepGuest(change: (manifest: Record<string, unknown>) => void = () => {}): void {
   const files: Record<string, string> = {}
-  for (const name of ['vmlinuz', 'busybox', 'a.ko']) {
+  const modules = LINUX_MODULES.map((name) => `${name}.ko`)
+  for (const name of ['vmlinuz', 'busybox', ...modules]) {
     writeFileSync(join(folder, name), name)
     files[name] = sha256(text(name))
   }
-  const manifest = { release: '1.2', packages: ['p=1'], files, modules: ['a.ko'] }
+  const manifest = { release: '1.2', packages: ['p=1'], files, modules }
   change(manifest)
   writeFileSync(join(folder, 'manifest.json'), JSON.stringify(manifest))
 }
@@ -99,11 +101,18 @@ test('a guest that was fetched is read, its hashes checked', () => {
   expect(readManifest(folder)).toBeNull()
   expect(() => readLinuxGuest(folder)).toThrow('guestyard guest fetch linux')
   keepGuest()
-  expect(readLinuxGuest(folder)).toMatchObject({ release: '1.2', modules: [{ file: 'a.ko' }] })
+  expect(readLinuxGuest(folder)).toMatchObject({ release: '1.2' })
   writeFileSync(join(folder, 'vmlinuz'), 'something else')
   expect(() => readLinuxGuest(folder)).toThrow('vmlinuz: is not what was fetched')
   rmSync(join(folder, 'vmlinuz'))
   expect(() => readLinuxGuest(folder)).toThrow('vmlinuz: is not there')
+})
+
+test('a guest that was fetched before a module was needed counts as none', () => {
+  keepGuest(
+    (manifest) => (manifest['modules'] = LINUX_MODULES.slice(1).map((name) => `${name}.ko`)),
+  )
+  expect(readManifest(folder)).toBeNull()
 })
 
 test.each([

@@ -2,8 +2,10 @@
 
 /** Kept when nobody reads: what is older goes. */
 const BYTES_MAX = 256 * 1024
-/** For `lastLines`. */
-const TAIL_BYTES = 4096
+/** For `lastWords`: a kernel's last message comes before its registers and its stack. */
+const TAIL_BYTES = 16_384
+/** Linux, of whatever made it give up. */
+const PANIC = /Kernel panic.*/
 
 type Reader = (bytes: Uint8Array | null) => void
 
@@ -44,12 +46,18 @@ export class ConsoleBuffer {
     })
   }
 
-  /** The last lines with something in them, whether they were read or not; control characters are left out. */
-  lastLines(count: number): string[] {
+  /**
+   * What a machine said last, whether it was read or not: the reason of a panic, or `count` lines with something in them. Control
+   * characters are left out.
+   */
+  lastWords(count: number): string[] {
     const length = Math.min(this.#put, TAIL_BYTES)
     const text = new TextDecoder().decode(this.#copy(this.#put - length, this.#put))
     const lines = text.split(/[\r\n]+/).map((line) => line.replaceAll(/[^\x20-\x7e]/g, '').trim())
-    return lines.filter((line) => line !== '').slice(-count)
+    const panics = lines.flatMap((line) => PANIC.exec(line)?.[0] ?? [])
+    return panics.length > 0
+      ? panics.slice(0, 1)
+      : lines.filter((line) => line !== '').slice(-count)
   }
 
   #deliver(): void {

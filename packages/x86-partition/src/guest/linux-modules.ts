@@ -10,6 +10,7 @@ export const LINUX_MODULES: readonly string[] = [
   'hv_netvsc',
   'hyperv_keyboard',
   'hid_hyperv',
+  'evdev',
   'hv_balloon',
   'crc32c_generic',
   'ext4',

@@ -9,6 +9,8 @@ import process from 'node:process'
 
 import { BootError } from '../boot/boot-error.ts'
 import type { KernelModule } from '../guest/initramfs.ts'
+import { LINUX_MODULES } from '../guest/linux-modules.ts'
+import { moduleName } from '../guest/module-order.ts'
 
 /** `manifest.json` of a cache folder. */
 export interface LinuxManifest {
@@ -40,7 +42,7 @@ export function linuxCacheFolder(): string {
   return join(shared === '' ? join(homedir(), '.cache') : shared, 'guestyard', 'linux')
 }
 
-/** Null where no guest was fetched. Throws a BootError where the folder holds something else. */
+/** Null where no guest was fetched, or one that lacks a module of LINUX_MODULES. Throws a BootError where the folder holds something else. */
 export function readManifest(folder: string): LinuxManifest | null {
   let text: string
   try {
@@ -53,7 +55,8 @@ export function readManifest(folder: string): LinuxManifest | null {
   if (!isManifest(manifest)) {
     throw new BootError(`${join(folder, MANIFEST_FILE)}: not the manifest of a Linux guest`)
   }
-  return manifest
+  const has = new Set(manifest.modules.map(moduleName))
+  return LINUX_MODULES.every((name) => has.has(name)) ? manifest : null
 }
 
 /** All files, their hashes checked. Throws a BootError that names the file, or says how to fetch the guest. */

@@ -229,7 +229,7 @@ export class MachineThread implements MachineControl {
   }
 
   #describe(end: MachineEnd): string {
-    const said = this.#console.lastLines(LAST_LINES)
+    const said = this.#console.lastWords(LAST_LINES)
     const words = said.length === 0 ? '' : `; its last words: ${said.join(' / ')}`
     return `${wordsOf(end)}${end.is === 'powered-off' ? '' : words}`
   }
