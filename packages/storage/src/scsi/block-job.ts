@@ -12,9 +12,6 @@ export interface BlockJob {
   end(): void
 }
 
-/** Jobs that a pool keeps. */
-const POOL_MAX = 16
-
 /** Gives up ranges of blocks, one a step. */
 export class UnmapJob implements BlockJob {
   readonly #blocks: Float64Array
@@ -55,7 +52,7 @@ export class UnmapJob implements BlockJob {
   }
 
   end(): void {
-    if (this.#pool.length < POOL_MAX) this.#pool.push(this)
+    this.#pool.push(this)
   }
 }
 
@@ -65,8 +62,8 @@ const PATTERN_BYTES = 65536
 /** Writes the same block over a range, as many at a time as fit a buffer. */
 export class PatternJob implements BlockJob {
   readonly #bytes: Uint8Array = new Uint8Array(PATTERN_BYTES)
-  #blockBytes = 0
   readonly #pool: PatternJob[]
+  #blockBytes = 0
   #block = 0
   #left = 0
   #durable = false
@@ -114,6 +111,6 @@ export class PatternJob implements BlockJob {
   }
 
   end(): void {
-    if (this.#pool.length < POOL_MAX) this.#pool.push(this)
+    this.#pool.push(this)
   }
 }

@@ -16,12 +16,12 @@ import {
 import { LogicalUnit } from './logical-unit.ts'
 import { ModeSelection, asksForSaved, composeDiskModes, parseDiskModes } from './mode-pages.ts'
 import { Attention, type Nexus } from './nexus.ts'
-import { PeripheralType, READ_CAPACITY_16_ACTION, ScsiOpcode } from './opcodes.ts'
+import { PeripheralType, READ_CAPACITY_16_ACTION, ScsiOpcode, ScsiStatus } from './opcodes.ts'
 import { reserveIn, reserveOut } from './persistent-reserve.ts'
 import { JobPool, limitsFor, takeUnmapList } from './provisioning.ts'
 import { type Notice, PersistentReservations } from './reservations.ts'
 import type { ScsiRequest } from './scsi-request.ts'
-import { Sense, conflict, fail } from './sense.ts'
+import { Sense, conflict, endWith, fail } from './sense.ts'
 import { respond, succeed, takeParameters } from './transfer.ts'
 
 export interface DiskUnitOptions {
@@ -295,6 +295,7 @@ export class DiskUnit extends LogicalUnit {
     const { io } = request
     if ((flags & NO_DATA_OUT) === 0) {
       const job = this.#jobs.takePattern()
+      if (job === null) return endWith(request, ScsiStatus.TASK_SET_FULL)
       if (!takeParameters(request, job.pattern, this.#blockBytes)) return job.end()
       if (!job.isZero(this.#blockBytes)) {
         job.begin(block, blockCount, this.#blockBytes, !this.#writeCache)

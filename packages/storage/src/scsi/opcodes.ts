@@ -51,6 +51,8 @@ export const ScsiStatus = {
   GOOD: 0x00,
   CHECK_CONDITION: 0x02,
   RESERVATION_CONFLICT: 0x18,
+  /** The initiator tries again later. */
+  TASK_SET_FULL: 0x28,
 } as const
 export type ScsiStatus = (typeof ScsiStatus)[keyof typeof ScsiStatus]
 

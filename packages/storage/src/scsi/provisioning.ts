@@ -5,7 +5,8 @@ import { type BlockJob, PatternJob, UnmapJob } from './block-job.ts'
 import { u16, u32, u64 } from './cdb.ts'
 import type { BlockLimits } from './inquiry.ts'
 import type { ScsiRequest } from './scsi-request.ts'
-import { Sense, fail } from './sense.ts'
+import { ScsiStatus } from './opcodes.ts'
+import { Sense, endWith, fail } from './sense.ts'
 import { succeed, takeParameters } from './transfer.ts'
 
 /** Bytes that an UNMAP gives up at most: what a disk in memory clears within some tens of milliseconds. */
@@ -27,17 +28,31 @@ const DESCRIPTOR_BYTES = 16
 /** Bytes of the longest list of an UNMAP. */
 export const UNMAP_LIST_BYTES_MAX: number = HEADER_BYTES + UNMAP_RANGES_MAX * DESCRIPTOR_BYTES
 
-/** Jobs that wait to be used again, so that a command allocates none. */
+/** Jobs of 4 KiB, and of 64 KiB: what guests can make a unit keep in memory is 4 MiB. */
+const UNMAP_JOBS_MAX = 512
+const PATTERN_JOBS_MAX = 32
+
+/** The jobs of one unit: made when they are first needed, used again, and bounded. Null: all are in use. */
 export class JobPool {
   readonly #unmaps: UnmapJob[] = []
   readonly #patterns: PatternJob[] = []
+  #unmapCount = 0
+  #patternCount = 0
 
-  takeUnmap(): UnmapJob {
-    return this.#unmaps.pop() ?? new UnmapJob(UNMAP_RANGES_MAX, this.#unmaps)
+  takeUnmap(): UnmapJob | null {
+    if (this.#unmaps.length === 0 && this.#unmapCount < UNMAP_JOBS_MAX) {
+      this.#unmapCount += 1
+      return new UnmapJob(UNMAP_RANGES_MAX, this.#unmaps)
+    }
+    return this.#unmaps.pop() ?? null
   }
 
-  takePattern(): PatternJob {
-    return this.#patterns.pop() ?? new PatternJob(this.#patterns)
+  takePattern(): PatternJob | null {
+    if (this.#patterns.length === 0 && this.#patternCount < PATTERN_JOBS_MAX) {
+      this.#patternCount += 1
+      return new PatternJob(this.#patterns)
+    }
+    return this.#patterns.pop() ?? null
   }
 }
 
@@ -72,6 +87,10 @@ export function takeUnmapList(
   }
   if (total > limits.unmapBlocksMax) return refuse(request, Sense.INVALID_FIELD_IN_PARAMETER_LIST)
   const job = pool.takeUnmap()
+  if (job === null) {
+    endWith(request, ScsiStatus.TASK_SET_FULL)
+    return null
+  }
   job.begin()
   for (let at = HEADER_BYTES; at < end; at += DESCRIPTOR_BYTES) {
     const count = u32(bytes, at + 8)

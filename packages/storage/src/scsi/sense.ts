@@ -61,7 +61,12 @@ export function fail(request: ScsiRequest, sense: Sense): void {
 
 /** Ends a command that a reservation forbids. */
 export function conflict(request: ScsiRequest): void {
-  request.scsiStatus = ScsiStatus.RESERVATION_CONFLICT
+  endWith(request, ScsiStatus.RESERVATION_CONFLICT)
+}
+
+/** Ends a command with a status that says all there is to say. */
+export function endWith(request: ScsiRequest, status: ScsiStatus): void {
+  request.scsiStatus = status
   request.transferredBytes = 0
   request.outcome = ScsiOutcome.DONE
 }

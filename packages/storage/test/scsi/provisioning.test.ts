@@ -252,6 +252,31 @@ describe('WRITE SAME', () => {
     expect([request.outcome, disk.log.length, target.poll(1)]).toEqual([ScsiOutcome.ABORTED, 5, 1])
   })
 
+  test('only so many at once: the next ones are told to come again', () => {
+    const { disk, initiator, target } = scene()
+    disk.holds = true
+    const send = (cdb: number[], data: Uint8Array) => {
+      const request = initiator.request(cdb, 1, data)
+      target.execute(request)
+      return request
+    }
+    const sames = Array.from({ length: 33 }, () => send(writeSame16(0, 1), pattern(512)))
+    const list = Uint8Array.from(unmapList([0, 1]))
+    const unmaps = Array.from({ length: 513 }, () => send(unmap(24), list))
+    for (const last of [sames.pop()!, unmaps.pop()!]) {
+      expect([last.outcome, last.scsiStatus, last.senseLength]).toEqual([ScsiOutcome.DONE, 0x28, 0])
+    }
+    for (const one of [...sames, ...unmaps]) expect(one.outcome).toBe(ScsiOutcome.PENDING)
+    // One ended, one more may come.
+    disk.release()
+    target.poll(1)
+    expect(send(writeSame16(0, 1), pattern(512)).outcome).toBe(ScsiOutcome.PENDING)
+    target.resetAll()
+    expect(target.poll(1)).toBe(32 + 512)
+    expect(send(unmap(24), list).sense[2]).toBe(6)
+    expect(send(unmap(24), list).outcome).toBe(ScsiOutcome.PENDING)
+  })
+
   test('two at once keep their blocks apart', () => {
     const { disk, initiator, target } = scene()
     disk.holds = true
