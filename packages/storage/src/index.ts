@@ -18,3 +18,18 @@ export { createVhd, type CreateVhdOptions } from './backends/vhd/create-vhd.ts'
 export { openVhd, type VhdOptions } from './backends/vhd/vhd-disk.ts'
 export { looksLikeVhd } from './backends/vhd/structures.ts'
 export { LimitedDisk, type DiskClock, type DiskLimits } from './backends/limited-disk.ts'
+export {
+  checkVhdx,
+  compactVhdx,
+  createVhdx,
+  growVhdx,
+  mergeVhdx,
+  openVhdx,
+  type OpenParent,
+  type ParentReference,
+  type VhdxCheck,
+  type VhdxCreateOptions,
+  type VhdxDisk,
+  type VhdxFinding,
+  type VhdxOpenOptions,
+} from './backends/vhdx/index.ts'

@@ -6,12 +6,15 @@ export class ImageError extends Error {
   readonly file: string
   /** Which part of the format: `header 1: checksum`, `BAT entry 17`. Empty when it is not about a part. */
   readonly field: string
+  /** What is wrong with it, without the two above. */
+  readonly problem: string
 
   constructor(file: string, field: string, problem: string) {
     super(field === '' ? `${file}: ${problem}` : `${file}: ${field}: ${problem}`)
     this.name = 'ImageError'
     this.file = file
     this.field = field
+    this.problem = problem
   }
 }
 

@@ -57,6 +57,11 @@ export class PieceWalk {
     }
   }
 
+  /** Leaves the data as they are. */
+  skip(lengthBytes: number): void {
+    while (lengthBytes > 0) lengthBytes -= this.#take(lengthBytes)
+  }
+
   /** As much as the piece has of it, and steps over that. */
   #take(lengthBytes: number): number {
     const left = this.#data.lengths[this.#piece]! - this.#done

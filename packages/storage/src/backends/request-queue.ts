@@ -36,6 +36,16 @@ export class RequestQueue {
     return false
   }
 
+  /** Puts another queue's requests behind these; the other is empty then. */
+  takeAll(other: RequestQueue): void {
+    if (other.head === null) return
+    if (this.#tail === null) this.head = other.head
+    else this.#tail.next = other.head
+    this.#tail = other.#tail
+    other.head = null
+    other.#tail = null
+  }
+
   /** Ends all of them. How many there were. */
   endAll(status: DiskStatus): number {
     let ended = 0
