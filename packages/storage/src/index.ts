@@ -25,11 +25,13 @@ export {
   growVhdx,
   mergeVhdx,
   openVhdx,
+  readVhdxInfo,
   type OpenParent,
   type ParentReference,
   type VhdxCheck,
   type VhdxCreateOptions,
   type VhdxDisk,
   type VhdxFinding,
+  type VhdxInfo,
   type VhdxOpenOptions,
 } from './backends/vhdx/index.ts'

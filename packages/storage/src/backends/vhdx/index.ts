@@ -1,6 +1,7 @@
 export { checkVhdx, type VhdxCheck, type VhdxFinding } from './check.ts'
 export { createVhdx, type VhdxCreateOptions } from './create.ts'
 export { openVhdx, type VhdxDisk, type VhdxOpenOptions } from './disk.ts'
+export { readVhdxInfo, type VhdxInfo } from './info.ts'
 export type { OpenParent } from './image.ts'
 export type { ParentReference } from './parent-locator.ts'
 export { compactVhdx } from './compact.ts'

@@ -1,6 +1,13 @@
 // What a session does to a file: names, commits that are shared, and blocks at the edges.
 
-import { DiskOperation, DiskRequest, DiskStatus, FileStatus, checkVhdx } from '@guestyard/storage'
+import {
+  DiskOperation,
+  DiskRequest,
+  DiskStatus,
+  FileStatus,
+  checkVhdx,
+  readVhdxInfo,
+} from '@guestyard/storage'
 import type { Disk } from '@guestyard/storage'
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
@@ -30,6 +37,42 @@ function names(bytes: SparseBytes): [string, string] {
   const { fileWriteGuid, dataWriteGuid } = readHeaders(new SparseFile({ bytes })).current
   return [fileWriteGuid, dataWriteGuid]
 }
+
+test('an image tells what it is, and a child is made from that', () => {
+  const { disk, file } = openCopy(newImage({ logicalSectorBytes: 4096 }))
+  write(disk, 0, filled(4096, 1))
+  flush(disk)
+  const info = readVhdxInfo(file)
+  expect(info).toEqual({
+    kind: 'dynamic',
+    virtualBytes: 4 * MIB,
+    blockBytes: MIB,
+    logicalSectorBytes: 4096,
+    physicalSectorBytes: 4096,
+    diskId: disk.geometry.uniqueId,
+    dataWriteGuid: disk.dataWriteGuid,
+    parent: null,
+    isLogInUse: true,
+  })
+  close(disk)
+  const paths = {
+    linkage2: null,
+    relativePath: 'parent.vhdx',
+    volumePath: null,
+    absolutePath: null,
+  }
+  const child = newImage({
+    virtualBytes: info.virtualBytes,
+    logicalSectorBytes: info.logicalSectorBytes,
+    diskId: info.diskId,
+    parent: { linkage: info.dataWriteGuid, ...paths },
+  })
+  const { kind, parent, diskId } = readVhdxInfo(new SparseFile({ bytes: child }))
+  expect([kind, parent?.relativePath, diskId]).toEqual(['differencing', 'parent.vhdx', info.diskId])
+  expect(read(openCopy(child, { parents: [file.bytes] }).disk, 0, 4096)).toEqual(filled(4096, 1))
+  const { kind: fixed } = readVhdxInfo(new SparseFile({ bytes: newImage({ fixed: true }) }))
+  expect(fixed).toBe('fixed')
+})
 
 test('a session that writes nothing leaves the file as it is', () => {
   const image = newImage()
