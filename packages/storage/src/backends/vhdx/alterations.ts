@@ -21,7 +21,7 @@ export class Alterations {
   /** True when what was ordered is done. Throws an `ImageError` when it failed. */
   poll(): boolean {
     if (this.#state === null) return true
-    this.#disk.poll(1)
+    this.#disk.advance(1)
     const { status, alteration } = this.#state
     if (status === DiskStatus.PENDING) return false
     this.#state = null

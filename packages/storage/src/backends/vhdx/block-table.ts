@@ -30,11 +30,23 @@ export class BlockTable {
   #isDirty: Uint8Array
   readonly #dirty: number[] = []
 
+  /** The table of an image, empty. Throws an `ImageError` when the region is too short for it: nothing is allocated then. */
+  static of(file: BackingFile, metadata: Metadata, region: Region): BlockTable {
+    const entries = entriesOf(
+      Math.ceil(metadata.virtualBytes / metadata.blockBytes),
+      chunkRatioOf(metadata),
+      metadata.parent !== null,
+    )
+    if (entries * 8 <= region.length) return new BlockTable(metadata, region.offset)
+    const problem = `${region.length} bytes: too few for ${entries} entries`
+    throw new ImageError(file.name, 'region BAT: length', problem)
+  }
+
   /** A table of entries that are all NOT_PRESENT. */
   constructor(metadata: Metadata, offset: number) {
     this.offset = offset
     this.blockBytes = metadata.blockBytes
-    this.chunkRatio = (CHUNK_SECTORS * metadata.logicalBytes) / metadata.blockBytes
+    this.chunkRatio = chunkRatioOf(metadata)
     this.hasParent = metadata.parent !== null
     this.blockCount = Math.ceil(metadata.virtualBytes / metadata.blockBytes)
     this.entryCount = this.entriesFor(this.blockCount)
@@ -44,9 +56,7 @@ export class BlockTable {
 
   /** Entries of a table for so many payload blocks (MS-VHDX 2.5). */
   entriesFor(blockCount: number): number {
-    return this.hasParent
-      ? Math.ceil(blockCount / this.chunkRatio) * (this.chunkRatio + 1)
-      : blockCount + Math.floor((blockCount - 1) / this.chunkRatio)
+    return entriesOf(blockCount, this.chunkRatio, this.hasParent)
   }
 
   indexOf(block: number): number {
@@ -150,10 +160,6 @@ export class BlockTable {
     region: Region,
     onProblem: (index: number, problem: string) => void,
   ): void {
-    if (this.entryCount * 8 > region.length) {
-      const problem = `${region.length} bytes: too few for ${this.entryCount} entries`
-      throw new ImageError(file.name, 'region BAT: length', problem)
-    }
     const bytes = new Uint8Array(Math.min(READ_BYTES, this.entryCount * 8))
     const words = new Uint32Array(bytes.buffer)
     for (let index = 0; index < this.entryCount;) {
@@ -201,6 +207,16 @@ export class BlockTable {
     this.#entries[index] = mib * 8 + state
     return ''
   }
+}
+
+function chunkRatioOf(metadata: Metadata): number {
+  return (CHUNK_SECTORS * metadata.logicalBytes) / metadata.blockBytes
+}
+
+function entriesOf(blockCount: number, chunkRatio: number, hasParent: boolean): number {
+  return hasParent
+    ? Math.ceil(blockCount / chunkRatio) * (chunkRatio + 1)
+    : blockCount + Math.floor((blockCount - 1) / chunkRatio)
 }
 
 /** What an entry says, for messages: `BAT entry 17 (block 17)`. */

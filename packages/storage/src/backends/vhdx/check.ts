@@ -46,7 +46,8 @@ export function checkVhdx(file: BackingFile): VhdxCheck {
     return { findings, allocatedBlocks: 0, totalBlocks: 0, unusedBytes: 0 }
   }
   const { view, metadata, regions } = structures
-  const table = new BlockTable(metadata, regions.bat.offset)
+  const table = attempt(add, () => BlockTable.of(view, metadata, regions.bat))
+  if (table === null) return { findings, allocatedBlocks: 0, totalBlocks: 0, unusedBytes: 0 }
   const space = new FileSpace(Math.ceil(view.sizeBytes / MIB))
   const onProblem = (field: string, problem: string): void => add('error', field, problem)
   claimStructures(structures, space, onProblem)

@@ -69,7 +69,7 @@ export class VhdxImage {
     this.regions = regions
     this.#blockBytes = metadata.blockBytes
     this.#sectorBytes = metadata.logicalBytes
-    this.table = new BlockTable(metadata, regions.bat.offset)
+    this.table = BlockTable.of(view, metadata, regions.bat)
     this.bitmaps = new SectorBitmaps(this.table)
     this.space = new FileSpace(Math.ceil(view.sizeBytes / MIB))
     claimStructures(structures, this.space, (field, problem) => {
