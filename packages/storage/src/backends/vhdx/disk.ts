@@ -106,7 +106,8 @@ export class VhdxDisk implements Disk {
     this.#sectorBytes = metadata.logicalBytes
     this.#geometry = {
       logicalBlockBytes: metadata.logicalBytes,
-      physicalBlockBytes: metadata.physicalBytes,
+      // A file may say 4096 and 512: a sector holds whole blocks all the same.
+      physicalBlockBytes: metadata.logicalBytes === 4096 ? 4096 : metadata.physicalBytes,
       blockCount: metadata.virtualBytes / metadata.logicalBytes,
       readOnly: file.readOnly,
       canUnmap: !file.readOnly && !metadata.leaveAllocated,

@@ -89,7 +89,8 @@ function findActiveSequence(log: Uint8Array, guid: Guid): Entry[] {
     const first = head === undefined ? -1 : run.findIndex((entry) => entry.at === head.tail)
     const newer = head !== undefined && head.sequence > (active.at(-1)?.sequence ?? 0n)
     if (first >= 0 && newer) active = run.slice(first)
-    const next = first < 0 ? tail + SECTOR : at
+    // A run that is no sequence is none from any of its later entries either: they have the same head.
+    const next = run.length === 0 ? tail + SECTOR : at
     if (next <= tail || next >= log.length) return active
     tail = next
   }
