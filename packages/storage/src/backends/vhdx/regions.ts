@@ -54,7 +54,7 @@ export function readRegions(file: BackingFile): Regions {
     )
   }
   let copyProblem = other.problem === '' ? '' : `copy ${other.copy + 1}: ${other.problem}`
-  if (copyProblem === '' && !isSame(good.bytes, other.bytes)) {
+  if (copyProblem === '' && good.checksum !== other.checksum) {
     copyProblem = 'the two copies differ'
   }
   const all = parseEntries(file, good)
@@ -92,6 +92,7 @@ export function encodeRegions(regions: readonly Region[]): Uint8Array {
 interface Table {
   readonly copy: 0 | 1
   readonly bytes: Uint8Array
+  readonly checksum: number
   readonly problem: string
 }
 
@@ -110,7 +111,7 @@ function readTable(file: BackingFile, copy: 0 | 1): Table {
   } else if (header.entryCount > REGION_ENTRIES_MAX) {
     problem = `${header.entryCount} entries: ${REGION_ENTRIES_MAX} is the most`
   }
-  return { copy, bytes, problem }
+  return { copy, bytes, checksum: header.checksum, problem }
 }
 
 function parseEntries(file: BackingFile, table: Table): Region[] {
@@ -141,13 +142,6 @@ function parseEntries(file: BackingFile, table: Table): Region[] {
     regions.push({ regionId: entry.regionId, offset, length: entry.length, required })
   }
   return regions
-}
-
-function isSame(one: Uint8Array, other: Uint8Array): boolean {
-  const words = new Uint32Array(one.buffer)
-  const others = new Uint32Array(other.buffer)
-  for (let at = 0; at < words.length; at += 1) if (words[at] !== others[at]) return false
-  return true
 }
 
 function regionName(id: Guid): string {

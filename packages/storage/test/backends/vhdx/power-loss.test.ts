@@ -11,7 +11,7 @@ import { losePower, type PowerLossOptions } from '../../support/vhdx-power-loss.
 
 const SEED = Number(process.env['FC_SEED'] ?? 1)
 /** Longer runs: `npm run nightly:vhdx`. */
-const STEPS = 30
+const STEPS = 50
 
 const folder = mkdtempSync(join(tmpdir(), 'guestyard-power-'))
 afterAll(() => rmSync(folder, { recursive: true }))
