@@ -6,13 +6,13 @@
 // write doesn't cover them, or, in a differencing image, never looked at, since their bits say that they are the parent's.
 
 import { FileStatus, type BackingFile } from '../backing-file.ts'
+import type { PieceWalk } from '../piece-walk.ts'
 import type { BlockTable } from './block-table.ts'
 import { writeZeros } from './file-access.ts'
 import { BlockState, FILE_MIB_MAX, MIB } from './format.ts'
 import type { VhdxImage } from './image.ts'
 import type { Journal } from './journal.ts'
 import { ENTRY_PAGES_MAX } from './log-entry.ts'
-import type { PieceWalk } from '../piece-walk.ts'
 import { SECTORS_PER_PAGE } from './sector-bitmaps.ts'
 
 /** Zeros written in one step at most, so that nobody else waits long. */
@@ -101,18 +101,6 @@ export class BlockWriter {
     const status = writeZeros(this.#file, (entry >>> 3) * MIB + inBlock, this.doneBytes)
     if (status !== FileStatus.OK || state === BlockState.FULLY_PRESENT) return status
     return this.#markPresent(offset, this.doneBytes)
-  }
-
-  /** Allocates a block of zeros, as a fixed image has them. */
-  allocateZeros(block: number): FileStatus {
-    const mib = this.#allocate(this.#blockBytes / MIB)
-    if (mib < 0) return this.#status
-    if (this.#endBefore === 0) {
-      const status = writeZeros(this.#file, mib * MIB, this.#blockBytes)
-      if (status !== FileStatus.OK) return this.#giveBack(mib, status)
-    }
-    this.#table.set(this.#table.indexOf(block), mib, BlockState.FULLY_PRESENT)
-    return FileStatus.OK
   }
 
   /** Writes into a block that the file does not have; no pieces: zeros. */

@@ -19,13 +19,13 @@ import {
 } from '../disk.ts'
 import { diskStatusOf } from '../file-status.ts'
 import { ImageError } from '../image.ts'
+import { PieceWalk } from '../piece-walk.ts'
 import { RequestQueue } from '../request-queue.ts'
 import type { Alteration, AlterationState } from './alteration.ts'
 import { BlockWriter } from './block-writer.ts'
 import { hasSequenceRoom } from './header.ts'
 import { VhdxImage, closeChain, openParents, readStructures, type OpenParent } from './image.ts'
 import { Journal } from './journal.ts'
-import { PieceWalk } from '../piece-walk.ts'
 
 export interface VhdxOpenOptions {
   /** A new random GUID, for headers and logs. Drawn when a file is written. */
