@@ -164,7 +164,8 @@ export class VhdxDisk implements Disk {
 
   /** 0 while there is work that waits for nobody; else Infinity: the file wakes whoever polls. */
   nextDeadlineMs(): number {
-    const isRunnable = this.#queue.head !== null && this.journal.dataBegun && !this.#needsCommit
+    const isHeld = this.#needsCommit || this.#alteration !== null || !this.journal.dataBegun
+    const isRunnable = this.#queue.head !== null && !isHeld
     return isRunnable ? 0 : Infinity
   }
 

@@ -184,6 +184,24 @@ test('a flush with nothing to flush is done at once, while another one waits for
   expect(pending.status).toBe(DiskStatus.OK)
 })
 
+test('a disk asks to be polled while it has work, and not while it waits for a sync', () => {
+  const { disk, file } = openCopy(newImage({ virtualBytes: 4 * GIB, fixed: true }), {
+    slowSyncs: true,
+  })
+  const request = new DiskRequest(1)
+  request.operation = DiskOperation.WRITE_ZEROES
+  request.blockCount = (4 * GIB) / 512
+  disk.submit(request)
+  expect(disk.nextDeadlineMs()).toBe(Infinity)
+  for (let turn = 0; turn < 3; turn += 1) {
+    file.endSyncs()
+    disk.poll(1)
+  }
+  expect([request.status, disk.nextDeadlineMs()]).toEqual([DiskStatus.PENDING, 0])
+  disk.abort(request)
+  expect([request.status, disk.nextDeadlineMs()]).toEqual([DiskStatus.ABORTED, Infinity])
+})
+
 test('a whole disk of 64 TiB is given up, without a request of it waiting for ever', () => {
   const { disk } = openCopy(newImage({ virtualBytes: 64 * 1024 * GIB, blockBytes: 256 * MIB }))
   write(disk, 5 * GIB, filled(512, 1))
