@@ -5,6 +5,7 @@ import { readFileSync } from 'node:fs'
 import { Command } from 'commander'
 
 import type { CommandOutput } from './command-output.ts'
+import { diskCommand } from './disk-command.ts'
 import { tellError } from './exit-code.ts'
 import { guestCommand, linuxCommand } from './linux-command.ts'
 import { loadCommand } from './load-command.ts'
@@ -21,7 +22,9 @@ export async function runCommand(
 ): Promise<number> {
   let exitCode = 0
   const program = new Command('guestyard')
-    .description('Run multi-guest scenarios and load tests on a Hyper-V compatible bus.')
+    .description(
+      'Run multi-guest scenarios and load tests on a Hyper-V compatible bus; make their disks.',
+    )
     .version(packageVersion(), '--version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
@@ -32,6 +35,7 @@ export async function runCommand(
   program.addCommand(runScenarioCommand(output, done))
   program.addCommand(loadCommand(output, done))
   program.addCommand(traceCommand(output))
+  program.addCommand(diskCommand(output, done))
   program.addCommand(linuxCommand(output, done))
   program.addCommand(guestCommand(output))
   for (const command of withSubcommands(program)) {
@@ -60,6 +64,7 @@ Examples:
   guestyard trace out.trace --kind interrupt
   guestyard load --payload 64,1KiB,16KiB --batch 32 --duration 2s
   guestyard load --direction echo --waiting busy,adaptive --threshold 'p99<50us'
+  guestyard disk create db.vhdx --size 1GiB
   guestyard guest fetch linux
   guestyard linux
 

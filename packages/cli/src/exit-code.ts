@@ -5,6 +5,7 @@ import { CommanderError } from 'commander'
 import { InputError, RunHangs } from '@guestyard/scenario'
 
 import type { CommandOutput } from './command-output.ts'
+import { DiskError } from './disk-report.ts'
 import { EXIT_INTERRUPTED, Interrupted } from './interrupt.ts'
 import { OutputError } from './output-files.ts'
 
@@ -26,7 +27,7 @@ export function tellError(error: unknown, stderr: CommandOutput['stderr']): numb
     stderr.write(`guestyard: ${error.message}\n`)
     return EXIT_INTERRUPTED
   }
-  if (error instanceof OutputError || error instanceof RunHangs) {
+  if (error instanceof OutputError || error instanceof DiskError || error instanceof RunHangs) {
     stderr.write(`guestyard: ${error.message}\n`)
     return EXIT_FAILED
   }

@@ -117,7 +117,7 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
     ['load --payload', "option '--payload <sizes>' argument missing"],
     [
       'load --payload 64MB',
-      "--payload: '64MB' is not a size: write a number and B, KiB, MiB or GiB, such as '64 MiB'",
+      "--payload: '64MB' is not a size: write a number and B, KiB, MiB, GiB or TiB, such as '64 MiB'",
     ],
     ['load --payload 4', '--payload: must be a whole number from 8 to 65536, got 4'],
     ['load --payload 64,,8', "--payload: '64,,8' has an empty entry"],
@@ -179,7 +179,7 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
 
   test('a field of a scenario file, by the name of the file and of the field', async () => {
     expect(await refused(['run', scenario('wrong-field.ts')])).toBe(
-      `${scenario('wrong-field.ts')}: vms.db.memory: '64 MB' is not a size: write a number and B, KiB, MiB or GiB, such as '64 MiB'`,
+      `${scenario('wrong-field.ts')}: vms.db.memory: '64 MB' is not a size: write a number and B, KiB, MiB, GiB or TiB, such as '64 MiB'`,
     )
   })
 

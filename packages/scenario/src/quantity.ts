@@ -10,12 +10,12 @@ export type Parsed<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly problem: string }
 
-const BYTES_PER_UNIT = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 } as const
+const BYTES_PER_UNIT = { B: 1, KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 } as const
 const MS_PER_UNIT = { ns: 1e-6, us: 1e-3, ms: 1, s: 1e3, min: 6e4, h: 3.6e6 } as const
 
 const QUANTITY = /^(\d{1,15}(?:\.\d{1,9})?) ?([A-Za-z]+)$/
 
-/** Bytes, from a whole number of bytes or text such as `'64 MiB'` (units B, KiB, MiB, GiB). */
+/** Bytes, from a whole number of bytes or text such as `'64 MiB'` (units B, KiB, MiB, GiB, TiB). */
 export function parseByteSize(input: unknown): Parsed<number> {
   if (typeof input === 'number') return wholeBytes(input, String(input))
   if (typeof input !== 'string') {
@@ -25,7 +25,7 @@ export function parseByteSize(input: unknown): Parsed<number> {
   const unit = parts?.[2]
   if (parts === null || unit === undefined || !isKey(BYTES_PER_UNIT, unit)) {
     return problem(
-      `${show(input)} is not a size: write a number and B, KiB, MiB or GiB, such as '64 MiB'`,
+      `${show(input)} is not a size: write a number and B, KiB, MiB, GiB or TiB, such as '64 MiB'`,
     )
   }
   return wholeBytes(Number(parts[1]) * BYTES_PER_UNIT[unit], show(input))
@@ -56,7 +56,7 @@ export function parseFraction(input: unknown): Parsed<number> {
 
 /** Bytes for people: the largest binary unit that keeps the figure at 1 or more, three digits. */
 export function formatBytes(bytes: number): string {
-  for (const unit of ['GiB', 'MiB', 'KiB'] as const) {
+  for (const unit of ['TiB', 'GiB', 'MiB', 'KiB'] as const) {
     if (bytes >= BYTES_PER_UNIT[unit]) return `${threeDigits(bytes / BYTES_PER_UNIT[unit])} ${unit}`
   }
   return `${threeDigits(bytes)} B`

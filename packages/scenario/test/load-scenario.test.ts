@@ -50,7 +50,7 @@ describe('a scenario file that cannot be run is refused on one line', () => {
   test('a wrong field, by file and by name', async () => {
     const text = 'export default { vms: { db: { memory: "64" } }, run() {} }'
     expect(await refusal(file('field.mjs', text))).toBe(
-      "field.mjs: vms.db.memory: '64' is not a size: write a number and B, KiB, MiB or GiB, such as '64 MiB'",
+      "field.mjs: vms.db.memory: '64' is not a size: write a number and B, KiB, MiB, GiB or TiB, such as '64 MiB'",
     )
     const guest = 'export default { vms: { db: { memory: "64 MiB", guest: "./no.ts" } }, run() {} }'
     expect(await refusal(file('guest.mjs', guest))).toBe('guest.mjs: vms.db.guest: no file no.ts')

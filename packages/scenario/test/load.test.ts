@@ -42,7 +42,7 @@ describe('settings', () => {
     [{ payload: '1 MiB' }, 'load.payload: must be a whole number from 8 to 65536, got 1048576'],
     [
       { payload: 'big' },
-      "load.payload: 'big' is not a size: write a number and B, KiB, MiB or GiB, such as '64 MiB'",
+      "load.payload: 'big' is not a size: write a number and B, KiB, MiB, GiB or TiB, such as '64 MiB'",
     ],
     [{ batch: 0 }, 'load.batch: must be a whole number from 1 to 1024, got 0'],
     [{ channels: 17 }, 'load.channels: must be a whole number from 1 to 16, got 17'],

@@ -72,7 +72,7 @@ describe('what a scenario may not say is refused with the field and the reason',
     ],
     [
       { vms: { db: { memory: '64MB' } }, run },
-      "x.ts: vms.db.memory: '64MB' is not a size: write a number and B, KiB, MiB or GiB, such as '64 MiB'",
+      "x.ts: vms.db.memory: '64MB' is not a size: write a number and B, KiB, MiB, GiB or TiB, such as '64 MiB'",
     ],
     [
       { vms: { db: { memory: '1 MiB' } }, run },

@@ -7,7 +7,7 @@ export {
   type DiskGeometry,
 } from './backends/disk.ts'
 export { FileStatus, type BackingFile } from './backends/backing-file.ts'
-export { ImageError, type ImageJob } from './backends/image.ts'
+export { ImageError, type ImageFinding, type ImageJob } from './backends/image.ts'
 export {
   MEMORY_DISK_MAX_BYTES,
   MemoryDisk,

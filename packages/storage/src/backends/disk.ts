@@ -69,6 +69,11 @@ export interface DiskGeometry {
   readonly uniqueId: Uint8Array
 }
 
+/** Bytes of all of a disk's blocks. */
+export function diskBytes(disk: Disk): number {
+  return disk.geometry.blockCount * disk.geometry.logicalBlockBytes
+}
+
 /**
  * A disk. Its thread is its device's. Nothing here waits or throws: a request ends with a status, at once or in a later `poll`.
  * Requests of one disk may end in any order; a flush covers what was OK before it was submitted.

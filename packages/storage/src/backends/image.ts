@@ -29,3 +29,11 @@ export interface ImageJob {
   readonly doneBytes: number
   readonly totalBytes: number
 }
+
+/** One thing that a check found. */
+export interface ImageFinding {
+  /** `error`: the image is damaged. `note`: it is sound, and not as it is after a clean close. */
+  readonly severity: 'error' | 'note'
+  readonly field: string
+  readonly problem: string
+}

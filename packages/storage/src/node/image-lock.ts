@@ -47,6 +47,9 @@ export function lockImage(path: string, use: 'read' | 'write'): ImageLock {
   throw new ImageError(path, '', `${lockPath} is made and removed again and again`)
 }
 
+/** A database that nobody refers to is closed by the garbage collector, and its lock gone. */
+const held = new Set<HeldLock>()
+
 class HeldLock implements ImageLock {
   readonly #lockPath: string
   #database: DatabaseSync | null
@@ -54,12 +57,14 @@ class HeldLock implements ImageLock {
   constructor(database: DatabaseSync, lockPath: string) {
     this.#database = database
     this.#lockPath = lockPath
+    held.add(this)
   }
 
   release(): void {
     const database = this.#database
     if (database === null) return
     this.#database = null
+    held.delete(this)
     try {
       // Alone with the file? Then nobody misses it.
       database.exec('COMMIT; BEGIN EXCLUSIVE')

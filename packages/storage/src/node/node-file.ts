@@ -42,11 +42,16 @@ export function openWith(path: string, options: FileOptions, closed: () => void)
 
 /** Makes a new, empty file, open for reading and writing. Throws an ImageError; also when there is one of that name. */
 export function createBackingFile(path: string, options: FileOptions = {}): BackingFile {
+  return createNamed(path, path, options)
+}
+
+/** The same; messages call it `name`. */
+export function createNamed(path: string, name: string, options: FileOptions): BackingFile {
   try {
     const fd = openSync(path, 'wx+', 0o644)
-    return new NodeFile(path, fd, 0, { ...options, readOnly: false }, nobody)
+    return new NodeFile(name, fd, 0, { ...options, readOnly: false }, nobody)
   } catch (error) {
-    throw asImageError(path, error)
+    throw asImageError(name, error)
   }
 }
 

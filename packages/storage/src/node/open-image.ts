@@ -7,8 +7,9 @@ import type { BackingFile } from '../backends/backing-file.ts'
 import type { Disk } from '../backends/disk.ts'
 import { ImageError } from '../backends/image.ts'
 import { RawDisk } from '../backends/raw-disk.ts'
+import type { RawDiskOptions } from '../backends/raw-disk.ts'
 import { openVhd } from '../backends/vhd/vhd-disk.ts'
-import { formatOf } from './image-format.ts'
+import { formatOf, refuseVhdx } from './image-format.ts'
 import type { ImageFormat } from './image-format.ts'
 import { lockImage } from './image-lock.ts'
 import { openWith } from './node-file.ts'
@@ -36,28 +37,28 @@ export function openImage(path: string, options: OpenImageOptions = {}): Disk {
     if (format !== found && format !== 'raw') {
       throw new ImageError(path, '', `is no ${format} image, by its content it is ${found}`)
     }
-    return diskOf(file, format, options)
+    const { logicalBlockBytes = 512 } = options
+    return diskOf(file, format, { logicalBlockBytes, uniqueId: idOfPath(path) })
   } catch (error) {
     file.close()
     throw error
   }
 }
 
-function diskOf(file: BackingFile, format: ImageFormat, options: OpenImageOptions): Disk {
+/** The disk in a file of a format, which it closes. `raw` is what a raw file doesn't say. Throws an ImageError; the file stays the caller's then. */
+export function diskOf(file: BackingFile, format: ImageFormat, raw: RawDiskOptions = {}): Disk {
   switch (format) {
-    case 'raw': {
-      const { logicalBlockBytes = 512 } = options
-      return new RawDisk(file, { logicalBlockBytes, uniqueId: idOfPath(file.name) })
-    }
+    case 'raw':
+      return new RawDisk(file, raw)
     case 'vhd':
       return openVhd(file)
     case 'vhdx':
-      throw new ImageError(file.name, '', 'VHDX images are not read yet')
+      return refuseVhdx(file.name)
   }
 }
 
 /** Opens a file and locks it until it is closed. */
-function openLocked(path: string, options: FileOptions): BackingFile {
+export function openLocked(path: string, options: FileOptions): BackingFile {
   const lock = lockImage(path, options.readOnly === true ? 'read' : 'write')
   try {
     return openWith(path, options, () => lock.release())

@@ -4,9 +4,10 @@ import { assert } from '@guestyard/hvdef'
 
 import { FileStatus } from '../backing-file.ts'
 import type { BackingFile } from '../backing-file.ts'
+import { writeZeros } from '../file-status.ts'
 import { ImageError } from '../image.ts'
 import { DEFAULT_BLOCK_BYTES, Header, SECTOR_BYTES, VHD_MAX_BYTES, tableBytesOf } from './format.ts'
-import { makeFooter, makeHeader } from './structures.ts'
+import { makeFooter, makeHeader, readLayout, resizedFooter } from './structures.ts'
 
 export interface CreateVhdOptions {
   /** A multiple of 512, at most 2,040 GiB. */
@@ -43,6 +44,25 @@ export function createVhd(file: BackingFile, options: CreateVhdOptions): void {
   write(file, SECTOR_BYTES, makeHeader(tableOffset, entries, blockBytes))
   write(file, tableOffset, table)
   write(file, tableOffset + table.length, footer)
+}
+
+/** Makes the disk of a fixed VHD larger, durably: the new footer first, then zeros where the old one was. Throws an ImageError. */
+export function growFixedVhd(file: BackingFile, sizeBytes: number): void {
+  const layout = readLayout(file)
+  const oldFooterAt = file.sizeBytes - SECTOR_BYTES
+  const footerAt = Math.max(sizeBytes, oldFooterAt)
+  write(file, footerAt, resizedFooter(layout.footer, sizeBytes))
+  sync(file)
+  const zerosEnd = Math.min(footerAt, oldFooterAt + SECTOR_BYTES)
+  if (writeZeros(file, layout.sizeBytes, zerosEnd - layout.sizeBytes) !== FileStatus.OK) {
+    throw new ImageError(file.name, '', `can't be written: ${file.lastError}`)
+  }
+  sync(file)
+}
+
+function sync(file: BackingFile): void {
+  if (file.syncStatus(file.sync()) === FileStatus.OK) return
+  throw new ImageError(file.name, '', `can't be written: ${file.lastError}`)
 }
 
 function write(file: BackingFile, position: number, bytes: Uint8Array): void {

@@ -211,6 +211,18 @@ export function makeFooter(options: FooterOptions): Uint8Array<ArrayBuffer> {
   return bytes
 }
 
+/** The same footer of a larger disk. */
+export function resizedFooter(footer: Uint8Array, sizeBytes: number): Uint8Array<ArrayBuffer> {
+  const bytes = Uint8Array.from(footer)
+  const view = viewOf(bytes)
+  const [cylinders, heads, sectors] = geometryOf(sizeBytes)
+  view.setBigUint64(Footer.at.currentSize, BigInt(sizeBytes))
+  view.setUint16(Footer.at.cylinders, cylinders)
+  view.setUint16(Footer.at.headsAndSectors, (heads << 8) | sectors)
+  seal(bytes, Footer.at.checksum)
+  return bytes
+}
+
 export function makeHeader(
   tableOffset: number,
   tableEntries: number,

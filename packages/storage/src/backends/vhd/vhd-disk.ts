@@ -7,13 +7,14 @@
 import { FileStatus } from '../backing-file.ts'
 import type { BackingFile } from '../backing-file.ts'
 import { DiskOperation, DiskStatus } from '../disk.ts'
-import type { DiskRequest } from '../disk.ts'
+import type { DiskGeometry, DiskRequest } from '../disk.ts'
 import { FileDisk } from '../file-disk.ts'
 import type { BlockStore } from '../file-disk.ts'
 import { diskStatusOf, writeZeros } from '../file-status.ts'
 import { ImageError } from '../image.ts'
 import { PieceWalk } from '../piece-walk.ts'
 import { RawDisk } from '../raw-disk.ts'
+import type { SparseDisk } from '../sparse-disk.ts'
 import type { LateTables } from '../sync-queue.ts'
 import { BlockTable } from './block-table.ts'
 import { ABSENT, SECTOR_BYTES, bitmapBytesOf } from './format.ts'
@@ -38,7 +39,7 @@ export function openVhd(file: BackingFile, options: VhdOptions = {}): FileDisk {
     return new RawDisk(file, { ...blocks, sizeBytes, uniqueId, readOnly })
   }
   const table = BlockTable.read(file, layout)
-  return new FileDisk(file, new VhdBlocks(file, layout, table, readOnly), {
+  return new DynamicVhd(file, new VhdBlocks(file, layout, table, readOnly), {
     logicalBlockBytes: 512,
     physicalBlockBytes: 512,
     blockCount: sizeBytes / SECTOR_BYTES,
@@ -47,6 +48,20 @@ export function openVhd(file: BackingFile, options: VhdOptions = {}): FileDisk {
     unmapReadsZeros: false,
     uniqueId,
   })
+}
+
+/** A dynamic disk knows which of its blocks nobody has written. */
+class DynamicVhd extends FileDisk implements SparseDisk {
+  readonly #blocks: VhdBlocks
+
+  constructor(file: BackingFile, blocks: VhdBlocks, geometry: DiskGeometry) {
+    super(file, blocks, geometry)
+    this.#blocks = blocks
+  }
+
+  nextData(block: number): number {
+    return Math.min(this.#blocks.nextData(block), this.geometry.blockCount)
+  }
 }
 
 class VhdBlocks implements BlockStore, LateTables {
@@ -81,6 +96,15 @@ class VhdBlocks implements BlockStore, LateTables {
 
   get tables(): LateTables {
     return this
+  }
+
+  /** The first sector from this one on that is in the file; beyond the disk when there is none. */
+  nextData(sector: number): number {
+    const blockSectors = this.#blockBytes / SECTOR_BYTES
+    let block = Math.floor(sector / blockSectors)
+    if (this.#table[block] !== ABSENT) return sector
+    while (this.#table[block] === ABSENT) block += 1
+    return block * blockSectors
   }
 
   transfer(request: DiskRequest): DiskStatus {

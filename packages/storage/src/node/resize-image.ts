@@ -1,0 +1,100 @@
+// Images that get larger, or smaller: the disk in them, or the file.
+
+import { FileStatus } from '../backends/backing-file.ts'
+import type { BackingFile } from '../backends/backing-file.ts'
+import { ImageError } from '../backends/image.ts'
+import { growFixedVhd } from '../backends/vhd/create-vhd.ts'
+import { readLayout } from '../backends/vhd/structures.ts'
+import { openVhd } from '../backends/vhd/vhd-disk.ts'
+import { beginCopy } from './convert-image.ts'
+import { OpenFilesJob, atOnce } from './file-job.ts'
+import type { FileJob } from './file-job.ts'
+import { formatOf, refuseVhdx } from './image-format.ts'
+import { openBackingFile } from './node-file.ts'
+import { openLocked } from './open-image.ts'
+
+export interface ResizeOptions {
+  /** What is beyond the new size is lost: raw images only. False when left out: it is refused. */
+  readonly shrink?: boolean
+}
+
+/** Makes the disk of an image larger; what is new is zeros. Throws an `ImageError` when it can't begin. */
+export function resizeImage(path: string, sizeBytes: number, options: ResizeOptions = {}): FileJob {
+  const file = openLocked(path, { flush: 'sync' })
+  try {
+    switch (formatOf(file)) {
+      case 'raw':
+        refuse(file, file.sizeBytes, sizeBytes, options.shrink === true)
+        return fileJob(file, () => resizeRaw(file, sizeBytes))
+      case 'vhd': {
+        const { kind, sizeBytes: oldBytes } = readLayout(file)
+        refuse(file, oldBytes, sizeBytes, false)
+        if (kind === 'fixed') return fileJob(file, () => growFixedVhd(file, sizeBytes))
+        file.close()
+        return rewriteVhd(path, sizeBytes)
+      }
+      case 'vhdx':
+        return refuseVhdx(path)
+    }
+  } catch (error) {
+    file.close()
+    throw error
+  }
+}
+
+/** Gives back what an image keeps for blocks of zeros. Throws an `ImageError` when it can't begin. */
+export function compactImage(path: string): FileJob {
+  const file = openLocked(path, { flush: 'sync' })
+  try {
+    switch (formatOf(file)) {
+      case 'raw':
+        throw new ImageError(path, '', 'a raw image keeps all of its disk')
+      case 'vhd':
+        if (readLayout(file).kind === 'fixed') {
+          throw new ImageError(path, '', 'a fixed image keeps all of its disk')
+        }
+        file.close()
+        return rewriteVhd(path)
+      case 'vhdx':
+        return refuseVhdx(path)
+    }
+  } catch (error) {
+    file.close()
+    throw error
+  }
+}
+
+function fileJob(file: BackingFile, work: () => void): FileJob {
+  const close = (): void => file.close()
+  return new OpenFilesJob(file.name, atOnce(work), close, close)
+}
+
+/** A dynamic VHD has its table before its blocks, and no room to grow: it is written anew, and takes the old one's place when it is whole. */
+function rewriteVhd(path: string, newBytes?: number): FileJob {
+  // Not locked: what replaces it is, and that is the same lock.
+  const file = openBackingFile(path, { readOnly: true, flush: 'sync' })
+  try {
+    const { sizeBytes, blockBytes, uniqueId } = readLayout(file)
+    const options = { format: 'vhd', blockBytes, diskId: uniqueId, replace: true } as const
+    return beginCopy(path, openVhd(file), path, { ...options, sizeBytes: newBytes ?? sizeBytes })
+  } catch (error) {
+    file.close()
+    throw error
+  }
+}
+
+function refuse(file: BackingFile, oldBytes: number, newBytes: number, canShrink: boolean): void {
+  if (newBytes % 512 !== 0 || newBytes <= 0) {
+    throw new ImageError(file.name, 'size', `${newBytes} bytes are no whole number of blocks`)
+  }
+  if (newBytes < oldBytes && !canShrink) {
+    const problem = `the disk has ${oldBytes} bytes: ${newBytes} would cut it off`
+    throw new ImageError(file.name, 'size', problem)
+  }
+}
+
+function resizeRaw(file: BackingFile, sizeBytes: number): void {
+  const isDone =
+    file.resize(sizeBytes) === FileStatus.OK && file.syncStatus(file.sync()) === FileStatus.OK
+  if (!isDone) throw new ImageError(file.name, 'size', file.lastError)
+}
