@@ -56,6 +56,7 @@ export function diskCommand(output: CommandOutput, done: Done): Command {
     checkCommand(output, done),
     resizeCommand(output),
     convertCommand(output),
+    mergeCommand(output),
     compactCommand(output),
   ]) {
     command.addCommand(sub)
@@ -70,6 +71,7 @@ Examples:
   guestyard disk info db-test.vhdx
   guestyard disk convert db.vhdx db.img --format raw
   guestyard disk resize db.vhdx --size 2GiB
+  guestyard disk merge db-test.vhdx
   guestyard disk compact db.vhdx
   guestyard disk check db.vhdx --json
 
@@ -80,6 +82,14 @@ Exit codes: 0 done, 1 damage was found or the work failed, 2 bad input (nothing 
 function createCommand(output: CommandOutput): Command {
   return withReplace(new Command('create'))
     .description('Make a new image of zeros, or a child of another image.')
+    .addHelpText(
+      'after',
+      examples(
+        'guestyard disk create db.vhdx --size 1GiB',
+        'guestyard disk create old.vhd --size 20GiB --fixed',
+        'guestyard disk create test.vhdx --parent db.vhdx',
+      ),
+    )
     .argument('<file>', 'the image')
     .option('--size <size>', "size of the disk; with --parent the parent's when left out")
     .addOption(formatOption("by the file's name when left out, else vhdx"))
@@ -129,6 +139,10 @@ function createOptions(path: string, flags: CreateFlags): CreateImageOptions {
 function infoCommand(output: CommandOutput): Command {
   return withJson(new Command('info'))
     .description('Say what an image is.')
+    .addHelpText(
+      'after',
+      examples('guestyard disk info db.vhdx', 'guestyard disk info db.vhdx --json | jq .sizeBytes'),
+    )
     .argument('<file>', 'the image')
     .action(async (path: string, flags: JsonFlag) => {
       const info = await begun((images) => images.imageInfo(path))
@@ -139,6 +153,7 @@ function infoCommand(output: CommandOutput): Command {
 function checkCommand(output: CommandOutput, done: Done): Command {
   return withJson(new Command('check'))
     .description('Look for damage. Nothing is written.')
+    .addHelpText('after', examples('guestyard disk check db.vhdx'))
     .argument('<file>', 'the image')
     .action(async (path: string, flags: JsonFlag) => {
       const check = await begun((images) => images.checkImage(path))
@@ -150,6 +165,13 @@ function checkCommand(output: CommandOutput, done: Done): Command {
 function resizeCommand(output: CommandOutput): Command {
   return withJson(new Command('resize'))
     .description('Make the disk of an image larger. What is new is zeros.')
+    .addHelpText(
+      'after',
+      examples(
+        'guestyard disk resize db.vhdx --size 2GiB',
+        'guestyard disk resize db.img --size 512MiB --shrink',
+      ),
+    )
     .argument('<file>', 'the image')
     .requiredOption('--size <size>', 'the new size of the disk')
     .option('--shrink', 'a raw image may get smaller: what is beyond its new end is lost')
@@ -163,6 +185,13 @@ function resizeCommand(output: CommandOutput): Command {
 function convertCommand(output: CommandOutput): Command {
   return withReplace(new Command('convert'))
     .description("Copy a disk, its parents' blocks included, to a new image. Zeros take no room.")
+    .addHelpText(
+      'after',
+      examples(
+        'guestyard disk convert db.vhdx db.img',
+        'guestyard disk convert db.img db.vhd --fixed --force',
+      ),
+    )
     .argument('<from>', 'the image')
     .argument('<to>', 'the new image')
     .addOption(formatOption("by the new file's name when left out, else vhdx"))
@@ -181,9 +210,20 @@ function convertCommand(output: CommandOutput): Command {
     )
 }
 
+function mergeCommand(output: CommandOutput): Command {
+  return withJson(new Command('merge'))
+    .description('Write what a differencing image holds into its parent, and remove it.')
+    .addHelpText('after', examples('guestyard disk merge test.vhdx'))
+    .argument('<child>', 'the differencing image; no machine may use its parent')
+    .action((path: string, flags: JsonFlag) =>
+      work('merge', flags, output, (images) => images.mergeImage(path)),
+    )
+}
+
 function compactCommand(output: CommandOutput): Command {
   return withJson(new Command('compact'))
     .description('Give back what a dynamic image keeps for blocks of zeros.')
+    .addHelpText('after', examples('guestyard disk compact db.vhdx'))
     .argument('<file>', 'the image')
     .action((path: string, flags: JsonFlag) =>
       work('compact', flags, output, (images) => images.compactImage(path)),
@@ -233,6 +273,10 @@ async function work(
 function percent(job: FileJob): string {
   if (job.totalBytes === 0) return '0 %'
   return `${Math.floor((job.doneBytes / job.totalBytes) * 100)} %`
+}
+
+function examples(...lines: readonly string[]): string {
+  return `\nExamples:\n${lines.map((line) => `  ${line}\n`).join('')}`
 }
 
 function withJson(command: Command): Command {

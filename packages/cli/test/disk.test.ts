@@ -51,15 +51,27 @@ async function json(line: string): Promise<Record<string, unknown>> {
 }
 
 test('an image is made by its name, its size and its options', async () => {
-  expect(await json('create /c.vhd --size 64MiB')).toMatchObject({
-    format: 'vhd',
+  expect(await json('create /a.vhdx --size 1GiB')).toMatchObject({
+    format: 'vhdx',
     kind: 'dynamic',
-    sizeBytes: 2 ** 26,
-    blockBytes: 2 ** 21,
+    sizeBytes: 2 ** 30,
     logicalBlockBytes: 512,
+    physicalBlockBytes: 4096,
   })
-  expect(await json('create /b --size 64MiB --format vhd --fixed')).toMatchObject({ kind: 'fixed' })
+  const blocks = '--block-size 1MiB --sector 4096'
+  expect(await json(`create /b --size 64MiB ${blocks} --fixed`)).toMatchObject({
+    format: 'vhdx',
+    kind: 'fixed',
+    logicalBlockBytes: 4096,
+  })
+  expect(await json('create /c.vhd --size 64MiB')).toMatchObject({ format: 'vhd', kind: 'dynamic' })
   expect(await json('create /d.img --size 64MiB')).toMatchObject({ format: 'raw' })
+  expect(await json('create /e.img --size 1TiB --format vhdx')).toMatchObject({ format: 'vhdx' })
+  expect(await json('create /f.vhdx --parent /a.vhdx')).toMatchObject({
+    kind: 'differencing',
+    sizeBytes: 2 ** 30,
+    parents: ['/a.vhdx'],
+  })
 })
 
 test('info, resize, convert, compact and check say what there is', async () => {
@@ -68,10 +80,10 @@ test('info, resize, convert, compact and check say what there is', async () => {
     /^\/a\.vhd: vhd, dynamic\n {2}disk {6}64 MiB \(67108864 bytes\)\n/,
   )
   expect(await json('resize /a.vhd --size 128MiB')).toMatchObject({ sizeBytes: 2 ** 27 })
-  expect(await json('convert /a.vhd /b.img')).toMatchObject({ format: 'raw', sizeBytes: 2 ** 27 })
+  expect(await json('convert /a.vhd /b.vhdx')).toMatchObject({ format: 'vhdx', sizeBytes: 2 ** 27 })
   expect(await json('compact /a.vhd')).toMatchObject({ path: '/a.vhd' })
   expect(await disk('check /a.vhd')).toEqual({ exitCode: 0, stdout: '/a.vhd: sound\n', stderr: '' })
-  expect(readdirSync(folder).sort()).toEqual(['a.vhd', 'b.img'])
+  expect(readdirSync(folder).sort()).toEqual(['a.vhd', 'b.vhdx'])
 })
 
 test('damage is an exit code of 1, and named', async () => {
@@ -85,12 +97,13 @@ test('damage is an exit code of 1, and named', async () => {
 describe('what is wrong is refused on one line, with exit code 2, and nothing is done', () => {
   const cases: readonly (readonly [string, string])[] = [
     ['create', "missing required argument 'file'"],
-    ['create /new.vhd', '--size: how large shall the disk be?'],
+    ['create /new.vhdx', '--size: how large shall the disk be?'],
     ['create /new.vhd --size 3TiB', '/new.vhd: size: 3298534883328 is no multiple of 512 up to'],
     ['create /new.vhd --size 1MiB --sector 512', '--sector: a vhd image does not say'],
     ['create /new.img --size 1MiB --block-size 1MiB', '/new.img: block size: raw has none'],
     ['create /new.img --size 1MiB --parent /a.img', '/new.img: parent: only a vhdx image has one'],
-    ['create /new.vhd --size 1MiB --format qcow2', "option '--format <format>' argument 'qcow2'"],
+    ['create /new.vhdx --parent /a.img', '/a.img: '],
+    ['create /new.vhdx --size 1MiB --format qcow2', "option '--format <format>' argument 'qcow2'"],
     ['create /a.img --size 1MiB', '/a.img: exists already'],
     ['create /none/new.img --size 1MiB', '/none/new.img: no such file or folder'],
     ['info /none', '/none: no such file or folder'],
@@ -115,17 +128,17 @@ describe('what is wrong is refused on one line, with exit code 2, and nothing is
 })
 
 test('an image that is in use is refused', async () => {
-  await disk('create /a.vhd --size 64MiB')
-  const user = openImage(at('a.vhd'), { flush: 'sync' })
-  for (const line of ['info /a.vhd', 'check /a.vhd', 'convert /a.vhd /b.img']) {
+  await disk('create /a.vhdx --size 64MiB')
+  const user = openImage(at('a.vhdx'), { flush: 'sync' })
+  for (const line of ['info /a.vhdx', 'check /a.vhdx', 'convert /a.vhdx /b.img']) {
     const { exitCode, stderr } = await disk(line)
     expect([exitCode, stderr]).toEqual([
       2,
-      'guestyard: /a.vhd: is being written by somebody else\n',
+      'guestyard: /a.vhdx: is being written by somebody else\n',
     ])
   }
-  const resize = await disk('resize /a.vhd --size 128MiB')
-  expect([resize.exitCode, resize.stderr]).toEqual([2, 'guestyard: /a.vhd: is in use already\n'])
+  const resize = await disk('resize /a.vhdx --size 128MiB')
+  expect([resize.exitCode, resize.stderr]).toEqual([2, 'guestyard: /a.vhdx: is in use already\n'])
   user.close()
 })
 
@@ -136,7 +149,7 @@ test('Ctrl-C ends a conversion with 130, and leaves what was there', async () =>
   const watcher = watch(folder, (_, name) => {
     if (name?.endsWith('.new') === true) begun.resolve()
   })
-  const args = [COMMAND, 'disk', 'convert', at('a.img'), at('b.vhd')]
+  const args = [COMMAND, 'disk', 'convert', at('a.img'), at('b.vhdx')]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'ignore', 'pipe'] })
   let stderr = ''
   child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()))
@@ -146,5 +159,5 @@ test('Ctrl-C ends a conversion with 130, and leaves what was there', async () =>
   const [exitCode] = (await once(child, 'close')) as [number | null]
   expect([exitCode, stderr]).toEqual([130, 'guestyard: interrupted\n'])
   expect(readdirSync(folder)).toEqual(['a.img'])
-  expect(existsSync(at('b.vhd'))).toBe(false)
+  expect(existsSync(at('b.vhdx'))).toBe(false)
 })

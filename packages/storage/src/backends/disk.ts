@@ -1,5 +1,5 @@
 // What every disk is, whatever its bytes are in: a row of blocks that are read, written, flushed and given up. Devices (the SCSI
-// target, the IDE controller) know disks by this contract alone, and every disk passes the one suite in test/disks.
+// target, the IDE controller) know disks by this contract alone, and every disk passes one suite (`diskContract` in ../testing).
 
 import { ScatterList } from './scatter-list.ts'
 

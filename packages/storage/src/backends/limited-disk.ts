@@ -1,6 +1,8 @@
 // HOT: a disk that may be used only so fast, as Hyper-V's storage QoS has it: so many operations a second, each 8 KiB or a part of it
 // one operation, and so many bytes.
 
+import { assert } from '@guestyard/hvdef'
+
 import { admit } from './admission.ts'
 import { DiskOperation, DiskStatus } from './disk.ts'
 import type { Disk, DiskGeometry, DiskRequest } from './disk.ts'
@@ -59,6 +61,8 @@ export class LimitedDisk implements Disk {
 
   /** Other limits, from the next request on. */
   setLimits(limits: DiskLimits): void {
+    const { iops = 1, bytesPerSecond = 1 } = limits
+    assert(iops > 0 && bytesPerSecond > 0, 'A limit lets something through.')
     this.#msPerOperation = limits.iops === undefined ? 0 : 1000 / limits.iops
     this.#msPerByte = limits.bytesPerSecond === undefined ? 0 : 1000 / limits.bytesPerSecond
     // What was let through at another pace is not held against the disk.

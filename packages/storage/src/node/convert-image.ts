@@ -116,7 +116,7 @@ function blocksOf(
 const CLOSE_POLLS_MAX = 1_000_000
 
 /** Closes a disk whose syncs are done when they have begun. */
-function closeDisk(disk: Disk): void {
+export function closeDisk(disk: Disk): void {
   disk.close()
   for (let poll = 0; !disk.closed && poll < CLOSE_POLLS_MAX; poll++) disk.poll(64)
 }

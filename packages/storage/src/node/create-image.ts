@@ -1,12 +1,19 @@
 // New images, by path.
 
+import { existsSync, realpathSync } from 'node:fs'
+import { dirname, relative, resolve, sep } from 'node:path'
+
+import type { Guid } from '@guestyard/hvdef'
+
 import { FileStatus } from '../backends/backing-file.ts'
 import type { BackingFile } from '../backends/backing-file.ts'
 import { ImageError } from '../backends/image.ts'
 import { createVhd } from '../backends/vhd/create-vhd.ts'
-import { refuseVhdx } from './image-format.ts'
+import { createVhdx, readVhdxInfo } from '../backends/vhdx/index.ts'
+import type { ParentReference, VhdxInfo } from '../backends/vhdx/index.ts'
 import type { ImageFormat } from './image-format.ts'
 import { NewFile } from './new-file.ts'
+import { newGuid, openLocked } from './open-image.ts'
 
 export interface CreateImageOptions {
   readonly format: ImageFormat
@@ -87,7 +94,8 @@ function fill(file: BackingFile, options: CreateImageOptions): void {
       })
       break
     case 'vhdx':
-      refuseVhdx(file.name)
+      fillVhdx(file, options)
+      break
   }
 }
 
@@ -98,5 +106,56 @@ function fillRaw(file: BackingFile, sizeBytes: number, blockBytes: number): void
   }
   if (file.resize(sizeBytes) !== FileStatus.OK) {
     throw new ImageError(file.name, 'size', file.lastError)
+  }
+}
+
+function fillVhdx(file: BackingFile, options: CreateImageOptions): void {
+  const common = {
+    newGuid,
+    fixed: options.fixed ?? false,
+    ...(options.blockBytes === undefined ? {} : { blockBytes: options.blockBytes }),
+    ...(options.logicalBlockBytes === undefined
+      ? {}
+      : { logicalSectorBytes: options.logicalBlockBytes }),
+    ...(options.physicalBlockBytes === undefined
+      ? {}
+      : { physicalSectorBytes: options.physicalBlockBytes }),
+  }
+  if (options.parent === undefined) {
+    const diskId = options.diskId === undefined ? {} : { diskId: options.diskId }
+    createVhdx(file, { ...common, ...diskId, virtualBytes: options.sizeBytes! })
+    return
+  }
+  const parent = infoOf(options.parent)
+  createVhdx(file, {
+    ...common,
+    virtualBytes: options.sizeBytes ?? parent.virtualBytes,
+    logicalSectorBytes: parent.logicalSectorBytes,
+    physicalSectorBytes: parent.physicalSectorBytes,
+    diskId: parent.diskId,
+    parent: referenceTo(options.parent, file.name, parent.dataWriteGuid),
+  })
+}
+
+function infoOf(path: string): VhdxInfo {
+  const file = openLocked(path, { readOnly: true })
+  try {
+    return readVhdxInfo(file)
+  } finally {
+    file.close()
+  }
+}
+
+/** Where a child finds its parent: beside it first, so that the two can be moved together. */
+function referenceTo(parentPath: string, childPath: string, linkage: Guid): ParentReference {
+  const absolute = realpathSync(parentPath)
+  const folder = existsSync(dirname(childPath)) ? realpathSync(dirname(childPath)) : '.'
+  const way = relative(resolve(folder), absolute)
+  return {
+    linkage,
+    linkage2: null,
+    relativePath: `.\\${way.split(sep).join('\\')}`,
+    volumePath: null,
+    absolutePath: absolute,
   }
 }

@@ -19,8 +19,3 @@ export function formatOf(file: BackingFile): ImageFormat {
   }
   return looksLikeVhd(file) ? 'vhd' : 'raw'
 }
-
-/** VHDX images come with their own library. */
-export function refuseVhdx(path: string): never {
-  throw new ImageError(path, '', 'VHDX images are not read yet')
-}

@@ -2,13 +2,18 @@
 
 import { statSync } from 'node:fs'
 
+import { readGuid } from '@guestyard/hvdef'
+
 import type { BackingFile } from '../backends/backing-file.ts'
+import { ImageError } from '../backends/image.ts'
 import type { ImageFinding } from '../backends/image.ts'
 import { checkVhd } from '../backends/vhd/check-vhd.ts'
 import { readLayout } from '../backends/vhd/structures.ts'
-import { formatOf, refuseVhdx } from './image-format.ts'
+import { checkVhdx, readVhdxInfo } from '../backends/vhdx/index.ts'
+import type { ParentReference } from '../backends/vhdx/index.ts'
+import { formatOf } from './image-format.ts'
 import type { ImageFormat } from './image-format.ts'
-import { openLocked } from './open-image.ts'
+import { openLocked, parentPath } from './open-image.ts'
 
 /** Plain data. Sizes are bytes. */
 export interface ImageInfo {
@@ -46,6 +51,9 @@ export function imageInfo(path: string): ImageInfo {
 
 type Described = Omit<ImageInfo, 'path' | 'fileBytes' | 'hostBytes'>
 
+/** A chain that is longer leads in a circle. */
+const PARENTS_MAX = 64
+
 function describe(file: BackingFile): Described {
   const format = formatOf(file)
   switch (format) {
@@ -73,12 +81,57 @@ function describe(file: BackingFile): Described {
         ...NO_PARENTS,
       }
     }
-    case 'vhdx':
-      return refuseVhdx(file.name)
+    case 'vhdx': {
+      const info = readVhdxInfo(file)
+      const { diskId } = info
+      return {
+        format,
+        kind: info.kind,
+        sizeBytes: info.virtualBytes,
+        logicalBlockBytes: info.logicalSectorBytes,
+        physicalBlockBytes: info.physicalSectorBytes,
+        blockBytes: info.kind === 'fixed' ? null : info.blockBytes,
+        diskId: readGuid(new DataView(diskId.buffer, diskId.byteOffset, 16), 0),
+        ...parentsOf(info.parent, file.name),
+      }
+    }
   }
 }
 
 const NO_PARENTS = { parents: [], parentProblem: null }
+
+function parentsOf(
+  first: ParentReference | null,
+  child: string,
+): Pick<ImageInfo, 'parents' | 'parentProblem'> {
+  const parents: string[] = []
+  let reference = first
+  try {
+    for (let path = child; reference !== null;) {
+      if (parents.length === PARENTS_MAX) throw new ImageError(path, '', 'is its own parent')
+      path = parentPath(reference, path)
+      parents.push(path)
+      reference = grandparentOf(path, reference)
+    }
+    return { parents, parentProblem: null }
+  } catch (error) {
+    if (!(error instanceof ImageError)) throw error
+    return { parents, parentProblem: error.message }
+  }
+}
+
+function grandparentOf(path: string, reference: ParentReference): ParentReference | null {
+  const file = openLocked(path, { readOnly: true })
+  try {
+    const { dataWriteGuid, parent } = readVhdxInfo(file)
+    if (dataWriteGuid !== reference.linkage && dataWriteGuid !== reference.linkage2) {
+      throw new ImageError(path, '', 'was written since the child was made')
+    }
+    return parent
+  } finally {
+    file.close()
+  }
+}
 
 /** A name that travels in the order in which it is read. */
 function dashed(bytes: Uint8Array): string {
@@ -110,6 +163,6 @@ function findingsOf(file: BackingFile, format: ImageFormat): readonly ImageFindi
     case 'vhd':
       return checkVhd(file)
     case 'vhdx':
-      return refuseVhdx(file.name)
+      return checkVhdx(file).findings
   }
 }

@@ -1,7 +1,11 @@
 // An image by its path: locked, its format found, its parents opened.
 
 import { createHash } from 'node:crypto'
-import { realpathSync } from 'node:fs'
+import { existsSync, realpathSync } from 'node:fs'
+import { dirname, isAbsolute, resolve } from 'node:path'
+
+import { parseGuid } from '@guestyard/hvdef'
+import type { Guid } from '@guestyard/hvdef'
 
 import type { BackingFile } from '../backends/backing-file.ts'
 import type { Disk } from '../backends/disk.ts'
@@ -9,7 +13,9 @@ import { ImageError } from '../backends/image.ts'
 import { RawDisk } from '../backends/raw-disk.ts'
 import type { RawDiskOptions } from '../backends/raw-disk.ts'
 import { openVhd } from '../backends/vhd/vhd-disk.ts'
-import { formatOf, refuseVhdx } from './image-format.ts'
+import { openVhdx } from '../backends/vhdx/index.ts'
+import type { ParentReference } from '../backends/vhdx/index.ts'
+import { formatOf } from './image-format.ts'
 import type { ImageFormat } from './image-format.ts'
 import { lockImage } from './image-lock.ts'
 import { openWith } from './node-file.ts'
@@ -53,7 +59,7 @@ export function diskOf(file: BackingFile, format: ImageFormat, raw: RawDiskOptio
     case 'vhd':
       return openVhd(file)
     case 'vhdx':
-      return refuseVhdx(file.name)
+      return openVhdx(file, { newGuid, openParent })
   }
 }
 
@@ -66,6 +72,31 @@ export function openLocked(path: string, options: FileOptions): BackingFile {
     lock.release()
     throw error
   }
+}
+
+/** Finds the parent of a differencing image, as its locator says, and opens it for reading. */
+export function openParent(reference: ParentReference, child: BackingFile): BackingFile {
+  const path = parentPath(reference, child.name)
+  return openLocked(path, { readOnly: true })
+}
+
+/** The path of the parent. Throws an ImageError that says where it was looked for. */
+export function parentPath(reference: ParentReference, childPath: string): string {
+  const { relativePath, absolutePath } = reference
+  const places: string[] = []
+  if (relativePath !== null) {
+    places.push(resolve(dirname(realpathSync(childPath)), relativePath.replaceAll('\\', '/')))
+  }
+  // A path of Windows leads nowhere elsewhere.
+  if (absolutePath !== null && isAbsolute(absolutePath)) places.push(absolutePath)
+  const found = places.find((place) => existsSync(place))
+  if (found !== undefined) return found
+  const looked = places.length === 0 ? (absolutePath ?? 'it has no path') : places.join(', ')
+  throw new ImageError(childPath, 'parent locator', `no parent there: ${looked}`)
+}
+
+export function newGuid(): Guid {
+  return parseGuid(crypto.randomUUID())
 }
 
 /** A raw file has no name of its own for its disk: the same path gives the same one. */

@@ -2,16 +2,21 @@
 
 import { FileStatus } from '../backends/backing-file.ts'
 import type { BackingFile } from '../backends/backing-file.ts'
+import { DiskStatus } from '../backends/disk.ts'
+import type { Disk } from '../backends/disk.ts'
 import { ImageError } from '../backends/image.ts'
+import type { ImageJob } from '../backends/image.ts'
 import { growFixedVhd } from '../backends/vhd/create-vhd.ts'
 import { readLayout } from '../backends/vhd/structures.ts'
 import { openVhd } from '../backends/vhd/vhd-disk.ts'
-import { beginCopy } from './convert-image.ts'
+import { compactVhdx, growVhdx, openVhdx } from '../backends/vhdx/index.ts'
+import type { VhdxDisk } from '../backends/vhdx/index.ts'
+import { beginCopy, closeDisk } from './convert-image.ts'
 import { OpenFilesJob, atOnce } from './file-job.ts'
 import type { FileJob } from './file-job.ts'
-import { formatOf, refuseVhdx } from './image-format.ts'
+import { formatOf } from './image-format.ts'
 import { openBackingFile } from './node-file.ts'
-import { openLocked } from './open-image.ts'
+import { newGuid, openLocked, openParent } from './open-image.ts'
 
 export interface ResizeOptions {
   /** What is beyond the new size is lost: raw images only. False when left out: it is refused. */
@@ -33,8 +38,10 @@ export function resizeImage(path: string, sizeBytes: number, options: ResizeOpti
         file.close()
         return rewriteVhd(path, sizeBytes)
       }
-      case 'vhdx':
-        return refuseVhdx(path)
+      case 'vhdx': {
+        const disk = openVhdx(file, { newGuid, openParent })
+        return diskJob(path, disk, () => growVhdx(disk, sizeBytes))
+      }
     }
   } catch (error) {
     file.close()
@@ -55,8 +62,10 @@ export function compactImage(path: string): FileJob {
         }
         file.close()
         return rewriteVhd(path)
-      case 'vhdx':
-        return refuseVhdx(path)
+      case 'vhdx': {
+        const disk = openVhdx(file, { newGuid, openParent })
+        return diskJob(path, disk, () => compactVhdx(disk))
+      }
     }
   } catch (error) {
     file.close()
@@ -67,6 +76,26 @@ export function compactImage(path: string): FileJob {
 function fileJob(file: BackingFile, work: () => void): FileJob {
   const close = (): void => file.close()
   return new OpenFilesJob(file.name, atOnce(work), close, close)
+}
+
+function diskJob(path: string, disk: VhdxDisk, begin: () => ImageJob): FileJob {
+  try {
+    return new OpenFilesJob(
+      path,
+      begin(),
+      () => closeWell(path, disk),
+      () => closeDisk(disk),
+    )
+  } catch (error) {
+    closeDisk(disk)
+    throw error
+  }
+}
+
+function closeWell(path: string, disk: Disk): void {
+  closeDisk(disk)
+  if (disk.closed && disk.closeStatus === DiskStatus.OK) return
+  throw new ImageError(path, '', "can't be written to its end")
 }
 
 /** A dynamic VHD has its table before its blocks, and no room to grow: it is written anew, and takes the old one's place when it is whole. */

@@ -5,11 +5,13 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
 import {
+  IMAGE_FORMATS,
   checkImage,
   compactImage,
   convertImage,
   createImage,
   imageInfo,
+  mergeImage,
   openImage,
   resizeImage,
 } from '@guestyard/storage/file'
@@ -20,7 +22,6 @@ import { closeNow, readBytes, writeBytes } from '../support/disk-bytes.ts'
 import { noQemuImg, qemuImg } from '../support/qemu-img.ts'
 
 const MIB = 2 ** 20
-const IMAGE_FORMATS = ['raw', 'vhd'] as const
 
 let folder = ''
 beforeEach(() => {
@@ -32,11 +33,16 @@ function at(name: string): string {
   return join(folder, name)
 }
 
+/** The least, so that there are several. */
+const BLOCK_BYTES = { raw: undefined, vhd: MIB / 2, vhdx: MIB }
+
 /** Three places of a disk of 4 MiB get bytes. */
 const PLACES = [0, 2 * MIB - 512, 4 * MIB - 4096]
 
 function make(name: string, format: ImageFormat, fixed = false): string {
-  createImage(at(name), { format, sizeBytes: 4 * MIB, fixed })
+  const blockBytes = BLOCK_BYTES[format]
+  const blocks = fixed || blockBytes === undefined ? {} : { blockBytes }
+  createImage(at(name), { format, sizeBytes: 4 * MIB, fixed, ...blocks })
   const disk = openImage(at(name), { flush: 'sync' })
   for (const place of PLACES) writeBytes(disk, place, new Uint8Array(4096).fill(place / 512 + 1))
   closeNow(disk)
@@ -72,16 +78,81 @@ describe('a disk survives every conversion', () => {
   }
 })
 
+const qemuNames = { raw: 'raw', vhd: 'vpc', vhdx: 'vhdx' } as const
+
 test.skipIf(noQemuImg !== undefined)('qemu-img finds the copies the same as the first', () => {
   const source = make('first', 'raw')
-  for (const format of ['vhd'] as const) {
+  for (const format of ['vhd', 'vhdx'] as const) {
     for (const fixed of [true, false]) {
       const copy = at(`${format}-${fixed}`)
       finish(convertImage(source, copy, { format, fixed }))
-      const said = qemuImg('compare', '-f', 'raw', '-F', 'vpc', source, copy)
+      const said = qemuImg('compare', '-f', 'raw', '-F', qemuNames[format], source, copy)
       expect(said).toContain('identical')
     }
   }
+})
+
+test('a child is its parent until it is written, and a copy of it stands alone', () => {
+  const parent = make('parent.vhdx', 'vhdx')
+  createImage(at('child.vhdx'), { format: 'vhdx', parent })
+  const child = openImage(at('child.vhdx'), { flush: 'sync' })
+  writeBytes(child, MIB, new Uint8Array(4096).fill(77))
+  expect(readBytes(child, 0, 4096)).toEqual(new Uint8Array(4096).fill(1))
+  expect(() => openImage(parent)).toThrow('is in use already')
+  closeNow(child)
+  expect(imageInfo(at('child.vhdx'))).toMatchObject({
+    kind: 'differencing',
+    parents: [parent],
+    parentProblem: null,
+  })
+  finish(convertImage(at('child.vhdx'), at('alone.vhdx'), { format: 'vhdx' }))
+  expect(imageInfo(at('alone.vhdx')).parents).toEqual([])
+  const wanted = contents(parent)
+  wanted.fill(77, MIB, MIB + 4096)
+  expect(contents(at('alone.vhdx')).equals(wanted)).toBe(true)
+})
+
+test('a merged child is in its parent, and gone', () => {
+  const parent = make('parent.vhdx', 'vhdx')
+  createImage(at('child.vhdx'), { format: 'vhdx', parent })
+  const child = openImage(at('child.vhdx'), { flush: 'sync' })
+  writeBytes(child, MIB, new Uint8Array(4096).fill(77))
+  const wanted = Buffer.from(readBytes(child, 0, 4 * MIB))
+  expect(() => mergeImage(at('child.vhdx'))).toThrow('is in use already')
+  closeNow(child)
+  const reader = openImage(parent, { readOnly: true, flush: 'sync' })
+  expect(() => mergeImage(at('child.vhdx'))).toThrow('is in use already')
+  closeNow(reader)
+  expect(() => mergeImage(parent)).toThrow('has no parent')
+  const job = mergeImage(at('child.vhdx'))
+  job.step()
+  job.abandon()
+  expect(contents(at('child.vhdx')).equals(wanted)).toBe(true)
+  finish(mergeImage(at('child.vhdx')))
+  expect(readdirSync(folder)).toEqual(['parent.vhdx'])
+  expect(contents(parent).equals(wanted)).toBe(true)
+  expect(checkImage(parent).findings).toEqual([])
+})
+
+test('a chain whose parent is gone says so, and is not opened', () => {
+  const parent = make('parent.vhdx', 'vhdx')
+  createImage(at('child.vhdx'), { format: 'vhdx', parent })
+  rmSync(parent)
+  expect(imageInfo(at('child.vhdx')).parentProblem).toContain('no parent there')
+  expect(() => openImage(at('child.vhdx'))).toThrow('parent locator: no parent there')
+  expect(readdirSync(folder)).toEqual(['child.vhdx'])
+})
+
+test('two images that move together find each other', () => {
+  createImage(at('parent.vhdx'), { format: 'vhdx', sizeBytes: MIB })
+  createImage(at('child.vhdx'), { format: 'vhdx', parent: at('parent.vhdx') })
+  const elsewhere = mkdtempSync(join(tmpdir(), 'guestyard-elsewhere-'))
+  for (const name of ['parent.vhdx', 'child.vhdx']) {
+    writeFileSync(join(elsewhere, name), readFileSync(at(name)))
+    rmSync(at(name))
+  }
+  expect(imageInfo(join(elsewhere, 'child.vhdx')).parents).toEqual([join(elsewhere, 'parent.vhdx')])
+  rmSync(elsewhere, { recursive: true })
 })
 
 describe('what is there is not overwritten', () => {
@@ -104,7 +175,7 @@ describe('what is there is not overwritten', () => {
 })
 
 test('a conversion that is given up leaves nothing, and one that replaces leaves the old', () => {
-  const source = make('from', 'vhd')
+  const source = make('from', 'vhdx')
   const old = make('old', 'raw')
   const before = readFileSync(old)
   for (const [path, replace] of [
@@ -125,6 +196,8 @@ describe('a larger disk has the old bytes, and zeros behind them', () => {
     ['raw', true],
     ['vhd', true],
     ['vhd', false],
+    ['vhdx', true],
+    ['vhdx', false],
   ] as const) {
     test(`${format}, ${fixed ? 'fixed' : 'dynamic'}`, () => {
       const path = make('a', format, fixed)
@@ -149,7 +222,7 @@ describe('a larger disk has the old bytes, and zeros behind them', () => {
 })
 
 test('a compacted image is shorter and holds the same', () => {
-  for (const format of ['vhd'] as const) {
+  for (const format of ['vhd', 'vhdx'] as const) {
     const path = make(format, format)
     const disk = openImage(path, { flush: 'sync' })
     writeBytes(disk, 0, new Uint8Array(4096))
@@ -166,7 +239,7 @@ test('a compacted image is shorter and holds the same', () => {
 })
 
 test('a check names what is damaged, and nothing is written', () => {
-  for (const format of ['vhd'] as const) {
+  for (const format of ['vhd', 'vhdx'] as const) {
     const path = make(format, format)
     expect(checkImage(path).findings).toEqual([])
     const bytes = readFileSync(path)

@@ -10,22 +10,18 @@ import { NIL_GUID, assert, type Guid } from '@guestyard/hvdef'
 
 import { admit } from '../admission.ts'
 import { FileStatus, type BackingFile } from '../backing-file.ts'
-import {
-  DiskOperation,
-  DiskStatus,
-  type Disk,
-  type DiskGeometry,
-  type DiskRequest,
-} from '../disk.ts'
+import { DiskOperation, DiskStatus, type DiskGeometry, type DiskRequest } from '../disk.ts'
 import { diskStatusOf } from '../file-status.ts'
 import { ImageError } from '../image.ts'
 import { PieceWalk } from '../piece-walk.ts'
 import { RequestQueue } from '../request-queue.ts'
+import type { SparseDisk } from '../sparse-disk.ts'
 import type { Alteration, AlterationState } from './alteration.ts'
 import { BlockWriter } from './block-writer.ts'
 import { hasSequenceRoom } from './header.ts'
 import { VhdxImage, closeChain, openParents, readStructures, type OpenParent } from './image.ts'
 import { Journal } from './journal.ts'
+import { nextData } from './next-data.ts'
 
 export interface VhdxOpenOptions {
   /** A new random GUID, for headers and logs. Drawn when a file is written. */
@@ -64,7 +60,7 @@ export function openVhdxAlone(file: BackingFile, options: VhdxOpenOptions): Vhdx
 const WORK_MAX = 1024
 const WORK_PER_REQUEST = 64
 
-export class VhdxDisk implements Disk {
+export class VhdxDisk implements SparseDisk {
   readonly image: VhdxImage
   readonly journal: Journal
   readonly writer: BlockWriter
@@ -185,6 +181,10 @@ export class VhdxDisk implements Disk {
     this.#doneBytes = 0
     this.#endAlterations(DiskStatus.ABORTED)
     this.#pump()
+  }
+
+  nextData(block: number): number {
+    return Math.min(nextData(this.image, block), this.#geometry.blockCount)
   }
 
   get closed(): boolean {
