@@ -8,7 +8,7 @@ import { parseArgs } from 'node:util'
 import { losePower, type PowerLossOptions } from '../test/support/vhdx-power-loss.ts'
 
 const SEEDS = 2 ** 32
-const KINDS: readonly PowerLossOptions['kind'][] = ['dynamic', 'fixed', 'differencing']
+const KINDS: readonly PowerLossOptions['kind'][] = ['dynamic', 'fixed', 'differencing', 'growing']
 const COMMAND = 'npx node packages/storage/scripts/vhdx-power-loss.ts'
 
 const HELP = `Cuts the power after every change that random workloads make to VHDX images, and checks what is left.
@@ -21,7 +21,7 @@ const HELP = `Cuts the power after every change that random workloads make to VH
   --json FILE     writes what was done, with machine and Node; - is standard output
   --help          this text
 
-Each seed runs a dynamic, a fixed and a differencing image, with syncs that are done at once and with slow ones. The exit code is 1
+Each seed runs a dynamic, a fixed, a differencing and a growing image, with syncs that are done at once and with slow ones. The exit code is 1
 when a flushed write was lost, something appeared that nobody wrote, or a file was damaged; the last line does it again.
 
   ${COMMAND} --cuts 5000 --seed 7
@@ -88,16 +88,16 @@ function run({ cuts: wanted, steps, seed: first, json }: Flags): void {
   let cuts = 0
   let workloads = 0
   while (cuts < wanted && failure === null) {
-    const seed = (first + Math.floor(workloads / 6)) % SEEDS
-    const kind = KINDS[workloads % 3]!
+    const seed = (first + Math.floor(workloads / 8)) % SEEDS
+    const kind = KINDS[workloads % 4]!
     try {
-      cuts += losePower({ seed, steps, kind, slowSyncs: workloads % 6 >= 3 })
+      cuts += losePower({ seed, steps, kind, slowSyncs: workloads % 8 >= 4 })
     } catch (error) {
       failure = error instanceof Error ? error.message : String(error)
       replay = `${COMMAND} --seed ${seed} --steps ${steps} --cuts ${wanted}`
     }
     workloads += 1
-    if (workloads % 30 === 0) say(`${cuts} of ${wanted} cuts, seed ${seed}`)
+    if (workloads % 40 === 0) say(`${cuts} of ${wanted} cuts, seed ${seed}`)
   }
   const verdict = failure ?? 'nothing was lost, and nothing appeared'
   say(`${cuts} cuts of ${workloads} workloads, from seed ${first}: ${verdict}`)

@@ -4,8 +4,15 @@
 // the last acknowledged flush covers, or something that was written later and before the cut; never anything else. Sectors that lie
 // at the same places of blocks which were never written are looked at as well: old bytes of other blocks would show there.
 
-import { DiskOperation, DiskRequest, DiskStatus, checkVhdx, openVhdx } from '@guestyard/storage'
-import type { Disk, VhdxCreateOptions } from '@guestyard/storage'
+import {
+  DiskOperation,
+  DiskRequest,
+  DiskStatus,
+  checkVhdx,
+  growVhdx,
+  openVhdx,
+} from '@guestyard/storage'
+import type { Disk, ImageJob, VhdxCreateOptions, VhdxDisk } from '@guestyard/storage'
 
 import { seeded } from './seeded.ts'
 import { PowerCord, SparseFile, type SparseBytes } from './sparse-file.ts'
@@ -22,6 +29,7 @@ import {
 import { write } from './vhdx-images.ts'
 
 const BLOCKS = 12
+const GROWN_BLOCKS = 131_100
 const SECTOR = 512
 /** Where in each block the workload writes: runs of 16 sectors. */
 const PLACES = [0, 300 * 1024, MIB - 8192] as const
@@ -30,7 +38,8 @@ const RUN = 16
 export interface PowerLossOptions {
   readonly seed: number
   readonly steps: number
-  readonly kind: 'dynamic' | 'fixed' | 'differencing'
+  /** `growing`: a dynamic image that gets larger meanwhile, so that its BAT moves. */
+  readonly kind: 'dynamic' | 'fixed' | 'differencing' | 'growing'
   /** Syncs take a while, and the workload goes on meanwhile. */
   readonly slowSyncs: boolean
   /** Called with some of the files that were found after a cut. */
@@ -78,7 +87,8 @@ class Workload {
   readonly file: SparseFile
   readonly #writes: Write[] = []
   readonly #writesOf = new Map<number, Write[]>()
-  readonly #disk: Disk
+  readonly #disk: VhdxDisk
+  #growth: ImageJob | null = null
   readonly #options: PowerLossOptions
   readonly #chance: () => number
   readonly #pending: { request: DiskRequest; ended: () => void }[] = []
@@ -101,6 +111,7 @@ class Workload {
 
   run(): void {
     for (let step = 0; step < this.#options.steps; step += 1) {
+      if (this.#options.kind === 'growing') this.#grow(step)
       this.#step()
       this.#collect()
       if (this.#chance() < 0.3) {
@@ -117,6 +128,13 @@ class Workload {
     }
     this.#collect()
     if (this.#disk.closeStatus !== DiskStatus.OK) throw new Error('the disk does not close')
+  }
+
+  #grow(step: number): void {
+    if (step === Math.floor(this.#options.steps / 3)) {
+      this.#growth = growVhdx(this.#disk, GROWN_BLOCKS * MIB)
+    }
+    if (this.#growth?.step() === true) this.#growth = null
   }
 
   /** What a sector may hold after a cut: what was durable, or something later. */
@@ -348,7 +366,8 @@ function imageOptions(
   kind: PowerLossOptions['kind'],
   parent: SparseBytes | null,
 ): Partial<VhdxCreateOptions> {
-  const virtualBytes = BLOCKS * MIB
+  // A BAT of one MiB has 131,072 entries, of which every 4,097th is a sector bitmap's.
+  const virtualBytes = (kind === 'growing' ? 131_000 : BLOCKS) * MIB
   if (parent !== null) return { virtualBytes, parent: referenceTo(parent) }
   return { virtualBytes, fixed: kind === 'fixed' }
 }

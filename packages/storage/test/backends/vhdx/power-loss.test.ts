@@ -21,6 +21,7 @@ const kinds: [PowerLossOptions['kind'], boolean][] = [
   ['dynamic', true],
   ['fixed', true],
   ['differencing', true],
+  ['growing', true],
 ]
 
 const found: SparseBytes[] = []
