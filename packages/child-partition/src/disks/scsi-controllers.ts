@@ -131,7 +131,7 @@ class UnitDisks {
         blockBytes: unit.blockBytes,
         physicalBlockBytes: unit.physicalBlockBytes,
         blockCount: unit.blockCount,
-        readOnly: unit.readOnly,
+        readOnly: unit.readOnly || unit.type === TYPE_DVD,
         canDiscard: unit.canUnmap,
         maxTransferBytes: vsc.maxTransferBytes,
       },

@@ -9,6 +9,7 @@ const Opcode = {
   TEST_UNIT_READY: 0x00,
   INQUIRY: 0x12,
   MODE_SENSE_6: 0x1a,
+  READ_CAPACITY_10: 0x25,
   READ_10: 0x28,
   WRITE_10: 0x2a,
   SYNCHRONIZE_CACHE_10: 0x35,
@@ -100,6 +101,11 @@ export function inquiry(request: StorRequest, page: number): void {
 export function reportLuns(request: StorRequest): void {
   begin(request, Opcode.REPORT_LUNS, 12, SrbDirection.READ)
   put(request.cdb, 6, request.lengthBytes, 4)
+}
+
+/** For drives whose medium can't need more: MMC knows no other. */
+export function readCapacity10(request: StorRequest): void {
+  begin(request, Opcode.READ_CAPACITY_10, 10, SrbDirection.READ)
 }
 
 export function readCapacity16(request: StorRequest): void {

@@ -5,7 +5,7 @@
 // A page that a unit does not list is not asked for. What a unit says may be anything: short or wild answers make it a unit of less.
 
 import { PAGE_SIZE, assertNever } from '@guestyard/hvdef'
-import { inquiry, modeSense6, readCapacity16, reportLuns } from './commands.ts'
+import { inquiry, modeSense6, readCapacity10, readCapacity16, reportLuns } from './commands.ts'
 import { StorOutcome, StorRequest } from './stor-request.ts'
 
 /** A logical unit as it describes itself. */
@@ -60,11 +60,13 @@ const VPD_LIMITS = 0xb0
 const VPD_PROVISIONING = 0xb2
 const VPD_WANTED: ReadonlySet<number> = new Set([VPD_NAME, VPD_LIMITS, VPD_PROVISIONING])
 const CAPACITY_BYTES = 32
+const CAPACITY_10_BYTES = 8
 const VPD_HEADER_BYTES = 4
 const DESIGNATOR_NAA = 3
 const U32 = 0x1_0000_0000
 const U32_MAX = 0xffff_ffff
 const TYPE_MASK = 0x1f
+const TYPE_DVD = 5
 const QUALIFIER_SHIFT = 5
 
 export class LunScan {
@@ -187,7 +189,11 @@ export class LunScan {
   #nextPage(): void {
     const [page] = this.#pages
     const { lun } = this.#unit
-    if (page === undefined) return this.#ask('capacity', lun, CAPACITY_BYTES, readCapacity16)
+    if (page === undefined) {
+      return this.#unit.type === TYPE_DVD
+        ? this.#ask('capacity', lun, CAPACITY_10_BYTES, readCapacity10)
+        : this.#ask('capacity', lun, CAPACITY_BYTES, readCapacity16)
+    }
     this.#ask('vpd', lun, ANSWER_MAX_6, (request) => {
       inquiry(request, page)
     })
@@ -296,16 +302,19 @@ function readProvisioning(data: DataView, unit: Mutable<StorUnit>): void {
   unit.canUnmap = (data.getUint8(5) & 0x80) !== 0
 }
 
-// SBC-4, section 5.20.2. Without an answer there is no medium.
+// SBC-4, section 5.20.2; MMC-6, section 6.24, for drives. Without an answer there is no medium.
 function readCapacity(data: DataView, unit: Mutable<StorUnit>): void {
-  if (data.byteLength < 16) return
-  const blockBytes = data.getUint32(8)
+  const isLong = data.byteLength >= 16
+  if (!isLong && data.byteLength !== CAPACITY_10_BYTES) return
+  const blockBytes = data.getUint32(isLong ? 8 : 4)
   const isSensible =
     blockBytes >= 512 && blockBytes <= PAGE_SIZE && Number.isInteger(Math.log2(blockBytes))
-  const last = data.getUint32(0) * U32 + data.getUint32(4)
+  const last = isLong ? data.getUint32(0) * U32 + data.getUint32(4) : data.getUint32(0)
   if (!isSensible || !Number.isSafeInteger((last + 1) * blockBytes)) return
   unit.blockCount = last + 1
   unit.blockBytes = blockBytes
+  unit.physicalBlockBytes = blockBytes
+  if (!isLong) return
   unit.physicalBlockBytes = blockBytes << (data.getUint8(13) & 0x7)
   unit.unmapReadsZeros = (data.getUint8(14) & 0x40) !== 0
 }
