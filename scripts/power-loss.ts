@@ -141,7 +141,7 @@ async function cutImage(
   const fixed = report.format.endsWith('fixed')
   const oracle = new Oracle(seed, SIZE_BYTES / 512)
   const disk = { file: path, format, fixed, sizeBytes: SIZE_BYTES } as const
-  const source: DiskSource = { is: 'file', path, format, create: null }
+  const source: DiskSource = { is: 'file', path, format, create: null, blockBytes: 512 }
   for (let cut = 0; cut < cuts; cut += 1) {
     const firstBatch = oracle.nextBatch
     const batches = 1 + Math.floor(Math.random() * BATCHES_MAX)

@@ -128,7 +128,7 @@ export function diskAt(controllerLocation: number, path: string): DiskSpec {
     controllerNumber: 0,
     controllerLocation,
     device: 'disk',
-    source: { is: 'file', path, format: null, create: null },
+    source: { is: 'file', path, format: null, create: null, blockBytes: 512 },
     readOnly: false,
     limits: null,
   }

@@ -22,7 +22,7 @@ describe('disks of a VM', () => {
         { device: 'dvd', controllerType: 'ide' },
       ],
     })
-    const create = { format: 'vhdx', sizeBytes: MIB, fixed: false, blockBytes: 512 }
+    const create = { format: 'vhdx', sizeBytes: MIB, fixed: false }
     expect(disks).toEqual([
       {
         ...scsi(0, 1),
@@ -34,14 +34,14 @@ describe('disks of a VM', () => {
       {
         ...scsi(0, 0),
         device: 'disk',
-        source: { is: 'file', path: resolve('x.vhdx'), format: null, create },
+        source: { is: 'file', path: resolve('x.vhdx'), format: null, create, blockBytes: 512 },
         readOnly: false,
         limits: null,
       },
       {
         ...scsi(0, 2),
         device: 'disk',
-        source: { is: 'file', path: '/y.img', format: 'raw', create: null },
+        source: { is: 'file', path: '/y.img', format: 'raw', create: null, blockBytes: 512 },
         readOnly: false,
         limits: { iops: 100, bytesPerSecond: null },
       },

@@ -58,7 +58,7 @@ export function serveRoot(data: RootWorkerData): void {
     onResetRequest: (partitionId, vp) => {
       if (isFirst(partitionId, 'reset')) log.warn({ partitionId, vp }, 'a guest asks to be reset')
     },
-    openDisk: (spec, wake) => openDisk(spec, { flush: 'async', wake, nowMs: () => clock.update() }),
+    openDisk: (spec, wake) => openDisk(spec, { flush: 'async', wake, clock }),
     onDiskWork: () => engine.wake(),
     onDiskLost: (image) => log.error({ image }, 'an image was closed with writes that may be lost'),
     onDeleted: (partitionId) => {

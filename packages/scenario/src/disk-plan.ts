@@ -39,7 +39,7 @@ export interface DiskDefinition extends DiskPlace {
   readonly fixed?: boolean
   /** A VHDX that is made holds only what differs from this file. */
   readonly parent?: string | URL
-  /** Bytes of a logical block, of a disk that is made: 512 (the default) or 4096. */
+  /** Bytes of a logical block, of a raw file and of a disk that is made: 512 (the default) or 4096. */
   readonly blockBytes?: 512 | 4096
   readonly readOnly?: boolean
   /** Requests of 8 KiB in a second (a larger one counts as several), and bytes in a second. */

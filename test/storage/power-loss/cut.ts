@@ -69,7 +69,7 @@ export function checkImage(source: DiskSource, oracle: Oracle): void {
       readOnly: false,
       limits: null,
     },
-    { flush: 'sync', wake: () => {}, nowMs: () => 0 },
+    { flush: 'sync', wake: () => {}, clock: { nowMs: 0 } },
   )
   try {
     oracle.check((block, words) => readBlock(disk, block, words))

@@ -28,7 +28,7 @@ test('what a guest was told is flushed is in the image after its process was kil
     const told = await killed({ disk, seed, firstBatch, batches, afterMs })
     expect(told).toBeGreaterThanOrEqual(firstBatch + batches - 1)
     oracle.flushed(told)
-    checkImage({ is: 'file', path, format: 'raw', create: null }, oracle)
+    checkImage({ is: 'file', path, format: 'raw', create: null, blockBytes: 512 }, oracle)
   }
 })
 

@@ -30,7 +30,7 @@ export interface DiskOptions {
   readonly parent?: string | URL
   /** A disk in the host's memory, gone when the VM ends. */
   readonly memoryBytes?: number
-  /** Logical blocks of a disk that is made: 512, the default, or 4096. */
+  /** Logical blocks of a raw file, and of a disk that is made: 512, the default, or 4096. */
   readonly blockBytes?: 512 | 4096
   /** Default `disk`. */
   readonly device?: 'disk' | 'dvd'
@@ -166,12 +166,12 @@ function sourceOf(disk: DiskOptions, where: string): DiskSource | null {
     if (sizeBytes !== undefined || fixed || (format !== null && format !== 'vhdx')) {
       throw new RangeError(`${where}.parent: its child is a VHDX, of its size, and never fixed`)
     }
-    return { is: 'file', path, format: 'vhdx', create: { parentPath: pathOf(parent) } }
+    return { is: 'file', path, format: 'vhdx', create: { parentPath: pathOf(parent) }, blockBytes }
   }
-  if (sizeBytes === undefined) return { is: 'file', path, format, create: null }
+  if (sizeBytes === undefined) return { is: 'file', path, format, create: null, blockBytes }
   checkSize(sizeBytes, DISK_MAX_BYTES, blockBytes, `${where}.sizeBytes`)
-  const create = { format: format ?? 'vhdx', sizeBytes, fixed, blockBytes }
-  return { is: 'file', path, format, create }
+  const create = { format: format ?? 'vhdx', sizeBytes, fixed }
+  return { is: 'file', path, format, create, blockBytes }
 }
 
 function limitsOf(disk: DiskOptions, where: string): DiskLimits | null {

@@ -15,7 +15,6 @@ export type NewImage =
       readonly sizeBytes: number
       /** Every block has its place from the start. */
       readonly fixed: boolean
-      readonly blockBytes: 512 | 4096
     }
   /** A differencing VHDX: what is not written is read from this file. */
   | { readonly parentPath: string }
@@ -27,6 +26,8 @@ export type DiskSource =
       readonly path: string
       /** What it must be; `null`: what its bytes say it is. A raw file is taken as raw whatever is in it. */
       readonly format: 'vhdx' | 'vhd' | 'raw' | null
+      /** Logical blocks of a raw file, which doesn't say, and of an image that is made. */
+      readonly blockBytes: 512 | 4096
       /** `null`: a missing file is an error. */
       readonly create: NewImage | null
     }

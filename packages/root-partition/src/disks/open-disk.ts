@@ -1,11 +1,12 @@
 // Opens what a spec names: a disk in memory, or an image of the host's file system, made first when it is missing and the spec says how.
 
 import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
 
-import { ImageError, MemoryDisk, RawDisk, type Disk } from '@guestyard/storage'
-import { openBackingFile } from '@guestyard/storage/file'
+import { ImageError, LimitedDisk, MemoryDisk, type Disk, type DiskClock } from '@guestyard/storage'
+import { createImage, openImage } from '@guestyard/storage/file'
 
-import type { DiskSpec } from './disk-spec.ts'
+import type { DiskLimits, DiskSource, DiskSpec, NewImage } from './disk-spec.ts'
 import type { OpenedDisk } from './partition-disks.ts'
 
 export interface OpenDiskOptions {
@@ -13,31 +14,57 @@ export interface OpenDiskOptions {
   readonly flush: 'async' | 'sync'
   /** The disk wants to be polled. From the event loop. */
   readonly wake: () => void
-  /** The clock that limits count by. */
-  readonly nowMs: () => number
+  /** What limits count by, moved by whoever polls the disk. */
+  readonly clock: DiskClock
 }
 
-/** Throws an ImageError, in one line, when there is no such image or it is no good. */
+/** Throws an ImageError, in one line, when there is no such image, it is no good, or others have it. */
 export function openDisk(spec: DiskSpec, options: OpenDiskOptions): OpenedDisk {
-  const opened = unlimited(spec, options)
-  return opened
+  const { source, limits } = spec
+  if (source === null) throw new ImageError('', '', 'an empty drive has no disk')
+  const opened =
+    source.is === 'memory' ? memoryDisk(source, spec) : imageDisk(source, spec, options)
+  return limits === null ? opened : { ...opened, disk: limited(opened.disk, limits, options.clock) }
 }
 
-function unlimited(spec: DiskSpec, { flush, wake }: OpenDiskOptions): OpenedDisk {
-  const { source, readOnly } = spec
-  if (source === null) throw new ImageError('', '', 'an empty drive has no disk')
-  const uniqueId = idOf(source.is === 'memory' ? JSON.stringify(spec) : source.path)
-  if (source.is === 'memory') {
-    const { sizeBytes, blockBytes } = source
+function memoryDisk(source: DiskSource & { readonly is: 'memory' }, spec: DiskSpec): OpenedDisk {
+  const { sizeBytes, blockBytes } = source
+  const uniqueId = createHash('sha256').update(JSON.stringify(spec)).digest().subarray(0, 16)
+  const { readOnly } = spec
+  try {
     const disk = new MemoryDisk({ sizeBytes, logicalBlockBytes: blockBytes, readOnly, uniqueId })
     return { disk, format: 'memory' }
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new ImageError('memory', '', `the host has no ${sizeBytes} bytes for it`)
   }
-  const file = openBackingFile(source.path, { readOnly, flush, wake })
-  const disk: Disk = new RawDisk(file, { readOnly, uniqueId })
-  return { disk, format: 'raw' }
 }
 
-/** The same place has the same name each time. */
-function idOf(text: string): Uint8Array {
-  return createHash('sha256').update(text).digest().subarray(0, 16)
+function imageDisk(
+  source: DiskSource & { readonly is: 'file' },
+  { readOnly }: DiskSpec,
+  { flush, wake }: OpenDiskOptions,
+): OpenedDisk {
+  const { path, format, create, blockBytes } = source
+  if (create !== null && !existsSync(path)) make(path, create, blockBytes)
+  const disk = openImage(path, {
+    readOnly,
+    flush,
+    wake,
+    logicalBlockBytes: blockBytes,
+    ...(format === null ? {} : { format }),
+  })
+  return { disk, format: format ?? 'image' }
+}
+
+function limited(disk: Disk, { iops, bytesPerSecond }: DiskLimits, clock: DiskClock): Disk {
+  return new LimitedDisk(disk, clock, {
+    ...(iops === null ? {} : { iops }),
+    ...(bytesPerSecond === null ? {} : { bytesPerSecond }),
+  })
+}
+
+function make(path: string, create: NewImage, logicalBlockBytes: 512 | 4096): void {
+  if ('parentPath' in create) createImage(path, { format: 'vhdx', parent: create.parentPath })
+  else createImage(path, { ...create, logicalBlockBytes })
 }

@@ -54,8 +54,7 @@ export class VirtualHost implements ScenarioHost {
       onBusEvent: (partitionId, event) => busLog.write(partitionId, event),
       onDeleted: (partitionId) => busLog.forget(partitionId),
       // A flush is done when it returns, so that what follows it is the seed's choice alone.
-      openDisk: (spec, wake) =>
-        openDisk(spec, { flush: 'sync', wake, nowMs: () => world.clock.nowMs }),
+      openDisk: (spec, wake) => openDisk(spec, { flush: 'sync', wake, clock: world.clock }),
       onDiskWork: () => this.root.ring(),
       trace: world.trace,
     })
