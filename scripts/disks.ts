@@ -11,6 +11,8 @@
 import { defineScenario } from '@guestyard/scenario'
 import type { ScenarioDefinition, VmDefinition } from '@guestyard/scenario'
 
+import { sayHowToRun } from './scenario-file.ts'
+
 const guest = './guests/block-checker.ts'
 /** Requests of each of a guest's workers. */
 const REQUESTS = 60
@@ -60,3 +62,5 @@ const scenario: ScenarioDefinition<{
 })
 
 export default scenario
+
+if (import.meta.main) sayHowToRun('disks')
