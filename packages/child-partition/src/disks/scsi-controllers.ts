@@ -132,7 +132,7 @@ class UnitDisks {
         physicalBlockBytes: unit.physicalBlockBytes,
         blockCount: unit.blockCount,
         readOnly: unit.readOnly || unit.type === TYPE_DVD,
-        canDiscard: unit.canUnmap,
+        canDiscard: unit.canUnmap && unit.maxUnmapBlocks > 0,
         maxTransferBytes: vsc.maxTransferBytes,
       },
       new ScsiQueue(vsc, unit, memory),
