@@ -178,33 +178,33 @@ export class BlockDisk implements GuestDisk {
     if (!(Number.isSafeInteger(block) && block >= 0)) {
       throw new RangeError(`${this.address}: ${operation}: ${block} is no block`)
     }
-    const pieces: Promise<void>[] = []
-    let at = 0
-    while (at < bytes.length) {
+    // Each resolves with what failed, or null: one that fails while others wait for a slot is nobody's unhandled rejection.
+    const pieces: Promise<unknown>[] = []
+    let failure: unknown = null
+    const ended = (error: unknown): void => void (failure ??= error)
+    for (let at = 0; at < bytes.length && failure === null;) {
       const slot = await this.#slots.take()
-      let length: number
-      try {
-        length = this.#pieceBytes(slot, data, bytes.length - at)
-      } catch (error) {
+      const lengthBytes = this.#pieceBytes(slot, data, bytes.length - at)
+      if (lengthBytes === 0) {
         this.#slots.release(slot)
-        await Promise.allSettled(pieces)
-        throw error
+        failure ??= new Error(`${this.address}: ${operation}: the guest has no free page for it`)
+        break
       }
-      pieces.push(
-        this.#piece(slot, operation, block + at / this.blockBytes, data, at, length, durable),
-      )
-      at += length
+      const first = block + at / this.blockBytes
+      const piece = this.#piece(slot, operation, first, data, at, lengthBytes, durable)
+      pieces.push(piece.catch(ended))
+      at += lengthBytes
     }
     // Every piece has ended before anybody may use the bytes again.
-    const results = await Promise.allSettled(pieces)
-    for (const result of results) if (result.status === 'rejected') throw result.reason
+    await Promise.all(pieces)
+    if (failure !== null) throw failure
   }
 
-  /** Bytes that one request moves: what the bus takes of RAM, what the slot's own pages hold of an array. */
+  /** Bytes that one request moves: what the bus takes of RAM, what the slot's own pages hold of an array. 0: there are none. */
   #pieceBytes(slot: TransferSlot, data: DiskData, leftBytes: number): number {
     const most =
       data instanceof Uint8Array
-        ? Math.min(this.#slots.bounce(slot).length * PAGE_SIZE, this.maxTransferBytes)
+        ? Math.min(this.#slots.bounce(slot) * PAGE_SIZE, this.maxTransferBytes)
         : this.maxTransferBytes
     return Math.min(leftBytes, most - (most % this.blockBytes))
   }
@@ -248,7 +248,10 @@ export class BlockDisk implements GuestDisk {
     }
     const slot = await this.#slots.take()
     try {
-      if (operation === 'discard') setPages(slot.request, this.#slots.bounce(slot), PAGE_SIZE)
+      if (operation === 'discard') {
+        if (this.#slots.bounce(slot) === 0) throw new Error(`${this.address}: no free page`)
+        setPages(slot.request, slot.pages!, PAGE_SIZE)
+      }
       for (let at = 0; at < count; at += most) {
         const some = Math.min(most, count - at)
         await this.#run(slot, operation, block + at, (request) => submit(request, block + at, some))

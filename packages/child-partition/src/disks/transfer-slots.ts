@@ -70,13 +70,10 @@ export class TransferSlots {
     else next(slot)
   }
 
-  /** Pages for copies, which the slot keeps. Throws when RAM has none at all left. */
-  bounce(slot: TransferSlot): Uint32Array {
-    if (slot.pages !== null) return slot.pages
-    const pages = this.#allocator.allocate(BOUNCE_PAGES) ?? this.#allocator.allocate(1)
-    if (pages === undefined) throw new Error('the guest has no free page for the data')
-    slot.pages = pages
-    return pages
+  /** Sees to it that the slot has pages for copies, which it keeps. How many; 0 when RAM has none at all left. */
+  bounce(slot: TransferSlot): number {
+    slot.pages ??= this.#allocator.allocate(BOUNCE_PAGES) ?? this.#allocator.allocate(1) ?? null
+    return slot.pages?.length ?? 0
   }
 
   /** The disk is gone: pages go back, of slots that are free. */
