@@ -8,6 +8,7 @@ import { join } from 'node:path'
 import { afterAll, expect, test } from 'vitest'
 
 import { startHost, type DiskOptions } from '@guestyard/management'
+import { convertImage, type ImageFormat } from '@guestyard/storage/file'
 
 import { contentOf, type Extent, type FileWork } from './file-content.ts'
 
@@ -67,12 +68,19 @@ function runsOf(numbers: readonly number[]): Extent[] {
   return runs
 }
 
-async function overwritten(disk: DiskOptions, work: FileWork): Promise<void> {
+/** A machine for each disk, at work at the same time. */
+async function overwritten(disks: readonly DiskOptions[], work: FileWork): Promise<void> {
   await using host = await startHost({ log: { level: 'silent' } })
-  const vm = host.createVm({ name: 'a', memoryBytes: 8 * MIB, program: PROGRAM, disks: [disk] })
-  await vm.start()
-  expect(await vm.call('overwrite', work)).toBeGreaterThan(50)
-  await vm.stop()
+  const machines = disks.map((disk, index) =>
+    host.createVm({ name: `vm${index}`, memoryBytes: 8 * MIB, program: PROGRAM, disks: [disk] }),
+  )
+  await Promise.all(
+    machines.map(async (vm) => {
+      await vm.start()
+      expect(await vm.call('overwrite', work)).toBeGreaterThan(50)
+      await vm.stop()
+    }),
+  )
 }
 
 function expectClean(image: string): void {
@@ -86,14 +94,25 @@ function expectClean(image: string): void {
   }
 }
 
+/** Copies a disk into an image of another format. */
+function convert(from: string, to: string, format: ImageFormat): void {
+  const job = convertImage(from, to, { format })
+  while (!job.step());
+}
+
 test.skipIf(!hasTools)(
-  'a file system in a raw image is clean after a guest overwrote its files and trimmed it',
+  'a file system is clean after a guest overwrote its files and trimmed it, in a raw image and in a VHD',
   async () => {
-    const image = join(folder, 'raw.img')
-    makeFileSystem(image)
-    const work = workOn(image)
+    const raw = join(folder, 'raw.img')
+    makeFileSystem(raw)
+    const work = workOn(raw)
     expect(work.free.length).toBeGreaterThan(0)
-    await overwritten({ file: image, format: 'raw' }, work)
-    expectClean(image)
+    const vhd = join(folder, 'converted.vhd')
+    convert(raw, vhd, 'vhd')
+    await overwritten([{ file: raw, format: 'raw' }, { file: vhd }], work)
+    expectClean(raw)
+    const back = join(folder, 'back.img')
+    convert(vhd, back, 'raw')
+    expectClean(back)
   },
 )
