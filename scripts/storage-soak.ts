@@ -21,8 +21,8 @@ const HELP = `Checks for a long time that disks keep what guests write to them.
   --json FILE    writes what was done, with machine and Node
   --help         this text
 
-Four guests: a raw file, a dynamic and a fixed VHDX, and a VHD with 512 and 4096-byte blocks, contiguous and scattered pages; a disk
-in memory comes and goes at one of them. VHDX images go through qemu-img check afterwards, where that is installed.
+Four guests: a raw file with blocks of 4096 bytes, a dynamic and a fixed VHDX and a VHD with blocks of 512; contiguous and scattered
+pages; a disk in memory comes and goes at one of them. VHDX images go through qemu-img check afterwards, where that is installed.
 
 Exit codes: 0 every block was right, 1 one was not (the line names it), 2 a wrong flag, 130 interrupted.
 `
@@ -55,8 +55,8 @@ interface Machine {
 }
 
 const DISKS: readonly (readonly [string, Omit<DiskOptions, 'file'>])[] = [
-  ['raw', { format: 'raw' }],
-  ['vhdx', { format: 'vhdx', blockBytes: 4096 }],
+  ['raw', { format: 'raw', blockBytes: 4096 }],
+  ['vhdx', { format: 'vhdx' }],
   ['vhdx-fixed', { format: 'vhdx', fixed: true }],
   ['vhd', { format: 'vhd' }],
 ]

@@ -101,18 +101,24 @@ function convert(from: string, to: string, format: ImageFormat): void {
 }
 
 test.skipIf(!hasTools)(
-  'a file system is clean after a guest overwrote its files and trimmed it, in a raw image and in a VHD',
+  'a file system is clean after a guest overwrote its files and trimmed it, in a raw image, a VHD and a VHDX',
   async () => {
     const raw = join(folder, 'raw.img')
     makeFileSystem(raw)
     const work = workOn(raw)
     expect(work.free.length).toBeGreaterThan(0)
-    const vhd = join(folder, 'converted.vhd')
-    convert(raw, vhd, 'vhd')
-    await overwritten([{ file: raw, format: 'raw' }, { file: vhd }], work)
+    const converted = (['vhd', 'vhdx'] as const).map((format) =>
+      join(folder, `converted.${format}`),
+    )
+    convert(raw, converted[0]!, 'vhd')
+    convert(raw, converted[1]!, 'vhdx')
+    const disks = converted.map((file) => ({ file }))
+    await overwritten([{ file: raw, format: 'raw' }, ...disks], work)
     expectClean(raw)
-    const back = join(folder, 'back.img')
-    convert(vhd, back, 'raw')
-    expectClean(back)
+    for (const file of converted) {
+      const back = `${file}.img`
+      convert(file, back, 'raw')
+      expectClean(back)
+    }
   },
 )

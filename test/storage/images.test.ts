@@ -31,13 +31,13 @@ async function started(name: string, disks: readonly DiskOptions[]): Promise<Vm>
 describe('images', () => {
   test('that are missing are made, and are found again by the next machine', async () => {
     const made: readonly DiskOptions[] = [
-      { file: at('a.vhd'), format: 'vhd', sizeBytes: 8 * MIB },
+      { file: at('a.vhdx'), sizeBytes: 64 * MIB, blockBytes: 4096 },
       { file: at('b.vhd'), format: 'vhd', sizeBytes: 8 * MIB, fixed: true },
       { file: at('c.img'), format: 'raw', sizeBytes: 8 * MIB },
     ]
     const first = await started('first', made)
     expect(await first.call('list')).toMatchObject([
-      { blockBytes: 512, blockCount: 16_384 },
+      { blockBytes: 4096, blockCount: 16_384 },
       { blockBytes: 512, blockCount: 16_384 },
       { blockBytes: 512, blockCount: 16_384 },
     ])
@@ -45,11 +45,11 @@ describe('images', () => {
       await first.call('write', { disk, block: 9_000, count: 9, fill: 10 + disk })
     }
     await first.turnOff()
-    expect(readFileSync(at('a.vhd')).subarray(0, 8).toString()).toBe('conectix')
+    expect(readFileSync(at('a.vhdx')).subarray(0, 8).toString()).toBe('vhdxfile')
     expect(statSync(at('c.img')).size).toBe(8 * MIB)
     // Whatever they are is in them, but for the raw one.
     const next = await started('next', [
-      { file: at('a.vhd') },
+      { file: at('a.vhdx') },
       { file: at('b.vhd') },
       { file: at('c.img'), format: 'raw' },
     ])
@@ -79,8 +79,15 @@ describe('images', () => {
     await Promise.all([idle, ...readers].map((vm) => vm.turnOff()))
   })
 
-  test('that are not what they should be, or can not be made, are refused', async () => {
+  test('that are not what they should be, or damaged, are refused and left as they were', async () => {
+    const damaged = readFileSync(at('a.vhdx'))
+    damaged.fill(0xff, 64 * 1024, 256 * 1024)
+    writeFileSync(at('damaged.vhdx'), damaged)
     const idle = await started('idle2', [])
+    await expect(idle.attachDisk({ file: at('damaged.vhdx') })).rejects.toThrow(
+      /^scsi 0:0: .+damaged\.vhdx: header[^\n]*$/,
+    )
+    expect(Buffer.compare(readFileSync(at('damaged.vhdx')), damaged)).toBe(0)
     await expect(idle.attachDisk({ file: at('b.vhd'), format: 'vhdx' })).rejects.toThrow(
       /b\.vhd: is no vhdx image/,
     )
@@ -88,6 +95,25 @@ describe('images', () => {
     await expect(idle.attachDisk(tooLarge)).rejects.toThrow(/no\.vhd: size: /)
     expect(existsSync(at('no.vhd'))).toBe(false)
     await idle.turnOff()
+  })
+
+  test('of children hold what differs from their parent, which several machines have', async () => {
+    const base = await started('base', [{ file: at('base.vhdx'), sizeBytes: 8 * MIB }])
+    await base.call('write', { disk: 0, block: 0, count: 16, fill: 7 })
+    await base.stop()
+    const before = readFileSync(at('base.vhdx'))
+    const children = await Promise.all(
+      ['one', 'two'].map((name) =>
+        started(`child ${name}`, [{ file: at(`${name}.vhdx`), parent: at('base.vhdx') }]),
+      ),
+    )
+    for (const [index, child] of children.entries()) {
+      await child.call('write', { disk: 0, block: 4, count: 1, fill: 100 + index })
+      const read = (await child.call('read', { disk: 0, count: 8 })) as Uint8Array
+      expect([read[0], read[4 * 512], read[5 * 512]]).toEqual([7, 100 + index, 7])
+    }
+    await Promise.all(children.map((child) => child.stop()))
+    expect(Buffer.compare(readFileSync(at('base.vhdx')), before)).toBe(0)
   })
 
   test('of discs are in DVD drives, which are only read', async () => {
