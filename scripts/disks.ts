@@ -15,7 +15,7 @@ import { sayHowToRun } from './scenario-file.ts'
 
 const guest = './guests/block-checker.ts'
 /** Requests of each of a guest's workers. */
-const REQUESTS = 60
+const REQUESTS = 40
 const WORKERS = 4
 
 const scenario: ScenarioDefinition<{

@@ -35,31 +35,35 @@ async function atWork(vm: Vm): Promise<void> {
   while ((await vm.takeReports()).length === 0);
 }
 
-test('machines that are turned off, crash or leave in mid-request are followed at once by others with their image', async () => {
-  const neighbour = machine('neighbour', [{ memoryBytes: MIB }])
-  await atWork(neighbour)
-  const ends: readonly (readonly [string, (vm: Vm) => Promise<unknown>])[] = [
-    ['turned off', (vm) => vm.turnOff()],
-    ['crashed', (vm) => vm.call('crash').catch(() => vm.exit)],
-    ['left', (vm) => vm.call('leave').catch(() => vm.exit)],
-    ['stopped', (vm) => vm.stop()],
-  ]
-  for (const [how, end] of ends) {
-    const vm = machine(how, [disk])
-    await atWork(vm)
-    await end(vm)
-    await vm.exit
-  }
-  const last = machine('last', [disk])
-  await last.start()
-  expect(await last.call('read', { disk: 0, block: 2047 })).toHaveLength(512)
-  await last.stop()
-  const { partitions } = await host.inspect()
-  expect(partitions.map(({ name }) => name)).toEqual(['neighbour'])
-  // Its own requests went on all the time.
-  expect(partitions[0]!.scsiControllers[0]!.disks[0]!.counters!.writes).toBeGreaterThan(100)
-  await neighbour.turnOff()
-})
+test(
+  'machines that are turned off, crash or leave in mid-request are followed at once by others with their image',
+  { timeout: 60_000 },
+  async () => {
+    const neighbour = machine('neighbour', [{ memoryBytes: MIB }])
+    await atWork(neighbour)
+    const ends: readonly (readonly [string, (vm: Vm) => Promise<unknown>])[] = [
+      ['turned off', (vm) => vm.turnOff()],
+      ['crashed', (vm) => vm.call('crash').catch(() => vm.exit)],
+      ['left', (vm) => vm.call('leave').catch(() => vm.exit)],
+      ['stopped', (vm) => vm.stop()],
+    ]
+    for (const [how, end] of ends) {
+      const vm = machine(how, [disk])
+      await atWork(vm)
+      await end(vm)
+      await vm.exit
+    }
+    const last = machine('last', [disk])
+    await last.start()
+    expect(await last.call('read', { disk: 0, block: 2047 })).toHaveLength(512)
+    await last.stop()
+    const { partitions } = await host.inspect()
+    expect(partitions.map(({ name }) => name)).toEqual(['neighbour'])
+    // Its own requests went on all the time.
+    expect(partitions[0]!.scsiControllers[0]!.disks[0]!.counters!.writes).toBeGreaterThan(100)
+    await neighbour.turnOff()
+  },
+)
 
 test('a host that is closed leaves nothing open', async () => {
   const other = await startHost({ log: { level: 'silent' } })

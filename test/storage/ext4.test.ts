@@ -102,6 +102,7 @@ function convert(from: string, to: string, format: ImageFormat): void {
 
 test.skipIf(!hasTools)(
   'a file system is clean after a guest overwrote its files and trimmed it, in a raw image, a VHD and a VHDX',
+  { timeout: 60_000 },
   async () => {
     const raw = join(folder, 'raw.img')
     makeFileSystem(raw)

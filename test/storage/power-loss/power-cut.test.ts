@@ -125,7 +125,7 @@ function chanceOf(seed: number): () => number {
   }
 }
 
-describe('power that goes', () => {
+describe('power that goes', { timeout: 60_000 }, () => {
   test.each(FORMATS)(
     'at changes of a $name image takes nothing that was flushed',
     async ({ sizeBytes, stride, create, open }) => {
