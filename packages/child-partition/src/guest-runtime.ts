@@ -126,6 +126,8 @@ export class GuestRuntime implements GuestControl {
   }
 
   async call(name: string, data: unknown): Promise<unknown> {
+    // What it exposes may be exposed in a turn that has yet to come.
+    await this.#dispatched()
     const called = Object.hasOwn(this.#functions, name) ? this.#functions[name] : undefined
     if (called === undefined) {
       throw new Error(`the program of "${this.#setup.name}" exposes no "${name}"`)
@@ -162,6 +164,7 @@ export class GuestRuntime implements GuestControl {
   }
 
   async shutDown(): Promise<void> {
+    if (this.#program !== null) await this.#dispatched()
     this.#abort.abort()
     this.#input.end()
     // What the program throws now is no more than a way to leave.
@@ -204,6 +207,7 @@ export class GuestRuntime implements GuestControl {
       })
       return
     }
+    await this.#dispatched()
     await program.main(this.#guest())
     if (!this.#abort.signal.aborted) await this.#unload()
   }
@@ -248,6 +252,14 @@ export class GuestRuntime implements GuestControl {
       read: async (gpa, size) => (await devices.memoryRead(gpa, size)).low,
       write: async (gpa, size, value) => void (await devices.memoryWrite(gpa, size, value, 0)),
     }
+  }
+
+  /**
+   * The program's code may run: its VP has a logical processor. What the runtime begins of a program begins here, and what a poll lets go
+   * on does so in a poll. A program's own timers and answers of the host's (files, sockets) come when Node has them.
+   */
+  async #dispatched(): Promise<void> {
+    if (this.#platform.callsAnyTime) await this.#compute(0)
   }
 
   async #compute(microseconds: number): Promise<void> {

@@ -30,6 +30,7 @@ export class GuestThread implements GuestPlatform {
   readonly wakeVps: readonly Doorbell[]
   readonly meters: GuestMeters
   readonly trace = null
+  readonly callsAnyTime = true
   readonly processor: Processor = { burn: spin }
   readonly #doorbell: Doorbell
   readonly #spinMicroseconds: number
