@@ -297,6 +297,18 @@ test('a deadline is announced when the versions are agreed on, and each time tha
   expect(host.nextDeadlineMs).toBe(Infinity)
 })
 
+test('guests that came at different times are asked at the same ones', () => {
+  const clock = new TestClock()
+  const services = [0, 300, 1_999].map((atMs) => {
+    clock.nowMs = atMs
+    const heartbeat = new HeartbeatVsp({ clock })
+    openService(heartbeatOffer, heartbeat, new HeartbeatVsc())
+    return heartbeat
+  })
+  expect(services.map((service) => service.nextDeadlineMs)).toEqual([2_000, 2_000, 2_000])
+  expect(services.map((service) => service.inspect().answered)).toEqual([1, 1, 1])
+})
+
 test('packets of arbitrary bytes never throw, and the service works for the next guest', () => {
   const message = fc.uint8Array({ maxLength: 96 })
   const answer = fc.record({ body: fc.uint8Array({ maxLength: 40 }), status: fc.nat(3) })

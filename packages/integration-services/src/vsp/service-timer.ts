@@ -38,16 +38,17 @@ export class ServiceTimer {
     return this.#isOwed
   }
 
-  /** The first request is owed at once, the next an interval from now. */
+  /** The first request is owed at once, the next within an interval, and then one in every interval. */
   start(): void {
     this.#isOwed = true
-    this.#dueMs = this.nowMs + this.#intervalMs
+    // On the clock's multiples of the interval: what many guests are owed falls due at once, and whoever drives them wakes once for all.
+    this.#dueMs = (Math.floor(this.nowMs / this.#intervalMs) + 1) * this.#intervalMs
     this.#options.onDeadline?.(this.#dueMs)
   }
 
   /**
-   * True when the deadline has come: a request is owed then. The next deadline is an interval from now whatever the guest does: one that
-   * never answers keeps nobody busy.
+   * True when the deadline has come: a request is owed then. The next deadline follows whatever the guest does: one that never answers
+   * keeps nobody busy.
    */
   come(): boolean {
     if (this.nowMs < this.#dueMs) return false
