@@ -71,8 +71,11 @@ export interface GuestPlatform {
   readonly wakeVps?: readonly Wake[]
   readonly meters: GuestMeters
   readonly trace: Trace | null
-  /** True where whoever calls the runtime does so without a look at the VP's grant: what it begins of a program then waits for a turn. */
-  readonly callsAnyTime: boolean
+  /**
+   * True where whoever calls the runtime does so without a look at the VP's grant: what it begins of a program then waits for a turn. Left
+   * out: false.
+   */
+  readonly callsAnyTime?: boolean
   /** What programs compute with; without one, computing takes no time. */
   readonly processor?: Processor
   /** Called once, by the runtime's constructor. */

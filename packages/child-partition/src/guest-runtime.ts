@@ -259,7 +259,7 @@ export class GuestRuntime implements GuestControl {
    * on does so in a poll. A program's own timers and answers of the host's (files, sockets) come when Node has them.
    */
   async #dispatched(): Promise<void> {
-    if (this.#platform.callsAnyTime) await this.#compute(0)
+    if (this.#platform.callsAnyTime === true) await this.#compute(0)
   }
 
   async #compute(microseconds: number): Promise<void> {

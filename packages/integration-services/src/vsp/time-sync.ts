@@ -116,7 +116,7 @@ export class TimeSyncVsp implements VspDevice {
       TimeSyncBody.encode(out, at, { parentTime, childTime: 0n, roundTripTime: 0n, flags })
       return TimeSyncBody.size
     }
-    const referenceTime = BigInt(this.#options.referenceTime())
+    const referenceTime = BigInt(Math.floor(this.#options.referenceTime()))
     TimeSyncReferenceBody.encode(out, at, {
       parentTime,
       referenceTime,

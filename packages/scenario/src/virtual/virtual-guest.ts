@@ -61,8 +61,6 @@ export class VirtualGuest implements GuestPlatform {
   readonly clock: VirtualClock
   readonly wakeRoot: VirtualActor
   readonly trace: Trace | null
-  /** Calls are events, and an actor takes none up without a grant. */
-  readonly callsAnyTime = false
   readonly meters: GuestMeters
   readonly processor: Processor
   readonly #options: VirtualGuestOptions
