@@ -1,7 +1,7 @@
 // What a DVD drive says of itself and of its medium (MMC-6; the capabilities page: MMC-3). Everything is written at the start of
 // `bytes`; the length is returned, 0 when there is no such answer.
 
-import { putU16, putU32 } from './cdb.ts'
+import { putU16, putU32, u32 } from './cdb.ts'
 import { ModePage, modeHeaderBytes, putModeHeader } from './mode-pages.ts'
 
 export const DVD_BLOCK_BYTES = 2048
@@ -195,6 +195,33 @@ export function composeDiscInformation(bytes: Uint8Array, cdb: Uint8Array): numb
   // Where a next session would begin, and how far it could go: it can't.
   bytes.fill(0xff, 16, 24)
   return DISC_INFORMATION_BYTES
+}
+
+const TRACK_INFORMATION_BYTES = 36
+const AddressType = { BLOCK: 0, TRACK: 1, SESSION: 2 } as const
+/** A data track that may not be copied; data of mode 1. */
+const DATA_TRACK_MODE = 4
+const DATA_MODE = 1
+
+/** READ TRACK INFORMATION: the one track, by a block in it, by its number or by its session's. */
+export function composeTrackInformation(
+  bytes: Uint8Array,
+  cdb: Uint8Array,
+  blockCount: number,
+): number {
+  const type = cdb[1]! & 0x03
+  const address = u32(cdb, 2)
+  const isThere =
+    type === AddressType.BLOCK ? address < blockCount : type <= AddressType.SESSION && address === 1
+  if (!isThere) return 0
+  bytes.fill(0, 0, TRACK_INFORMATION_BYTES)
+  putU16(bytes, 0, TRACK_INFORMATION_BYTES - 2)
+  bytes[2] = 1
+  bytes[3] = 1
+  bytes[5] = DATA_TRACK_MODE
+  bytes[6] = DATA_MODE
+  putU32(bytes, 24, blockCount)
+  return TRACK_INFORMATION_BYTES
 }
 
 const DOOR_OPEN = 0x10

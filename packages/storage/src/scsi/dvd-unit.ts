@@ -14,6 +14,7 @@ import {
   composeEvent,
   composeMechanismStatus,
   composeToc,
+  composeTrackInformation,
 } from './dvd-responses.ts'
 import { MICROSOFT_DVD, VpdPage, type VpdSource, checkSerialNumber, inquire } from './inquiry.ts'
 import { LogicalUnit } from './logical-unit.ts'
@@ -27,9 +28,9 @@ import { respond, succeed } from './transfer.ts'
 export interface DvdUnitOptions {
   /** At most 16 characters; `Virtual DVD-ROM` when left out. */
   readonly product?: string
-  /** At most 64 characters; none when left out. */
+  /** At most 64 characters. A drive without one doesn't have the page that tells it. */
   readonly serialNumber?: string
-  /** 16 bytes; zeros when left out. */
+  /** 16 bytes that no other unit has. A drive without them doesn't have the page of names. */
   readonly uniqueId?: Uint8Array
 }
 
@@ -68,7 +69,7 @@ export class DvdUnit extends LogicalUnit {
         serialNumber,
         uniqueId,
       },
-      pages: [VpdPage.SUPPORTED_PAGES, VpdPage.UNIT_SERIAL_NUMBER, VpdPage.DEVICE_IDENTIFICATION],
+      pages: pagesFor(options),
       disk: null,
     }
     if (disk !== null) this.#take(disk)
@@ -149,6 +150,11 @@ export class DvdUnit extends LogicalUnit {
       case ScsiOpcode.READ_DISC_INFORMATION:
         if (!this.#isReady(request)) return undefined
         return answer(request, bytes, composeDiscInformation(bytes, cdb), u16(cdb, 7))
+      case ScsiOpcode.READ_TRACK_INFORMATION: {
+        if (!this.#isReady(request)) return undefined
+        const length = composeTrackInformation(bytes, cdb, this.#blockCount)
+        return answer(request, bytes, length, u16(cdb, 7))
+      }
       case ScsiOpcode.GET_CONFIGURATION: {
         const length = composeConfiguration(bytes, cdb, this.#isTrayOpen ? 0 : this.#blockCount)
         return answer(request, bytes, length, u16(cdb, 7))
@@ -249,6 +255,13 @@ export class DvdUnit extends LogicalUnit {
     this.#blockCount = Math.floor(blockCount / BLOCKS_OF_DISK)
     this.use(disk)
   }
+}
+
+function pagesFor({ serialNumber, uniqueId }: DvdUnitOptions): readonly number[] {
+  const pages: number[] = [VpdPage.SUPPORTED_PAGES]
+  if (serialNumber !== undefined) pages.push(VpdPage.UNIT_SERIAL_NUMBER)
+  if (uniqueId !== undefined) pages.push(VpdPage.DEVICE_IDENTIFICATION)
+  return pages
 }
 
 /** Ends a command with the answer that was composed; 0 bytes: what it asks for isn't there. */

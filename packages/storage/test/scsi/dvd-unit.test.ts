@@ -36,8 +36,19 @@ describe('a drive with a medium', () => {
     const { bytes } = scene().initiator.in(inquiry())
     expect(hex(...bytes.subarray(0, 8))).toBe('058005025b000002')
     expect(new TextDecoder().decode(bytes.subarray(8, 36))).toBe('Msft    Virtual DVD-ROM 1.0 ')
-    expect(hex(...scene().initiator.in(inquiry(255, 0)).bytes)).toBe('05000003008083')
     expect(scene().initiator.in(inquiry(255, 0xb0)).sense).toBe('052400')
+  })
+
+  test('a drive has the pages that tell what it was given', () => {
+    expect(hex(...scene().initiator.in(inquiry(255, 0)).bytes)).toBe('0500000100')
+    expect(scene().initiator.in(inquiry(255, 0x83)).sense).toBe('052400')
+    const target = new ScsiTarget()
+    const uniqueId = new Uint8Array(16).fill(7)
+    target.attach(0, 0, 0, new DvdUnit(null, { serialNumber: 'D1', uniqueId }))
+    const drive = new Initiator(target)
+    expect(hex(...drive.in(inquiry(255, 0)).bytes)).toBe('05000003008083')
+    expect(hex(...drive.in(inquiry(255, 0x80)).bytes)).toBe('058000024431')
+    expect(drive.in(inquiry(255, 0x83)).bytes.length).toBe(52)
   })
 
   test('blocks of 2,048 bytes: the capacity, READ (10) and (12), and their end', () => {
@@ -112,6 +123,29 @@ describe('a drive with a medium', () => {
     )
   })
 
+  test('READ TRACK INFORMATION: the one track, by block, number or session', () => {
+    const { initiator } = scene()
+    const track = (type: number, address: number) =>
+      initiator.in([0x52, type, ...be(address, 4), 0, ...be(255, 2), 0])
+    const expected = `0022010100040100${'00'.repeat(16)}00000064${'00'.repeat(8)}`
+    for (const [type, address] of [
+      [0, 0],
+      [0, 99],
+      [1, 1],
+      [2, 1],
+    ] as const) {
+      expect(hex(...track(type, address).bytes)).toBe(expected)
+    }
+    for (const [type, address] of [
+      [0, 100],
+      [1, 2],
+      [2, 0],
+      [3, 1],
+    ] as const) {
+      expect(track(type, address).sense).toBe('052400')
+    }
+  })
+
   test('MODE SENSE has the capabilities page alone; MECHANISM STATUS one slot', () => {
     const { initiator } = scene()
     const page = packed('2a120b007000 2900 1b900000 02001b90 00000000')
@@ -128,7 +162,7 @@ describe('a drive with a medium', () => {
     const { initiator } = scene()
     expect(initiator.in([0x2b, ...be(0, 9)])).toMatchObject(GOOD)
     expect(initiator.in([0xbb, ...be(0, 11)])).toMatchObject(GOOD)
-    for (const opcode of [0x35, 0x42, 0x52, 0xad, 0xbe]) {
+    for (const opcode of [0x35, 0x42, 0xad, 0xbe]) {
       expect(initiator.in([opcode, ...be(0, 11)]).sense).toBe('052000')
     }
   })
