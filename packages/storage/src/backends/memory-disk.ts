@@ -103,13 +103,16 @@ export class MemoryDisk implements Disk {
       this.#kernel = createCopyKernel(this.#memory, guest.memory)
     }
     const kernel = this.#kernel!
+    // RAM begins somewhere in its memory, behind what an emulated processor keeps there.
+    const { baseBytes } = guest
     const { addresses, lengths, count } = request.data
     let position = request.block * this.#blockBytes
     const isRead = request.operation === DiskOperation.READ
     for (let piece = 0; piece < count; piece++) {
       const lengthBytes = lengths[piece]!
-      if (isRead) kernel.toRemote(addresses[piece]!, position, lengthBytes)
-      else kernel.toLocal(position, addresses[piece]!, lengthBytes)
+      const remoteAt = baseBytes + addresses[piece]!
+      if (isRead) kernel.toRemote(remoteAt, position, lengthBytes)
+      else kernel.toLocal(position, remoteAt, lengthBytes)
       position += lengthBytes
     }
   }

@@ -2,8 +2,11 @@ import { GuestMemory } from '@guestyard/guestmem'
 import { DiskOperation, DiskRequest, DiskStatus, MemoryDisk } from '@guestyard/storage'
 import { expect, test } from 'vitest'
 
-test('blocks travel between guest RAM and the disk, piece by piece', () => {
-  const guest = GuestMemory.create({ sizeBytes: 1 << 16 })
+// RAM that is all of its memory, and RAM behind a processor's own pages.
+test.each([
+  GuestMemory.create({ sizeBytes: 1 << 16 }),
+  GuestMemory.create({ sizeBytes: 1 << 16, rooms: { belowBytes: 1 << 17, aboveBytes: 1 << 16 } }),
+])('blocks travel between guest RAM and the disk, piece by piece', (guest) => {
   const disk = new MemoryDisk({ sizeBytes: 8192 })
   const request = new DiskRequest(2)
   guest.u8.fill(0xab, 4096, 4608)
