@@ -2,9 +2,10 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { createVhd } from '@guestyard/storage'
+import { ImageError, createVhd } from '@guestyard/storage'
 import type { Disk } from '@guestyard/storage'
-import { createBackingFile, openImage } from '@guestyard/storage/file'
+import { checkImage, createBackingFile, imageInfo, openImage } from '@guestyard/storage/file'
+import fc from 'fast-check'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
 let folder = ''
@@ -74,4 +75,25 @@ test('a raw disk has an id that stays, and two have two', () => {
     return Buffer.from(disk.geometry.uniqueId).toString('hex')
   })
   expect([ids[0] === ids[2], ids[0] === ids[1], ids[0]?.length]).toEqual([true, false, 32])
+})
+
+test('whatever is in a file, it is opened or refused in one line, and never stays locked', () => {
+  const signature = fc.constantFrom('vhdxfile', 'conectix', '')
+  const bytes = fc.uint8Array({ minLength: 0, maxLength: 2048 })
+  const run = (start: string, middle: Uint8Array, end: string): void => {
+    const tail = Buffer.alloc(end === '' ? 0 : 512)
+    tail.write(end)
+    writeFileSync(at('any'), Buffer.concat([Buffer.from(start), middle, tail]))
+    for (const look of [() => open('any').close(), () => imageInfo(at('any'))]) {
+      try {
+        look()
+      } catch (error) {
+        expect(error).toBeInstanceOf(ImageError)
+        expect((error as ImageError).message).toMatch(/^[^\n]+$/)
+      }
+    }
+    checkImage(at('any'))
+    expect(readdirSync(folder)).toEqual(['any'])
+  }
+  fc.assert(fc.property(signature, bytes, signature, run), { numRuns: 60 })
 })

@@ -106,6 +106,31 @@ test('whenever the power goes, what was flushed is there and nothing that was no
   }
 })
 
+test('a block that comes during a flush is not in the table before its own flush', () => {
+  const file = new MemoryFile({ bytes: image(false).contents(), slowSyncs: true })
+  const disk = openVhd(file)
+  const inTable = (): boolean[] => {
+    const table = new DataView(file.contents().buffer, 1536)
+    return [0, 1].map((block) => table.getUint32(block * 4) !== 0xffff_ffff)
+  }
+  const flush = new DiskRequest(0)
+  flush.operation = DiskOperation.FLUSH
+  disk.submit(write(0, 1))
+  disk.submit(flush)
+  disk.submit(write(BLOCK_BYTES / 512, 2))
+  expect([flush.status, ...inTable()]).toEqual([DiskStatus.PENDING, false, false])
+  file.endSyncs()
+  disk.poll(1)
+  expect([flush.status, ...inTable()]).toEqual([DiskStatus.PENDING, true, false])
+  file.endSyncs()
+  disk.poll(1)
+  expect([flush.status, ...inTable()]).toEqual([DiskStatus.OK, true, false])
+  disk.submit(flush)
+  file.endSyncs()
+  disk.poll(1)
+  expect(inTable()).toEqual([true, true])
+})
+
 test('a full host ends a write with NO_SPACE, and room makes it work again', () => {
   const file = image(false)
   const disk = openVhd(file)
