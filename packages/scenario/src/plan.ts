@@ -8,6 +8,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 
 import { MEMORY_GRANULE_BYTES, MEMORY_MAX_BYTES, MEMORY_MIN_BYTES } from '@guestyard/management'
 import type { DiskOptions } from '@guestyard/management'
+import type { VmOptions } from '@guestyard/management'
 import * as v from 'valibot'
 
 import { planDisks } from './disk-plan.ts'
@@ -30,6 +31,8 @@ export interface VmPlan {
   readonly memoryMaximumBytes: number
   /** The guest program; `null`: the guest boots and takes load. */
   readonly program: URL | null
+  /** Linux in place of a script guest; `null`: none. */
+  readonly linux: NonNullable<VmOptions['linux']> | null
   readonly args: unknown
   readonly weight: number
   /** Fractions of a logical processor. */
@@ -144,6 +147,12 @@ const vmSchema = v.strictObject(
         (issue) => `expected the path of a guest program, got ${show(issue.input)}`,
       ),
     ),
+    linux: v.optional(
+      v.strictObject(
+        { append: v.optional(v.string()), folder: v.optional(v.string()) },
+        'expected an object with append, folder',
+      ),
+    ),
     args: v.optional(v.unknown()),
     weight: v.optional(wholeNumber(1, WEIGHT_MAX, 'a weight'), WEIGHT_DEFAULT),
     cap: v.optional(fractionSchema(CAP_MIN), 1),
@@ -165,7 +174,7 @@ const vmSchema = v.strictObject(
     disks: v.optional(v.unknown(), []),
     dvd: v.optional(v.unknown()),
   },
-  'expected an object with memory, guest, args, weight, cap, reserve, relay, placement, disks, dvd',
+  'expected an object with memory, guest, linux, args, weight, cap, reserve, relay, placement, disks, dvd',
 )
 
 const hostSchema = v.strictObject(
@@ -235,6 +244,7 @@ export function planScenario<Vms extends Record<string, VmDefinition>>(
       memoryBytes: vm.memory.startup,
       memoryMaximumBytes: vm.memory.maximum,
       program: guestProgram(vm.guest, base, `${where}vms.${vmName}.guest`),
+      linux: linuxOf(vm, `${where}vms.${vmName}.linux`),
       args: checkedArgs(vm.args, `${where}vms.${vmName}.args`),
       weight: vm.weight,
       cap: vm.cap,
@@ -245,6 +255,18 @@ export function planScenario<Vms extends Record<string, VmDefinition>>(
     })),
     run,
   }
+}
+
+function linuxOf(
+  vm: v.InferOutput<typeof vmSchema>,
+  where: string,
+): NonNullable<VmOptions['linux']> | null {
+  if (vm.linux === undefined) return null
+  if (vm.guest !== undefined || vm.args !== undefined) {
+    throw new InputError(where, 'a Linux guest has neither guest nor args')
+  }
+  const { append = '', folder = null } = vm.linux
+  return { append, folder }
 }
 
 function parseMemory(written: unknown): Parsed<MemorySize> {

@@ -186,6 +186,7 @@ function startVms(plan: ScenarioPlan, host: ScenarioHost): readonly TrackedVm[] 
       memoryBytes: vm.memoryBytes,
       memoryMaximumBytes: vm.memoryMaximumBytes,
       program: vm.program,
+      linux: vm.linux,
       args: vm.args,
       weight: vm.weight,
       cap: vm.cap,

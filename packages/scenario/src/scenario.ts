@@ -17,6 +17,11 @@ export interface VmDefinition {
     | { readonly startup: string | number; readonly maximum: string | number }
   /** The guest program, relative to the scenario file; without one the guest waits and takes load. */
   readonly guest?: string | URL
+  /**
+   * Linux in place of a guest program, under `--engine threads`: Debian's stock kernel, fetched by `guestyard guest fetch linux`. `append` is more for its
+   * command line, `folder` where the fetched guest is when not in the cache.
+   */
+  readonly linux?: { readonly append?: string; readonly folder?: string }
   /** Plain data for the guest program: `guest.args` there. */
   readonly args?: unknown
   /** Share of the processors beside other machines: 1..10000, 100 when left out. Under the classic and core schedulers. */

@@ -26,6 +26,7 @@ export type ScenarioVm = Pick<
   | 'programEnded'
   | 'runLoad'
   | 'call'
+  | 'exec'
   | 'takeReports'
   | 'inspectGuest'
   | 'pressKey'
@@ -65,6 +66,11 @@ export interface VmHandle extends LoadTarget {
   turnOff(): Promise<void>
   /** Calls a function that its program exposed; plain data both ways. */
   call(name: string, data?: unknown): Promise<unknown>
+  /**
+   * Runs a shell script in a Linux guest; resolves with its exit code and what it printed, errors included, as text. Rejects when the
+   * machine ends before it has.
+   */
+  exec(script: string): Promise<{ readonly exitCode: number; readonly output: string }>
   /** Resolves when its program has returned; rejects with what it threw. */
   programEnded(): Promise<void>
   /** What its program reported since the last call. */
@@ -168,10 +174,7 @@ export function trackVm(
     },
     stop: () => vm.stop(),
     turnOff: () => vm.turnOff(),
-    call: (name, data) => vm.call(name, data),
-    programEnded: () => vm.programEnded(),
-    takeReports: () => vm.takeReports(),
-    runLoad: (spec) => vm.runLoad(spec),
+    ...guestCalls(vm),
     addMemory: async (size) => (grownBytes = await vm.addMemory(bytesOf(size))),
     ...deviceCalls(vm, base),
   }
@@ -185,6 +188,22 @@ export function trackVm(
       if (vm.state === 'failed') return vm.lastExit === null ? 'failed' : describeExit(vm.lastExit)
       return startFailure
     },
+  }
+}
+
+/** What is asked of the guest itself. */
+function guestCalls(
+  vm: ScenarioVm,
+): Pick<VmHandle, 'call' | 'exec' | 'programEnded' | 'takeReports' | 'runLoad'> {
+  return {
+    call: (name, data) => vm.call(name, data),
+    exec: async (script) => {
+      const { exitCode, output } = await vm.exec(script)
+      return { exitCode, output: new TextDecoder().decode(output) }
+    },
+    programEnded: () => vm.programEnded(),
+    takeReports: () => vm.takeReports(),
+    runLoad: (spec) => vm.runLoad(spec),
   }
 }
 

@@ -94,6 +94,7 @@ function fakeVm(
       if (behaviour.loadHangs === true) return new Promise<never>(() => undefined)
       return fakeResult(spec, specs.length)
     },
+    exec: () => Promise.reject(new Error('a fake guest runs no scripts')),
     call: (functionName, data) => Promise.resolve([functionName, data]),
     takeReports: () => Promise.resolve([]),
     inspectGuest: () => Promise.reject(new Error('a fake guest has nothing to inspect')),

@@ -27,7 +27,7 @@ describe('what a scenario may not say is refused with the field and the reason',
     [{ vms: 5, run }, 'x.ts: vms: expected an object of virtual machines'],
     [
       { vms: { db: 5 }, run },
-      'x.ts: vms.db: expected an object with memory, guest, args, weight, cap, reserve, relay, placement, disks, dvd',
+      'x.ts: vms.db: expected an object with memory, guest, linux, args, weight, cap, reserve, relay, placement, disks, dvd',
     ],
     [{ vms: { db: {} }, run }, 'x.ts: vms.db.memory: is missing'],
     [
@@ -104,7 +104,7 @@ describe('what a scenario may not say is refused with the field and the reason',
     ],
     [
       { vms: { db: { memory: '64 MiB', nics: [] } }, run },
-      'x.ts: vms.db.nics: unknown field (known: memory, guest, args, weight, cap, reserve, relay, placement, disks, dvd)',
+      'x.ts: vms.db.nics: unknown field (known: memory, guest, linux, args, weight, cap, reserve, relay, placement, disks, dvd)',
     ],
     [
       { vms: { db: { memory: '64 MiB', weight: 0 } }, run },
@@ -182,6 +182,7 @@ test('a whole scenario becomes a plan with every default filled in', () => {
         memoryBytes: 2 ** 26,
         memoryMaximumBytes: 2 ** 26,
         program: guest,
+        linux: null,
         args: { size: 1 },
         weight: 100,
         cap: 1,
@@ -195,6 +196,7 @@ test('a whole scenario becomes a plan with every default filled in', () => {
         memoryBytes: 2 ** 21,
         memoryMaximumBytes: 2 ** 22,
         program: null,
+        linux: null,
         args: undefined,
         weight: 200,
         cap: 1,
@@ -215,6 +217,17 @@ test('a guest program is looked for beside the scenario file, and the file names
   )
   expect(plan.name).toBe('plan.test')
   expect(plan.vms[0]?.program?.href).toBe(new URL('fake-host.ts', import.meta.url).href)
+})
+
+test('a Linux guest is planned with its defaults, and takes no program', () => {
+  const vms = { box: { memory: '256 MiB', linux: { append: 'nosmp' } } }
+  expect(planScenario({ vms, run }).vms[0]?.linux).toEqual({ append: 'nosmp', folder: null })
+  expect(refusal({ vms: { box: { ...vms.box, args: 1 } }, run })).toBe(
+    'x.ts: vms.box.linux: a Linux guest has neither guest nor args',
+  )
+  expect(refusal({ vms: { box: { memory: '256 MiB', linux: { kernel: 'x' } } }, run })).toContain(
+    'vms.box.linux.kernel: unknown field',
+  )
 })
 
 test('more machines than a host takes are refused before anything starts', () => {

@@ -70,7 +70,9 @@ export interface MachineControl {
   inspect(): MachineGuestInspection
   /** Always throws: RAM between a processor's rooms does not grow. */
   memoryAdded(memoryBytes: number): number
-  /** Asks the guest to turn itself off, and resolves when it has. */
+  /** Resolves when the guest has turned itself off because its shutdown service was told to. */
+  poweredOff(): Promise<void>
+  /** Asks the guest to turn itself off, past the bus, and resolves when it has. */
   shutDown(): Promise<void>
 }
 

@@ -46,6 +46,8 @@ interface Run extends VmRun {
 
 /** How long `stop` lets the guest shut down by itself, in milliseconds. */
 export const STOP_GRACE_MS = 2_000
+/** The same for an operating system, on processors that others use too. */
+const LINUX_STOP_GRACE_MS = 30_000
 /** How much longer its worker process may take, in milliseconds. */
 const STOP_PATIENCE_MS = 1_500
 /** How long its images may take to be flushed and let go before its end is told all the same, in milliseconds. */
@@ -92,8 +94,8 @@ export class Vm {
     })
   }
 
-  /** Asks the guest to shut down and ends it after `graceMs`. Does nothing when the VM is off. */
-  async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
+  /** Asks the guest to shut down and ends it after `graceMs`: 2 s when left out, 30 s for Linux. Does nothing when the VM is off. */
+  async stop(graceMs: number = this.#graceMs): Promise<void> {
     const run = await this.#life.present()
     if (run === null) return
     this.#life.stopping()
@@ -203,6 +205,10 @@ export class Vm {
   /** Absolute position 0..32767; false when the guest's mouse can't take it now. */
   moveMouse(x: number, y: number, buttons: number = 0, wheel: number = 0): Promise<boolean> {
     return this.#ask((control) => control.moveMouse(x, y, buttons, wheel))
+  }
+
+  get #graceMs(): number {
+    return this.settings.linux === null ? STOP_GRACE_MS : LINUX_STOP_GRACE_MS
   }
 
   async #launch(calledOff: AbortSignal): Promise<Run> {

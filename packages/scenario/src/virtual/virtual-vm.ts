@@ -165,6 +165,11 @@ export class VirtualVm implements ScenarioVm {
     return this.#ask(`call of "${name}"`, (runtime) => runtime.call(name, copy))
   }
 
+  /** Always rejects: Linux guests run under the threads engine. */
+  exec(_script: string): Promise<never> {
+    return Promise.reject(new Error(`VM "${this.name}": exec: it is no Linux guest`))
+  }
+
   async takeReports(): Promise<unknown[]> {
     const kept = this.#life.takeKeptReports()
     return kept ?? this.#ask('reports', (runtime) => runtime.takeReports())

@@ -133,9 +133,13 @@ export class MachineThread implements MachineControl {
     throw new Error('RAM of a machine guest does not grow')
   }
 
+  async poweredOff(): Promise<void> {
+    await this.#ended.promise
+  }
+
   async shutDown(): Promise<void> {
     await this.#running
-    if (!this.#exec.isReady) return
+    if (!this.#exec.isReady) throw new Error('the guest takes no commands yet')
     this.#exec.powerOff()
     await this.#ended.promise
   }
