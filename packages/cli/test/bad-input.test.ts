@@ -25,6 +25,17 @@ async function refused(args: readonly string[]): Promise<string> {
 describe('what is wrong is refused on one line, with exit code 2', () => {
   const cases: readonly (readonly [string, string])[] = [
     ['run', "missing required argument 'scenario'"],
+    [
+      'linux --memory much',
+      "--memory: 'much' is not a size: write a number and B, KiB, MiB, GiB or TiB, such as '64 MiB'",
+    ],
+    [
+      'linux --folder nowhere',
+      'no Linux guest in nowhere: run `guestyard guest fetch linux` first',
+    ],
+    ['linux --script', "option '--script <file>' argument missing"],
+    ['guest fetch', "missing required argument 'guest'"],
+    ['guest fetch plan9', "<guest>: no guest 'plan9': linux"],
     ['run none.ts', 'none.ts: no such file'],
     ['run a.ts b.ts', "too many arguments for 'run'. Expected 1 argument but got 2: a.ts, b.ts."],
     ['runn none.ts', "unknown command 'runn' (Did you mean run?)"],
