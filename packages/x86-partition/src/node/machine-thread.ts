@@ -26,8 +26,11 @@ import { MACHINE_ROOMS } from '../machine/partition-needs.ts'
 import { linuxCacheFolder, readLinuxGuest } from './linux-cache.ts'
 import { readProcessorModule } from './processor-module.ts'
 
-/** COM1 is the console, for warnings and worse. A panic ends the machine by a reset. Randomness may come from the processor. */
-const COMMAND_LINE = 'console=ttyS0 quiet panic=-1 random.trust_cpu=on'
+/**
+ * COM1 is the console, for warnings and worse. A panic ends the machine by a reset. Randomness may come from the processor. The kernel's tests of its
+ * own ciphers, and its search for ISA cards, are a quarter of a boot.
+ */
+const COMMAND_LINE = 'console=ttyS0 quiet panic=-1 random.trust_cpu=on cryptomgr.notests noisapnp'
 const CONSOLE = 0
 const MARK_BYTES = 12
 /** Of a console, when a machine has ended in no good order. */
