@@ -95,6 +95,11 @@ describe('images', () => {
     await expect(idle.attachDisk(tooLarge)).rejects.toThrow(/no\.vhd: size: /)
     expect(existsSync(at('no.vhd'))).toBe(false)
     await idle.turnOff()
+    // One of two is no good: the other one is free when the machine has failed.
+    const half = [{ file: at('b.vhd') }, { file: at('damaged.vhdx') }]
+    const failed = host.createVm({ name: 'half', memoryBytes: 4 * MIB, disks: half })
+    await expect(failed.start()).rejects.toThrow(/scsi 0:1: .+damaged/)
+    await (await started('whole', [half[0]!])).turnOff()
   })
 
   test('of children hold what differs from their parent, which several machines have', async () => {
@@ -134,6 +139,13 @@ describe('images', () => {
     const read = (await vm.call('read', { disk: 'scsi0:0', block: 62, count: 2 })) as Uint8Array
     expect(Buffer.compare(read, iso.subarray(62 * 2048))).toBe(0)
     await expect(vm.call('write', { disk: 'scsi0:0' })).rejects.toThrow(/write of block 0/)
+    // No medium: three of a disk's blocks are less than one of a disc's.
+    writeFileSync(at('tiny.iso'), new Uint8Array(1536))
+    const tiny: DiskOptions = { file: at('tiny.iso'), format: 'raw' }
+    await expect(vm.attachDisk({ ...tiny, device: 'dvd' })).rejects.toThrow(
+      /^scsi 0:2: a medium has/,
+    )
+    await vm.attachDisk(tiny)
     await expect(vm.call('read', { disk: 'scsi0:1' })).rejects.toThrow(/is no number of its blocks/)
     await vm.turnOff()
   })

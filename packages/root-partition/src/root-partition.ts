@@ -147,6 +147,7 @@ export class RootPartition {
   readonly #deadlines: ServiceDeadlines
   readonly #disks: RootDisks
   readonly #leaving: LeavingGuest[] = []
+  #refusedGone: Promise<void> = Promise.resolve()
 
   constructor(options: RootPartitionOptions) {
     this.#options = options
@@ -222,10 +223,9 @@ export class RootPartition {
     this.#deadlines.add(guest.devices.integration)
     this.#deviceCalls.add(partition.id, guest.router.remapping)
     this.#schedule(partition, cpu)
-    for (const disk of spec.disks ?? []) {
-      const problem = guest.disks.attach(disk)
-      if (problem === null) continue
-      void this.deletePartition(partition.id)
+    const problem = this.#attachAll(guest, spec.disks ?? [])
+    if (problem !== null) {
+      this.#refusedGone = this.deletePartition(partition.id)
       const reason = `partition "${spec.name}" refused: ${problem}`
       return { ok: false, status: HvStatus.OPERATION_FAILED, reason }
     }
@@ -266,6 +266,11 @@ export class RootPartition {
     if (guest.bus.devicesInUse === 0) this.#dismantle(leaving)
     else this.#leaving.push(leaving)
     return Promise.all([closed, leaving.gone.promise]).then(() => {})
+  }
+
+  /** Resolves when the images are free that were opened for the partition that was refused last. */
+  get refusedGone(): Promise<void> {
+    return this.#refusedGone
   }
 
   /** The intercepts of a partition, for whoever emulates its devices. */
@@ -378,6 +383,21 @@ export class RootPartition {
       return { ...vp, counters: partition?.vps[vp.vpIndex]?.counters() ?? null }
     })
     return { ...seen, vps }
+  }
+
+  /** Why one of them can't be attached, or null. */
+  #attachAll(guest: Guest, disks: readonly DiskSpec[]): string | null {
+    try {
+      for (const disk of disks) {
+        const problem = guest.disks.attach(disk)
+        if (problem !== null) return problem
+      }
+      return null
+    } catch (error) {
+      // A bug of ours: the partition does not outlive it.
+      void this.deletePartition(guest.partition.id)
+      throw error
+    }
   }
 
   /** Partitions whose devices have let go of their memory. */

@@ -58,7 +58,10 @@ class PortServices implements RootServices {
     const result = this.#root.createPartition(spec)
     // Its VPs wait for their first grant.
     this.#worker.changed()
-    if (!result.ok) return result
+    if (!result.ok) {
+      this.#until(this.#root.refusedGone)
+      return result
+    }
     const { partitionId } = result.start
     this.#created.add(partitionId)
     const status = this.#emulate(partitionId, spec.emulated)
@@ -179,10 +182,15 @@ class PortServices implements RootServices {
     await Promise.all(this.#ending)
   }
 
-  #end(partitionId: number): Promise<void> {
-    const ended = this.#root.deletePartition(partitionId)
+  /** Whoever is behind this port is not gone before. */
+  #until(ended: Promise<void>): void {
     this.#ending.add(ended)
     void ended.then(() => this.#ending.delete(ended))
+  }
+
+  #end(partitionId: number): Promise<void> {
+    const ended = this.#root.deletePartition(partitionId)
+    this.#until(ended)
     this.#mailboxes.get(partitionId)?.close()
     this.#mailboxes.delete(partitionId)
     return ended

@@ -103,8 +103,13 @@ export class PartitionDisks {
       throw error
     }
     const disk = opened === null ? null : new CountedDisk(opened.disk)
+    const unit = unitOf(spec, disk)
+    if (typeof unit === 'string') {
+      // Sound as an image, and no disk that this controller can show.
+      if (disk !== null) void this.#closeUnused(spec, disk)
+      return `${where}: ${unit}`
+    }
     const controller = before ?? this.#addController(spec.controllerNumber)
-    const unit = spec.device === 'dvd' ? new DvdUnit(disk) : new DiskUnit(disk!)
     controller.target.attach(PATH, TARGET, spec.controllerLocation, unit)
     controller.attached.set(spec.controllerLocation, { spec, unit, opened, disk })
     return null
@@ -178,12 +183,16 @@ export class PartitionDisks {
     if (disk === null) return Promise.resolve()
     return this.#options.closing.add({
       disk,
-      name: imageOf(spec) ?? describeAddress(spec),
+      name: nameOf(spec),
       settle() {
         vsp.wake()
         return unit.inFlight === 0
       },
     })
+  }
+
+  #closeUnused(spec: DiskSpec, disk: CountedDisk): Promise<void> {
+    return this.#options.closing.add({ disk, name: nameOf(spec), settle: () => true })
   }
 
   #addController(number: number): Controller {
@@ -195,6 +204,21 @@ export class PartitionDisks {
     bus.offer(scsiOffer(INSTANCES[number]!), vsp)
     return controller
   }
+}
+
+/** The logical unit, or what is wrong with the disk for one. */
+function unitOf(spec: DiskSpec, disk: CountedDisk | null): LogicalUnit | string {
+  try {
+    if (spec.device === 'dvd') return new DvdUnit(disk)
+    return disk === null ? 'a disk has an image' : new DiskUnit(disk)
+  } catch (error) {
+    if (error instanceof RangeError) return error.message
+    throw error
+  }
+}
+
+function nameOf(spec: DiskSpec): string {
+  return imageOf(spec) ?? describeAddress(spec)
 }
 
 function isScsiPlace(address: DiskAddress): boolean {
