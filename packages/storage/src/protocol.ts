@@ -64,6 +64,8 @@ export const SrbStatus = {
   SUCCESS: 0x01,
   ABORTED: 0x02,
   ERROR: 0x04,
+  /** To be sent again later. */
+  BUSY: 0x05,
   INVALID_REQUEST: 0x06,
   NO_DEVICE: 0x08,
   TIMEOUT: 0x09,

@@ -37,6 +37,7 @@ const PAYLOAD_WORDS = SENSE_ROOM_BYTES >> 2
 
 const SCSI_GOOD = 0
 const SCSI_CHECK_CONDITION = 2
+const SCSI_TASK_SET_FULL = 0x28
 
 export class RequestSlot {
   readonly request: ScsiRequest
@@ -117,6 +118,9 @@ export class RequestSlot {
           this.#reply(StorStatus.DATA_OVERRUN, SrbStatus.DATA_OVERRUN, SCSI_GOOD, transferredBytes)
         } else if (scsiStatus === SCSI_GOOD) {
           this.#reply(StorStatus.SUCCESS, SrbStatus.SUCCESS, SCSI_GOOD, transferredBytes)
+        } else if (scsiStatus === SCSI_TASK_SET_FULL) {
+          // As an error without sense Linux would try it five times at once, and give up.
+          this.#reply(StorStatus.IO_DEVICE_ERROR, SrbStatus.BUSY, scsiStatus, transferredBytes)
         } else {
           this.#reply(StorStatus.IO_DEVICE_ERROR, SrbStatus.ERROR, scsiStatus, transferredBytes)
         }

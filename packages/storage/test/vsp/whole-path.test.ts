@@ -17,6 +17,7 @@ import {
   writeBlocks,
   writeZeroes,
 } from '@guestyard/storage/vsc'
+import { HeldDisk } from '../scsi/held-disk.ts'
 import { RawGuest, answerText, readCdb, srb, writeCdb } from '../support/raw-guest.ts'
 
 const MIB = 1024 * 1024
@@ -141,6 +142,23 @@ test('an absent unit that is asked nonsense says so', () => {
   guest.writeDirect(inquiry, 1, [[0, 36, [40]]])
   guest.loopback.pump()
   expect(guest.receive().map(answerText)).toEqual(['c0000185 86 2 0 5/24/0'])
+})
+
+test('more than a unit keeps at once is told to come again, not that it failed', () => {
+  const disk = new HeldDisk()
+  disk.holds = true
+  const target = new ScsiTarget()
+  target.attach(0, 0, 0, new DiskUnit(disk))
+  const guest = new RawGuest({ vsp: { target } }).shakeHands()
+  guest.loopback.memory.u8.fill(1, 40 * 4096, 41 * 4096)
+  const writeSame = [0x93, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0]
+  for (let tid = 1; tid <= 33; tid += 1) {
+    guest.writeDirect(srb(writeSame, { direction: 0, length: 512 }), tid, [[0, 512, [40]]])
+    guest.loopback.pump()
+  }
+  expect(guest.receive().map((one) => [one.tid, answerText(one)])).toEqual([
+    [33, 'c0000185 5 28 0'],
+  ])
 })
 
 describe('a CDB and a direction that disagree', () => {
