@@ -185,6 +185,13 @@ test.each([
   expect(run()).toEqual(end)
 })
 
+test('a fault without a handler ends the machine, and nothing else', async () => {
+  // No IDT at all: a breakpoint becomes a triple fault.
+  const { run, machine } = await tinyMachine([...x86.lidt(IDT), 0xcc, ...x86.exit(1)])
+  expect(run()).toMatchObject({ is: 'stopped', detail: expect.stringContaining('fault') })
+  expect(machine.poll(1)).toBe(0)
+})
+
 test('a kernel is told of its memory by multiboot', async () => {
   // The loader hands the information over in ebx: mem_lower and mem_upper in KiB.
   const { run, memory } = await tinyMachine([

@@ -10,7 +10,7 @@ import type { Clock, VirtualProcessor } from '@guestyard/hypervisor'
 
 import type { BootImage } from '../boot/boot-image.ts'
 import { PortDevices, type PortDevice } from '../processor/ports.ts'
-import { Processor, type SerialPort } from '../processor/processor.ts'
+import { Processor, ProcessorFault, type SerialPort } from '../processor/processor.ts'
 import { MachineExits } from './exits.ts'
 import { PlatformPorts } from './platform-ports.ts'
 import type { MachineEnd } from './platform-ports.ts'
@@ -158,13 +158,24 @@ export class MachineGuest {
 
   #slice(): void {
     this.slices += 1
-    const idleMs = this.#processor.slice()
-    this.#wakeAtMs = this.#clock.update() + Math.min(idleMs, IDLE_MS_MAX)
-    const end = this.#ports.end ?? this.#deadEnd()
+    const fault = this.#run()
+    const end = this.#ports.end ?? fault ?? this.#deadEnd()
     if (end === null) return
     this.#end = end
     this.#vp.halt()
     this.#onEnd(end)
+  }
+
+  /** Guest code, and until when the processor may halt; why it will never run again, or null. */
+  #run(): MachineEnd | null {
+    try {
+      const idleMs = this.#processor.slice()
+      this.#wakeAtMs = this.#clock.update() + Math.min(idleMs, IDLE_MS_MAX)
+      return null
+    } catch (error) {
+      if (!(error instanceof ProcessorFault)) throw error
+      return { is: 'stopped', detail: `a fault that the processor can't take (${error.message})` }
+    }
   }
 
   /** HLT with interrupts off: nothing wakes it. */

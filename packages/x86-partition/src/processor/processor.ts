@@ -55,6 +55,16 @@ export interface ProcessorOptions {
   readonly onSerialByte: (port: SerialPort, byte: number) => void
 }
 
+/** The guest did what the processor package has no answer to, a triple fault among it: the processor is not to be used any more. */
+export class ProcessorFault extends Error {
+  override readonly name = 'ProcessorFault'
+}
+
+/** What a trap of WebAssembly throws: here, after the processor package has said why. */
+const WasmRuntimeError = (
+  globalThis as unknown as { readonly WebAssembly: { readonly RuntimeError: typeof Error } }
+).WebAssembly.RuntimeError
+
 /** COM1 and COM2. */
 export type SerialPort = 0 | 1
 
@@ -63,6 +73,7 @@ const RAM_BASE_BYTES: number = RAM_BASE_PAGES * 65_536
 /** The processor package rounds to this. */
 const RAM_GRANULE_BYTES = 0x2_0000
 const RAM_MIN_BYTES = 1 << 20
+const WORDS_MAX = 512
 const VGA_BYTES = 0x4_0000
 const NOT_HALTED_MS = 0
 
@@ -152,11 +163,17 @@ export class Processor {
 
   /**
    * Runs guest code, for about a millisecond. How many milliseconds its own devices let it halt, less when anybody raises a
-   * vector; 0: it does not halt. Throws what the processor package throws: it is not to be used any more.
+   * vector; 0: it does not halt. Throws a ProcessorFault where the guest made the processor package give up.
    */
   slice(): number {
     this.#link.installBlocks()
-    const idleMs = this.#mainLoop()
+    let idleMs = 0
+    try {
+      idleMs = this.#mainLoop()
+    } catch (error) {
+      if (error instanceof WasmRuntimeError) throw new ProcessorFault(this.#link.lastWords)
+      throw error
+    }
     return this.isHalted ? idleMs : NOT_HALTED_MS
   }
 
@@ -211,6 +228,8 @@ type V86Imports = { readonly env: Record<string, unknown> }
 class ModuleLink {
   /** The module's own code is to answer: it was called by us. */
   isPassing = false
+  /** What the processor package last said of itself: it speaks only before it gives up. */
+  lastWords = ''
   readonly #options: ProcessorOptions
   #exports: Record<string, unknown> = {}
   #blockImports: Record<string, unknown> = {}
@@ -282,6 +301,9 @@ class ModuleLink {
     }
     env['microtick'] = nowMs
     env['get_rand_int'] = random
+    env['console_log_from_wasm'] = (at: number, length: number): void => {
+      this.lastWords = textAt(this.#options.memory, at >>> 0, length >>> 0)
+    }
     // Whoever owns the processor calls `slice` when there is a reason.
     env['stop_idling'] = (): void => {}
     env['codegen_finalize'] = (
@@ -312,6 +334,12 @@ class ModuleLink {
     const { exports } = new wasm.Instance(module, { e: this.#blockImports })
     this.#blocks.push({ index, start, flags, entry: exports['f'] })
   }
+}
+
+/** On one line, and bounded. A copy: shared memory can't be decoded. */
+function textAt(memory: WasmMemory, at: number, length: number): string {
+  const bytes = Uint8Array.from(new Uint8Array(memory.buffer, at, Math.min(length, WORDS_MAX)))
+  return new TextDecoder().decode(bytes).replaceAll(/\s+/g, ' ').trim()
 }
 
 function noFunction(): number {

@@ -77,6 +77,7 @@ export const IMPORTS_USED = [
   'env.io_port_write32',
   'env.run_hardware_timers',
   'env.codegen_finalize',
+  'env.console_log_from_wasm',
   'env.stop_idling',
   'env.microtick',
   'env.get_rand_int',
