@@ -1,0 +1,2 @@
+export { IdeDriver, type IdeDriverOptions } from './ide-driver.ts'
+export { StepKind, type GuestPorts, type PortStep } from './port-step.ts'
