@@ -78,6 +78,8 @@ export class GuestRuntime implements GuestControl {
       bus: this.#kernel.bus,
       memory,
       pages: this.#kernel.pages,
+      devices: this.#kernel.devices,
+      handle: (vector, handler) => this.#kernel.handle(vector, handler),
       clock: platform.clock,
       wake: () => this.#wake(),
       onProblem,
@@ -184,6 +186,7 @@ export class GuestRuntime implements GuestControl {
     const found = this.#kernel.start()
     if (!found.ok) throw new Error(`no hypervisor: ${found.reason}`)
     this.#vendor = found.vendor
+    this.#disks.start()
     this.#wake()
     if (program !== null) this.#program = await this.#platform.loadProgram(program)
     await this.#up.promise

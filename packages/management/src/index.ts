@@ -17,7 +17,8 @@ export {
 } from './vmms/disk-settings.ts'
 export { schedulerSettings, type SchedulerOptions } from './vmms/scheduler-settings.ts'
 export type { DiskAddress } from '@guestyard/root-partition/worker-protocol'
-export { emulatedMachine } from './vmwp/emulated/machine.ts'
+export { IdeDisks } from './vmwp/emulated/ide-disks.ts'
+export { EmulatedMachine } from './vmwp/emulated/machine.ts'
 export type { LogOptions } from './vmms/log-service.ts'
 export type {
   BootReport,

@@ -1,5 +1,5 @@
 // HOT
-// One logical unit of a SCSI controller as a queue of block requests.
+// One logical unit as a queue of block requests: of a SCSI controller, or of an IDE channel, whose driver takes the same commands.
 
 import type { GuestMemory } from '@guestyard/guestmem'
 import { PAGE_SIZE } from '@guestyard/hvdef'
@@ -25,16 +25,19 @@ const LANE = 0
 /** Of units that say no limit: what a command can count. */
 const BLOCKS_MAX = 0xffff_ffff
 
+/** What takes the requests. */
+export type UnitDriver = Pick<StorVsc, 'submit' | 'flush'>
+
 export class ScsiQueue implements BlockQueue {
   readonly maxDiscardBlocks: number
   readonly maxWriteZeroesBlocks: number
-  readonly #vsc: StorVsc
+  readonly #vsc: UnitDriver
   readonly #memory: GuestMemory
   readonly #path: number
   readonly #target: number
   readonly #lun: number
 
-  constructor(vsc: StorVsc, unit: StorUnit, memory: GuestMemory) {
+  constructor(vsc: UnitDriver, unit: StorUnit, memory: GuestMemory) {
     this.#vsc = vsc
     this.#memory = memory
     this.#path = unit.path

@@ -9,8 +9,10 @@ import type {
   RootServices,
 } from '@guestyard/root-partition/worker-protocol'
 
+import type { IdeDisks } from './emulated/ide-disks.ts'
 import { EmulatedMachine } from './emulated/machine.ts'
 import { DeviceWork, serveExits } from './emulated/serve-exits.ts'
+import type { DiskWaker } from './emulated/vm-disks.ts'
 import { GuestLog } from './guest-log.ts'
 import { bootGuest, startGuestThread, type GuestThread } from './guest-thread.ts'
 import type { VmExit, VmOutcome, VmTask } from './protocol.ts'
@@ -22,9 +24,14 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
   const root = wrap<RootServices>(portEndpoint(task.rootPort))
   const thread = startGuestThread(task)
   const devices = machineOf(log)
+  const waker = { wake: (): void => {} }
+  let ide: IdeDisks | null = null
   try {
     const died = await Promise.race([thread.loaded, thread.gone])
     if (died !== null) return notStarted(died)
+    const opened = await openIde(task, devices, waker)
+    if (typeof opened === 'string') return notStarted(opened)
+    ide = opened
     const created = await root.createPartition({
       name: task.name,
       memoryBytes: task.memoryBytes,
@@ -40,7 +47,9 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
     })
     if (!created.ok) return notStarted(created.reason)
     log.info({ partitionId: created.start.partitionId }, 'partition created')
+    ide?.bind(created.start)
     const work = new DeviceWork(root, created.start.partitionId, devices)
+    waker.wake = work.wake
     // A root that is gone ends the VM by other ways.
     serveExits(root, created.start.partitionId, devices, work).catch(() => {})
     const outcome = await runGuest(task, thread, created.start, root)
@@ -48,12 +57,39 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
     return outcome
   } finally {
     await thread.worker.terminate()
+    if (ide !== null) await closeIde(ide, waker, log)
     // The pool reuses this thread: nothing of this VM may keep its event loop alive.
     thread.controlPort.close()
     thread.logPort.close()
     task.rootPort.close()
     task.controlPort.close()
     task.logPort.close()
+  }
+}
+
+/** The VM's IDE disks, null without any, or what is wrong with one, in one line. */
+async function openIde(
+  task: VmTask,
+  machine: EmulatedMachine,
+  waker: DiskWaker,
+): Promise<IdeDisks | null | string> {
+  const disks = task.disks.filter((disk) => disk.controllerType === 'ide')
+  if (disks.length === 0) return null
+  const { openVmDisks } = await import('./emulated/vm-disks.ts')
+  try {
+    return await openVmDisks(machine, disks, waker)
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error)
+    return `partition "${task.name}" refused: ${why}`
+  }
+}
+
+async function closeIde(ide: IdeDisks, waker: DiskWaker, log: PortLogger): Promise<void> {
+  const { closeVmDisks } = await import('./emulated/vm-disks.ts')
+  log.debug(ide.inspect(), 'IDE at its end')
+  await closeVmDisks(ide, waker)
+  for (const image of ide.lost) {
+    log.error({ image }, 'an image was closed with writes that may be lost')
   }
 }
 

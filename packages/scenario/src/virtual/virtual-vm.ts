@@ -1,15 +1,8 @@
 // A VM of the virtual host: the life of any VM (`VmLife`), and what the worker process does for one, without their threads.
 
 import type { GuestRuntime } from '@guestyard/child-partition'
-import { HvStatus, assert } from '@guestyard/hvdef'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
-import {
-  DiskPlaces,
-  STOP_GRACE_MS,
-  VmLife,
-  emulatedMachine,
-  endedEarly,
-} from '@guestyard/management'
+import { DiskPlaces, STOP_GRACE_MS, VmLife, endedEarly } from '@guestyard/management'
 import type {
   DiskAddress,
   DiskOptions,
@@ -23,6 +16,7 @@ import type { RootPartition } from '@guestyard/root-partition'
 import { describeAddress } from '@guestyard/root-partition/worker-protocol'
 import type {
   HeartbeatStatus,
+  PartitionSpec,
   PartitionStart,
   ShutdownOutcome,
 } from '@guestyard/root-partition/worker-protocol'
@@ -30,6 +24,7 @@ import type { VirtualActor } from '@guestyard/engine/virtual'
 import { LifeStage, TraceKind } from '@guestyard/trace'
 
 import type { BootReport, ScenarioVm } from '../vm-handle.ts'
+import { VirtualDevices } from './virtual-devices.ts'
 import { VirtualGuest } from './virtual-guest.ts'
 import type { VirtualWorld } from './virtual-world.ts'
 
@@ -55,8 +50,16 @@ export interface VirtualVmHost {
   onState(vm: VirtualVm): void
 }
 
+/** What a run is made of. */
+interface Made {
+  readonly start: PartitionStart
+  readonly doorbells: readonly LateDoorbell[]
+  readonly devices: VirtualDevices
+}
+
 interface Run extends VmRun {
   readonly guest: VirtualGuest
+  readonly devices: VirtualDevices
   readonly partitionId: number
   readonly runtime: Promise<GuestRuntime>
   readonly booted: PromiseWithResolvers<BootReport>
@@ -242,7 +245,7 @@ export class VirtualVm implements ScenarioVm {
   }
 
   async #launch(): Promise<Run> {
-    const { world, root, partition } = this.#host
+    const { world, root } = this.#host
     const { name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve, relay } =
       this.settings
     const disks = this.settings.disks.filter((disk) => disk.controllerType === 'scsi')
@@ -257,41 +260,38 @@ export class VirtualVm implements ScenarioVm {
       relay,
       disks,
     }
-    const { created, doorbells } = await world.ask(root, null, () => {
-      const made = partition.createPartition(spec)
-      if (made.ok) this.#emulate(made.start.partitionId)
-      return { created: made, doorbells: this.#host.takeDoorbells() }
-    })
-    if (!created.ok) {
-      throw this.#life.refused({ reason: 'start-failed', detail: created.reason })
+    const made = await world.ask(root, null, () => this.#create(spec))
+    if (typeof made === 'string') {
+      throw this.#life.refused({ reason: 'start-failed', detail: made })
     }
-    const run = this.#assemble(created.start, doorbells)
+    const run = this.#assemble(made)
     this.#life.began(run)
     this.#places.begin(this.settings.disks)
     void this.#live(run)
     return run
   }
 
-  /** The devices of its worker process: exits travel there and back as over a control port. In the root's turn. */
-  #emulate(partitionId: number): void {
-    const { world, root, partition } = this.#host
-    const log = world.logger({ component: 'vmwp', vm: this.name, device: 'serial' })
-    const devices = emulatedMachine((line) => log.info({}, line))
-    const owned = partition.interceptsOf(partitionId)?.own(devices.ranges, {
-      take(exit) {
-        const answer = devices.answer(exit)
-        const lines = devices.takeLines()
-        void world.ask(root, null, () => {
-          for (const { line, asserted } of lines) partition.setLine(partitionId, line, asserted)
-          partition.interceptsOf(partitionId)?.complete(exit.vp, exit.sequence, answer)
-          root.ring()
-        })
-      },
-    })
-    assert(owned === HvStatus.SUCCESS, 'A new partition has no devices yet.')
+  /** A partition with the devices of its worker process, or why there is none. In the root's turn. */
+  #create(spec: PartitionSpec): Made | string {
+    const { partition } = this.#host
+    let devices: VirtualDevices
+    try {
+      devices = new VirtualDevices(this.settings, this.#host)
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error)
+      return `partition "${this.name}" refused: ${why}`
+    }
+    const created = partition.createPartition(spec)
+    const doorbells = this.#host.takeDoorbells()
+    if (!created.ok) {
+      devices.close()
+      return created.reason
+    }
+    devices.serve(created.start)
+    return { start: created.start, doorbells, devices }
   }
 
-  #assemble(start: PartitionStart, doorbells: readonly LateDoorbell[]): Run {
+  #assemble({ start, doorbells, devices }: Made): Run {
     const { world, root } = this.#host
     const guest = new VirtualGuest(world, {
       settings: this.settings,
@@ -305,6 +305,7 @@ export class VirtualVm implements ScenarioVm {
     const over = Promise.withResolvers<VmExit>()
     const run: Run = {
       guest,
+      devices,
       partitionId: start.partitionId,
       runtime: world.ask(guest.actor, guest.program, () => guest.boot()),
       booted: Promise.withResolvers(),
@@ -368,6 +369,7 @@ export class VirtualVm implements ScenarioVm {
     run.booted.reject(gone)
     run.program.reject(gone)
     const deleted = world.ask(root, null, () => {
+      run.devices.close()
       const released = partition.deletePartition(run.partitionId)
       root.ring()
       return released

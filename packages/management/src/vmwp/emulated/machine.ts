@@ -79,8 +79,3 @@ export class EmulatedMachine {
     return lines
   }
 }
-
-/** A machine without disks. */
-export function emulatedMachine(onText: (line: string) => void): EmulatedMachine {
-  return new EmulatedMachine(onText)
-}
