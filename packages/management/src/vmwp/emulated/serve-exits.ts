@@ -16,17 +16,20 @@ export async function serveExits(
   work: DeviceWork,
 ): Promise<void> {
   let answers: readonly ExitAnswer[] = []
-  for (;;) {
-    const exits = await root.exchangeExits(partitionId, machine.takeLines(), answers)
-    if (exits.length === 0) break
-    answers = exits.map((exit) => ({
-      vp: exit.vp,
-      sequence: exit.sequence,
-      answer: machine.answer(exit),
-    }))
-    work.look()
+  try {
+    for (;;) {
+      const exits = await root.exchangeExits(partitionId, machine.takeLines(), answers)
+      if (exits.length === 0) return
+      answers = exits.map((exit) => ({
+        vp: exit.vp,
+        sequence: exit.sequence,
+        answer: machine.answer(exit),
+      }))
+      work.look()
+    }
+  } finally {
+    work.stop()
   }
-  work.stop()
 }
 
 /** Polls devices that work on by themselves: in turns of the event loop, at their deadlines, and when they are woken. */
