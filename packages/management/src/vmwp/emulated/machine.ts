@@ -28,6 +28,8 @@ export class EmulatedMachine {
   readonly bus: DeviceBus = new DeviceBus()
   readonly #working: WorkingDevice[] = []
   #lines: LineChange[] = []
+  /** After `answer` and `poll`: there is more for `poll` to do at once. */
+  hasWork = false
 
   /** The POST port, and a serial port whose lines go to `onText`. */
   constructor(onText: (line: string) => void) {
@@ -60,9 +62,9 @@ export class EmulatedMachine {
 
   /** Goes on with what devices have begun. True: there is more to do at once. */
   poll(): boolean {
-    let hasMore = false
-    for (const device of this.#working) if (device.poll()) hasMore = true
-    return hasMore
+    this.hasWork = false
+    for (const device of this.#working) if (device.poll()) this.hasWork = true
+    return this.hasWork
   }
 
   nextDeadlineMs(): number {

@@ -59,6 +59,7 @@ export class DeviceWork {
   /** An access may have begun something. */
   look(): void {
     if (this.#isOver) return
+    if (this.#machine.hasWork) this.wake()
     if (this.#timer !== null) clearTimeout(this.#timer)
     this.#timer = null
     const deadline = this.#machine.nextDeadlineMs()
@@ -76,7 +77,7 @@ export class DeviceWork {
 
   #poll(): void {
     if (this.#isOver) return
-    if (this.#machine.poll()) this.wake()
+    this.#machine.poll()
     const lines = this.#machine.takeLines()
     // A root that is gone ends the VM by other ways.
     if (lines.length > 0) this.#root.setLines(this.#partitionId, lines).catch(() => {})
