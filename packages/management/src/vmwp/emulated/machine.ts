@@ -15,6 +15,8 @@ import { COM1, SERIAL_REGISTERS, SerialPort } from './serial-port.ts'
 /** The serial port's registers in memory, a byte each: for guests that have no port instructions. */
 const SERIAL_MEMORY = 0xfed0_3000
 
+const NO_LINES: readonly LineChange[] = []
+
 /** A device that works on when nobody touches it. */
 export interface WorkingDevice {
   /** Goes on with what was begun, a part of it. True: there is more to do at once. */
@@ -77,7 +79,8 @@ export class EmulatedMachine {
   /** Lines that have changed since the last time, in order. */
   takeLines(): readonly LineChange[] {
     const lines = this.#lines
-    if (lines.length > 0) this.#lines = []
+    if (lines.length === 0) return NO_LINES
+    this.#lines = []
     return lines
   }
 }

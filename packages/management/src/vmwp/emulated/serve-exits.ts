@@ -1,12 +1,19 @@
 // Exits between the root and the devices of a worker process. One message each way carries an exit and its answer: the answer to one asks
 // for the next.
 
-import type { Remote } from 'comlink'
-import type { ExitAnswer, RootServices } from '@guestyard/root-partition/worker-protocol'
+import type { ExitAnswer, LineChange, VpExit } from '@guestyard/root-partition/worker-protocol'
 
 import type { EmulatedMachine } from './machine.ts'
 
-export type ExitServices = Pick<Remote<RootServices>, 'exchangeExits' | 'setLines'>
+/** What it needs of the root, over a port: see `RootServices`. */
+export interface ExitServices {
+  exchangeExits(
+    partitionId: number,
+    lines: readonly LineChange[],
+    answers: readonly ExitAnswer[],
+  ): Promise<readonly VpExit[]>
+  setLines(partitionId: number, lines: readonly LineChange[]): Promise<void>
+}
 
 /** Answers a partition's exits until the partition is gone. Rejects when the root does. */
 export async function serveExits(
