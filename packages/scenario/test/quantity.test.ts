@@ -93,9 +93,10 @@ describe('durations', () => {
 describe('figures for people', () => {
   test('sizes are written so that they read back within the three digits shown', () => {
     fc.assert(
-      fc.property(fc.integer({ min: 1024, max: 2 ** 40 }), (bytes) => {
-        const parsed = /^([\d.]+) (KiB|MiB|GiB)$/.exec(formatBytes(bytes))
-        const unit = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30 }[parsed?.[2] as 'KiB']
+      fc.property(fc.integer({ min: 1024, max: 2 ** 50 }), (bytes) => {
+        const parsed = /^([\d.]+) (KiB|MiB|GiB|TiB)$/.exec(formatBytes(bytes))
+        const units = { KiB: 2 ** 10, MiB: 2 ** 20, GiB: 2 ** 30, TiB: 2 ** 40 }
+        const unit = units[parsed?.[2] as 'KiB']
         expect(Math.abs(Number(parsed?.[1]) * unit - bytes) / bytes).toBeLessThan(0.006)
       }),
     )
