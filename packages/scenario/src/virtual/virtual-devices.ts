@@ -33,7 +33,7 @@ export class VirtualDevices {
     const disks = settings.disks.filter((disk) => disk.controllerType === 'ide')
     this.#ide = disks.length === 0 ? null : new IdeDisks(this.machine)
     // A flush is done when it returns: no disk wakes anybody.
-    const options = { flush: 'sync', wake: () => {}, nowMs: () => world.clock.nowMs } as const
+    const options = { flush: 'sync', wake: () => {}, clock: world.clock } as const
     try {
       for (const spec of disks) this.#ide?.attach(spec, (one) => openDisk(one, options))
     } catch (error) {

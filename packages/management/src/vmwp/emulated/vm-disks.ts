@@ -12,6 +12,13 @@ export interface DiskWaker {
   wake: () => void
 }
 
+/** As `DeviceWork` counts: limits are asked for the time when they are polled. */
+const CLOCK = {
+  get nowMs(): number {
+    return performance.now()
+  },
+}
+
 /** A closing disk wakes whoever waits; this is only a net. */
 const CLOSE_POLL_MS = 20
 
@@ -26,7 +33,7 @@ export async function openVmDisks(
     openDisk(spec, {
       flush: 'async',
       wake: () => waker.wake(),
-      nowMs: () => performance.now(),
+      clock: CLOCK,
     })
   try {
     for (const spec of disks) ide.attach(spec, open)
