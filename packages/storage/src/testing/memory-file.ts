@@ -120,11 +120,12 @@ export class MemoryFile implements BackingFile {
   afterPowerLoss(chance: () => number): Uint8Array {
     let bytes: Uint8Array = this.#durable.slice()
     let size = this.#durableSize
-    const sizesKept = Math.floor(chance() * (this.#changes.length + 1))
+    const sizesKept = Math.floor(extreme(chance) * (this.#changes.length + 1))
     for (const [index, change] of this.#changes.entries()) {
       if (index < sizesKept) size = sizeAfter(size, change)
+      const kept = extreme(chance)
       for (const part of sectorsOf(change)) {
-        if (part.bytes === null || chance() < 0.5) bytes = applied(bytes, part)
+        if (part.bytes === null || chance() < kept) bytes = applied(bytes, part)
       }
     }
     const found = new Uint8Array(size)
@@ -154,6 +155,13 @@ export class MemoryFile implements BackingFile {
     this.lastError = 'ENOSPC: no space left on device, write'
     return FileStatus.NO_SPACE
   }
+}
+
+/** Nothing, nearly all, or anything between: what is torn in the middle is only one of the ways to lose. */
+function extreme(chance: () => number): number {
+  const draw = chance()
+  if (draw < 1 / 3) return 0
+  return draw < 2 / 3 ? 1 - Number.EPSILON : chance()
 }
 
 function sizeAfter(sizeBytes: number, change: Change): number {
