@@ -1,7 +1,6 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 
 import { DiskOperation, DiskStatus, MemoryDisk, RawDisk } from '@guestyard/storage'
 import type { DiskRequest } from '@guestyard/storage'
@@ -10,6 +9,8 @@ import { MemoryFile, diskContract } from '@guestyard/storage/testing'
 import type { DiskContractOptions } from '@guestyard/storage/testing'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
+
+import { Waker } from '../support/waker.ts'
 
 const DISK_BYTES = 256 * 1024
 const RUNS = 30
@@ -56,6 +57,7 @@ keeps('a raw file of slow syncs', {
   },
 })
 
+const waker = new Waker()
 const folder = mkdtempSync(join(tmpdir(), 'guestyard-contract-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
@@ -63,10 +65,10 @@ keeps("a raw file of the host's", {
   make: () => {
     const path = join(folder, 'raw')
     writeFileSync(path, zeros)
-    return new RawDisk(openBackingFile(path))
+    return new RawDisk(openBackingFile(path, { wake: waker.wake }))
   },
-  reopen: () => new RawDisk(openBackingFile(join(folder, 'raw'))),
-  turn: () => setImmediate(),
+  reopen: () => new RawDisk(openBackingFile(join(folder, 'raw'), { wake: waker.wake })),
+  turn: (disk) => waker.turn(disk),
   runs: 10,
 })
 

@@ -3,7 +3,6 @@
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { setImmediate } from 'node:timers/promises'
 
 import type { Disk } from '@guestyard/storage'
 import { IMAGE_FORMATS, checkImage, createImage, openImage } from '@guestyard/storage/file'
@@ -12,15 +11,18 @@ import { diskContract } from '@guestyard/storage/testing'
 import fc from 'fast-check'
 import { afterAll, describe, expect, test } from 'vitest'
 
+import { Waker } from '../support/waker.ts'
+
 const folder = mkdtempSync(join(tmpdir(), 'guestyard-image-contract-'))
 afterAll(() => rmSync(folder, { recursive: true }))
 
+const waker = new Waker()
 let count = 0
 
 for (const format of IMAGE_FORMATS) {
   const paths = new Map<Disk, string>()
   const open = (path: string, readOnly: boolean): Disk => {
-    const disk = openImage(path, { readOnly })
+    const disk = openImage(path, { readOnly, wake: waker.wake })
     paths.set(disk, path)
     return disk
   }
@@ -30,7 +32,7 @@ for (const format of IMAGE_FORMATS) {
       make: () => open(fresh(format), false),
       makeReadOnly: () => open(fresh(format), true),
       reopen: (closed) => open(paths.get(closed)!, false),
-      turn: () => setImmediate(),
+      turn: (disk) => waker.turn(disk),
       runs: 6,
     })
     for (const { name, run } of suite) test(name, run)
