@@ -17,6 +17,10 @@ class Chunk {
   used = 0
 }
 
+/** Which of a page's two counts. */
+const READS = 0
+const WRITES = 1
+
 /** Stands for a chunk that there is not: nothing of it is mapped. */
 const NO_CHUNK = new Chunk()
 
@@ -36,54 +40,18 @@ export class PageCounts {
 
   /** Counts the first `count` pages. How many were counted: less than all when the next has been mapped 65,535 times. */
   add(pages: Uint32Array, count: number, access: number): number {
-    const reads = (access & SlatRight.READ) === 0 ? 0 : 1
-    const writes = (access & SlatRight.WRITE) === 0 ? 0 : 1
-    let chunk = NO_CHUNK
-    let number = -1
-    for (let index = 0; index < count; index++) {
-      const page = pages[index]!
-      if (page >>> SLAT_CHUNK_SHIFT !== number) {
-        number = page >>> SLAT_CHUNK_SHIFT
-        chunk = this.#find(number) ?? this.#make(number)
-      }
-      const { counts } = chunk
-      const at = (page & (SLAT_CHUNK_PAGES - 1)) << 1
-      const read = counts[at]! + reads
-      const written = counts[at + 1]! + writes
-      if (read > COUNT_MAX || written > COUNT_MAX) return index
-      counts[at] = read
-      counts[at + 1] = written
-      if (chunk.used === 0) this.#empty -= 1
-      chunk.used += reads + writes
-    }
-    return count
+    const reads = (access & SlatRight.READ) !== 0
+    const added = reads ? this.#addEach(pages, count, READS) : count
+    if ((access & SlatRight.WRITE) === 0) return added
+    const written = this.#addEach(pages, added, WRITES)
+    if (reads && written < added) this.#removeEach(pages, written, added, READS)
+    return written
   }
 
   /** Takes back the first `count` pages of an `add` that counted them. */
   remove(pages: Uint32Array, count: number, access: number): void {
-    const reads = (access & SlatRight.READ) === 0 ? 0 : 1
-    const writes = (access & SlatRight.WRITE) === 0 ? 0 : 1
-    let chunk = NO_CHUNK
-    let number = -1
-    for (let index = 0; index < count; index++) {
-      const page = pages[index]!
-      if (page >>> SLAT_CHUNK_SHIFT !== number) {
-        number = page >>> SLAT_CHUNK_SHIFT
-        chunk = this.#find(number) ?? NO_CHUNK
-      }
-      const { counts } = chunk
-      const at = (page & (SLAT_CHUNK_PAGES - 1)) << 1
-      const read = counts[at]! - reads
-      const written = counts[at + 1]! - writes
-      assert(read >= 0 && written >= 0, 'A page that is unmapped was mapped.')
-      counts[at] = read
-      counts[at + 1] = written
-      chunk.used -= reads + writes
-      if (chunk.used === 0) {
-        this.#letGo(number)
-        number = -1
-      }
-    }
+    if ((access & SlatRight.READ) !== 0) this.#removeEach(pages, 0, count, READS)
+    if ((access & SlatRight.WRITE) !== 0) this.#removeEach(pages, 0, count, WRITES)
   }
 
   /** True when the page is mapped for all of `access`. */
@@ -107,6 +75,63 @@ export class PageCounts {
       }
     }
     return false
+  }
+
+  // Neighbours are mostly of one chunk: what is known of it is settled when the next begins.
+  #addEach(pages: Uint32Array, count: number, which: number): number {
+    let chunk = NO_CHUNK
+    let { counts } = chunk
+    let number = -1
+    let added = 0
+    let index = 0
+    for (; index < count; index++) {
+      const page = pages[index]!
+      if (page >>> SLAT_CHUNK_SHIFT !== number) {
+        this.#settle(chunk, added)
+        added = 0
+        number = page >>> SLAT_CHUNK_SHIFT
+        chunk = this.#find(number) ?? this.#make(number)
+        counts = chunk.counts
+      }
+      const at = ((page & (SLAT_CHUNK_PAGES - 1)) << 1) | which
+      const before = counts[at]!
+      if (before === COUNT_MAX) break
+      counts[at] = before + 1
+      added += 1
+    }
+    this.#settle(chunk, added)
+    return index
+  }
+
+  #removeEach(pages: Uint32Array, from: number, to: number, which: number): void {
+    let chunk = NO_CHUNK
+    let { counts } = chunk
+    let number = -1
+    let removed = 0
+    for (let index = from; index < to; index++) {
+      const page = pages[index]!
+      if (page >>> SLAT_CHUNK_SHIFT !== number) {
+        this.#settle(chunk, -removed)
+        if (removed > 0 && chunk.used === 0) this.#letGo(number)
+        removed = 0
+        number = page >>> SLAT_CHUNK_SHIFT
+        chunk = this.#find(number) ?? NO_CHUNK
+        counts = chunk.counts
+      }
+      const at = ((page & (SLAT_CHUNK_PAGES - 1)) << 1) | which
+      const before = counts[at]!
+      assert(before > 0, 'A page that is unmapped was mapped.')
+      counts[at] = before - 1
+      removed += 1
+    }
+    this.#settle(chunk, -removed)
+    if (removed > 0 && chunk.used === 0) this.#letGo(number)
+  }
+
+  /** So many more pages of the chunk are mapped, or less. */
+  #settle(chunk: Chunk, pages: number): void {
+    if (pages > 0 && chunk.used === 0) this.#empty -= 1
+    chunk.used += pages
   }
 
   #make(number: number): Chunk {
