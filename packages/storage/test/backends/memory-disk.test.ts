@@ -40,3 +40,24 @@ test('zeroing a gibibyte goes on in polls, and can be given up', () => {
   disk.abort(request)
   expect([request.status, disk.nextDeadlineMs()]).toEqual([DiskStatus.ABORTED, Infinity])
 })
+
+test('RAM that begins inside its memory is read and written there, and nothing before it', () => {
+  const memory = GuestMemory.create({ sizeBytes: 3 << 16 })
+  const guest = GuestMemory.attachAt(memory.memory, 1 << 16, 1 << 16)
+  const disk = new MemoryDisk({ sizeBytes: 8192 })
+  disk.bytes.fill(0xcd)
+  const request = new DiskRequest(1)
+  request.operation = DiskOperation.READ
+  request.blockCount = 2
+  request.data.beginGuest(guest)
+  request.data.add(512, 1024)
+  disk.submit(request)
+  const at = (1 << 16) + 512
+  expect([memory.u8[512], memory.u8[at - 1], memory.u8[at], memory.u8[at + 1023]]).toEqual([
+    0, 0, 0xcd, 0xcd,
+  ])
+  guest.u8.fill(0x11, 512, 1536)
+  request.operation = DiskOperation.WRITE
+  disk.submit(request)
+  expect([disk.bytes[0], disk.bytes[1023], disk.bytes[1024]]).toEqual([0x11, 0x11, 0xcd])
+})
