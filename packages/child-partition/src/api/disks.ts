@@ -145,6 +145,6 @@ export interface BlockQueue {
   readonly maxWriteZeroesBlocks: number
   /** Why an ended request failed, in one line; null when it did not. */
   problem(request: BlockRequest): string | null
-  /** Hands what was submitted to the host now; a poll does it by itself. */
+  /** Hands what was submitted to the host now. After submitting anywhere but in `done`, whose poll does it by itself. */
   publish(): void
 }

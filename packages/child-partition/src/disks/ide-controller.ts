@@ -82,7 +82,7 @@ function diskOf(home: IdeHome, driver: IdeDriver, unit: StorUnit): BlockDisk {
       canDiscard: unit.canUnmap,
       maxTransferBytes: driver.maxTransferBytes,
     },
-    new ScsiQueue(driver, unit, home.memory),
+    new ScsiQueue(driver, unit, home.memory, home.wake),
     home,
   )
 }

@@ -135,7 +135,7 @@ class UnitDisks {
         canDiscard: unit.canUnmap && unit.maxUnmapBlocks > 0,
         maxTransferBytes: vsc.maxTransferBytes,
       },
-      new ScsiQueue(vsc, unit, memory),
+      new ScsiQueue(vsc, unit, memory, this.#home.wake),
       this.#home,
     )
     this.#disks.set(address, { unit, disk })

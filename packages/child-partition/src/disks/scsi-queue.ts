@@ -36,13 +36,16 @@ export class ScsiQueue implements BlockQueue {
   readonly #path: number
   readonly #target: number
   readonly #lun: number
+  readonly #wake: () => void
 
-  constructor(vsc: UnitDriver, unit: StorUnit, memory: GuestMemory) {
+  /** `wake`: there is work for the kernel that no doorbell announces. */
+  constructor(vsc: UnitDriver, unit: StorUnit, memory: GuestMemory, wake: () => void) {
     this.#vsc = vsc
     this.#memory = memory
     this.#path = unit.path
     this.#target = unit.target
     this.#lun = unit.lun
+    this.#wake = wake
     this.maxDiscardBlocks = unit.maxUnmapBlocks
     this.maxWriteZeroesBlocks = unit.maxWriteZeroesBlocks || BLOCKS_MAX
   }
@@ -90,5 +93,6 @@ export class ScsiQueue implements BlockQueue {
 
   publish(): void {
     this.#vsc.flush(LANE)
+    this.#wake()
   }
 }
