@@ -2,9 +2,23 @@
 
 import type { WasmMemory } from '@guestyard/guestmem'
 
-/** Disks, by LUN. */
-export const Lun = { MEMORY: 0, RAW: 1, VHDX: 2 } as const
-export type Lun = (typeof Lun)[keyof typeof Lun]
+/** A disk of the figures. */
+export type DiskName = 'memory' | 'raw'
+/** By LUN of the ends. */
+export const END_DISKS: readonly DiskName[] = ['memory', 'raw']
+
+/** By the number that the words have for them. */
+export const ACCESSES = ['random-read', 'sequential-read', 'sequential-write'] as const
+export type Access = (typeof ACCESSES)[number]
+
+/** What a stretch of requests is. */
+export interface Load {
+  readonly disk: DiskName
+  readonly access: Access
+  readonly bytes: number
+  /** Requests at a time. */
+  readonly depth: number
+}
 
 export interface HostThreadData {
   /** The guest's RAM. */
@@ -13,7 +27,6 @@ export interface HostThreadData {
   readonly control: SharedArrayBuffer
   readonly diskBytes: number
   readonly rawPath: string
-  readonly vhdxPath: string
 }
 
 /** Words of `control`: what the host's thread is to do, written by the guest's; and what it does, written by the host's. */
@@ -21,7 +34,7 @@ export const PHASE = 0
 export const SEEN = 16
 export const PING = 32
 export const PONG = 48
-/** A bare stretch: operation, bytes of a transfer, transfers, buffers, and the seed of the positions; then its nanoseconds. */
+/** A bare stretch: kind of access, bytes of a transfer, transfers, buffers, and the seed of the positions; then its nanoseconds. */
 export const BARE = 64
 export const BARE_NS = 80
 /** Bytes that the host's heap has taken while it served, in all. */
@@ -42,9 +55,6 @@ export const Phase = {
 } as const
 export type Phase = (typeof Phase)[keyof typeof Phase]
 
-export const Access = { RANDOM_READ: 0, SEQUENTIAL_READ: 1, SEQUENTIAL_WRITE: 2 } as const
-export type Access = (typeof Access)[keyof typeof Access]
-
 /** RAM of the guest: rings from the second page on, data from here on. */
 export const RAM_BYTES = 64 * 1024 * 1024
 export const DATA_GPA = 8 * 1024 * 1024
@@ -61,7 +71,7 @@ export class Positions {
 
   /** `count`: blocks of the transfer's size that the disk has. */
   constructor(access: Access, count: number, seed: number) {
-    this.#isRandom = access === Access.RANDOM_READ
+    this.#isRandom = access === 'random-read'
     this.#count = count
     this.#state = seed | 1
   }

@@ -10,11 +10,12 @@ import type { StorLane, StorUnit } from '@guestyard/storage/vsc'
 
 import { guestChannel } from './bare-channel.ts'
 import {
-  Access,
+  ACCESSES,
   BARE,
   BARE_NS,
   CONTROL_BYTES,
   DATA_GPA,
+  END_DISKS,
   HEAP,
   PHASE,
   PING,
@@ -25,16 +26,7 @@ import {
   RING_BYTES,
   SEEN,
 } from './ends-protocol.ts'
-import type { HostThreadData, Lun } from './ends-protocol.ts'
-
-/** What a stretch of requests is. */
-export interface Load {
-  readonly lun: Lun
-  readonly access: Access
-  readonly bytes: number
-  /** Requests at a time. */
-  readonly depth: number
-}
+import type { HostThreadData, Load } from './ends-protocol.ts'
 
 const SPIN_TRIPS = 2_000
 const SCRATCH_PFN = DATA_GPA / 4096 - 1
@@ -82,9 +74,7 @@ export class StorageEnds {
   }
 
   /** Starts the host's thread on these files, and waits until the driver has found its disks. */
-  static async start(
-    files: Pick<HostThreadData, 'diskBytes' | 'rawPath' | 'vhdxPath'>,
-  ): Promise<StorageEnds> {
+  static async start(files: Pick<HostThreadData, 'diskBytes' | 'rawPath'>): Promise<StorageEnds> {
     const memory = GuestMemory.create({ sizeBytes: RAM_BYTES })
     const control = new SharedArrayBuffer(CONTROL_BYTES)
     Atomics.store(new Int32Array(control), PHASE, Phase.REST)
@@ -104,11 +94,6 @@ export class StorageEnds {
   async stop(): Promise<void> {
     this.#phase(Phase.END)
     await this.#worker.terminate()
-  }
-
-  /** LUNs that were found. */
-  get luns(): readonly number[] {
-    return this.#units.map((unit) => unit.lun)
   }
 
   get hostHeapBytes(): number {
@@ -152,7 +137,7 @@ export class StorageEnds {
 
   /** Nanoseconds of a transfer, of so many by the host's thread alone. */
   bare(load: Load, transfers: number, seed: number): number {
-    const words = [load.access, load.bytes, transfers, load.depth, seed]
+    const words = [ACCESSES.indexOf(load.access), load.bytes, transfers, load.depth, seed]
     for (const [index, word] of words.entries()) this.#control[BARE + index] = word
     this.#order(Phase.BARE)
     const ns = this.#times[BARE_NS >> 1]! / transfers
@@ -167,7 +152,7 @@ export class StorageEnds {
   #slots(load: Load): StorRequest[] {
     return Array.from({ length: load.depth }, (_, index) => {
       const slot = new StorRequest(load.bytes / 4096, this.#ended)
-      slot.lun = load.lun
+      slot.lun = END_DISKS.indexOf(load.disk)
       slot.setData(DATA_GPA + index * load.bytes, load.bytes)
       return slot
     })
@@ -183,7 +168,7 @@ export class StorageEnds {
     if (this.#toSubmit === 0) return
     this.#toSubmit -= 1
     const block = this.#positions!.next() * this.#blocks
-    const isWrite = this.#load!.access === Access.SEQUENTIAL_WRITE
+    const isWrite = this.#load!.access === 'sequential-write'
     if (isWrite) writeBlocks(slot, block, this.#blocks, false)
     else readBlocks(slot, block, this.#blocks)
     this.#vsc.submit(slot, 0)

@@ -13,12 +13,12 @@ import type { ChannelProgram } from '@guestyard/vmbus'
 
 import { hostChannel } from './bare-channel.ts'
 import {
-  Access,
+  ACCESSES,
   BARE,
   BARE_NS,
   DATA_GPA,
   HEAP,
-  Lun,
+  END_DISKS,
   PHASE,
   PING,
   PONG,
@@ -36,8 +36,10 @@ const times = new Float64Array(data.control)
 const fd = openSync(data.rawPath, 'r+')
 
 const target = new ScsiTarget()
-target.attach(0, 0, Lun.MEMORY, new DiskUnit(new MemoryDisk({ sizeBytes: data.diskBytes })))
-target.attach(0, 0, Lun.RAW, new DiskUnit(new RawDisk(openBackingFile(data.rawPath))))
+const memoryDisk = new MemoryDisk({ sizeBytes: data.diskBytes })
+const rawDisk = new RawDisk(openBackingFile(data.rawPath))
+target.attach(0, 0, END_DISKS.indexOf('memory'), new DiskUnit(memoryDisk))
+target.attach(0, 0, END_DISKS.indexOf('raw'), new DiskUnit(rawDisk))
 const vsp = new StorVsp({ target })
 const program = openProgram()
 
@@ -56,7 +58,7 @@ function serve(): void {
 }
 
 function bare(): void {
-  const access = control[BARE]! as Access
+  const access = ACCESSES[control[BARE]!]!
   const bytes = control[BARE + 1]!
   const transfers = control[BARE + 2]!
   const buffers = control[BARE + 3]!
@@ -66,7 +68,7 @@ function bare(): void {
   for (let transfer = 0; transfer < transfers; transfer++) {
     const at = DATA_GPA + (transfer % buffers) * bytes
     const position = positions.next() * bytes
-    if (access === Access.SEQUENTIAL_WRITE) writeSync(fd, u8, at, bytes, position)
+    if (access === 'sequential-write') writeSync(fd, u8, at, bytes, position)
     else readSync(fd, u8, at, bytes, position)
   }
   times[BARE_NS >> 1] = (performance.now() - began) * 1e6
