@@ -23,9 +23,14 @@ export class SlotPool {
     return this.#running.length
   }
 
-  /** True when as many run as may. */
+  /** Those that run, and those that are taken and do not yet. */
+  get takenCount(): number {
+    return this.#made - this.#free.length
+  }
+
+  /** True when as many are taken as may run. */
   get isFull(): boolean {
-    return this.#running.length === this.#limit
+    return this.takenCount === this.#limit
   }
 
   /** A free slot, to be given to `run` or `release`. Not when full. */

@@ -228,6 +228,20 @@ describe('a change of units', () => {
   })
 })
 
+test('a request that ends one before it, taken in the same poll, has both answered once', () => {
+  const { target, guest, answers } = subject()
+  target.holds = true
+  target.onExecute = () => target.release()
+  for (const tid of [1, 2, 3]) guest.write(srb(TEST_UNIT_READY), tid)
+  guest.loopback.pump()
+  const tids = guest.receive().map(({ tid }) => tid)
+  expect(tids.toSorted((a, b) => a - b)).toEqual([1, 2])
+  target.release()
+  guest.vsp.wake()
+  expect(answers()).toEqual(['0 1 0 0'])
+  expect(guest.vsp.inspect().channels[0]).toMatchObject({ running: 0, requests: 3 })
+})
+
 test('a unit that goes ends what ran on it, on channels that sleep too', () => {
   const { target, guest } = subject()
   guest.ask(StorOperation.CREATE_SUB_CHANNELS, [1, 0])
