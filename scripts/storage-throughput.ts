@@ -38,6 +38,8 @@ Takes a minute; two processors should be free.
 
 const DISK_BYTES = 64 * 1024 * 1024
 const ROUNDS = 15
+/** Requests of the heap's sample. */
+const HEAP_REQUESTS = 300_000
 /** Heap bytes of a request that are compiled code and bookkeeping of a round, and no garbage. */
 const HEAP_BYTES_MAX = 8
 
@@ -112,11 +114,10 @@ async function figures(
     }
     const judged: Judged[] = []
     for (const line of LINES) judged.push(await measure(movers, line, rounds, signal))
-    const driverBytes = ends.guestHeapBytes / ends.requests
-    const hostBytes = ends.hostHeapBytes / ends.requests
+    const { driverBytes, hostBytes } = ends.heap(LINES[0]!.load, HEAP_REQUESTS)
     const held = driverBytes < HEAP_BYTES_MAX && hostBytes < HEAP_BYTES_MAX
     const heap = {
-      requests: ends.requests,
+      requests: HEAP_REQUESTS,
       driverBytes,
       hostBytes,
       goalBytes: HEAP_BYTES_MAX,

@@ -48,9 +48,7 @@ export class StorageEnds {
   #load: Load | null = null
   #positions: Positions | null = null
   #blocks = 0
-  /** Requests measured, and bytes that both heaps took for them. */
-  requests = 0
-  guestHeapBytes = 0
+  #guestHeapBytes = 0
 
   private constructor(
     worker: Worker,
@@ -96,8 +94,14 @@ export class StorageEnds {
     await this.#worker.terminate()
   }
 
-  get hostHeapBytes(): number {
-    return this.#times[HEAP >> 1]!
+  /** Bytes that both heaps take for a request, over so many of them; with compiled code, the more the fewer there are. */
+  heap(load: Load, requests: number): { readonly driverBytes: number; readonly hostBytes: number } {
+    this.#times[HEAP >> 1] = 0
+    this.run(load, requests, 1)
+    return {
+      driverBytes: this.#guestHeapBytes / requests,
+      hostBytes: this.#times[HEAP >> 1]! / requests,
+    }
   }
 
   /** Nanoseconds that two spinning threads need to meet, there and back. */
@@ -129,8 +133,7 @@ export class StorageEnds {
     const lane = this.#lane
     while (this.#isBusy()) lane.poll(POLLS)
     const ns = ((performance.now() - began) * 1e6) / requests
-    this.guestHeapBytes += getHeapStatistics().total_allocated_bytes - heapBefore
-    this.requests += requests
+    this.#guestHeapBytes = getHeapStatistics().total_allocated_bytes - heapBefore
     this.#order(Phase.REST)
     return ns
   }
