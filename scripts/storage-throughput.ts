@@ -102,8 +102,14 @@ async function figures(
   const machine = await Machine.start([
     { name: 'memory', address: 'scsi0:0', options: { memoryBytes: DISK_BYTES } },
     { name: 'raw', address: 'scsi0:1', options: { file: rawPath, format: 'raw' } },
+    {
+      name: 'vhdx',
+      address: 'scsi0:2',
+      options: { file: join(folder, 'dynamic.vhdx'), format: 'vhdx', sizeBytes: DISK_BYTES },
+    },
   ])
   try {
+    await machine.fill('vhdx', DISK_BYTES)
     const movers: Movers = {
       by: {
         guest: (load, requests, seed) => machine.run(load, requests, seed),

@@ -3,8 +3,8 @@
 import type { WasmMemory } from '@guestyard/guestmem'
 
 /** A disk of the figures. */
-export type DiskName = 'memory' | 'raw'
-/** By LUN of the ends. */
+export type DiskName = 'memory' | 'raw' | 'vhdx'
+/** Those of the ends, by LUN. */
 export const END_DISKS: readonly DiskName[] = ['memory', 'raw']
 
 /** By the number that the words have for them. */

@@ -30,7 +30,7 @@ function overBare(what: string, by: Mover, load: Load, goal: Line['goal']): Line
   return { what: `${by}: ${what}`, by, load, over: { by: 'bare', load }, goal }
 }
 
-export const LINES: readonly Line[] = (['guest', 'ends'] as const).flatMap((by) => [
+const BY_BOTH: readonly Line[] = (['guest', 'ends'] as const).flatMap((by) => [
   overBare('4 KiB random reads, depth 32, file', by, random4k('raw', 32), {
     is: 'rate',
     value: 0.7,
@@ -52,3 +52,14 @@ export const LINES: readonly Line[] = (['guest', 'ends'] as const).flatMap((by) 
     goal: { is: 'per-second', value: 1_000_000 },
   },
 ])
+
+export const LINES: readonly Line[] = [
+  ...BY_BOTH,
+  {
+    what: 'guest: 4 KiB random reads, depth 32, dynamic VHDX over raw file',
+    by: 'guest',
+    load: random4k('vhdx', 32),
+    over: { by: 'guest', load: random4k('raw', 32) },
+    goal: { is: 'rate', value: 0.9 },
+  },
+]

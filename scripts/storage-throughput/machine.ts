@@ -8,6 +8,7 @@ import type { DiskName, Load } from './ends-protocol.ts'
 
 const GUEST = new URL('../guests/disk-transfers.ts', import.meta.url)
 const RAM_BYTES = 64 * 1024 * 1024
+const FILL_BYTES = 256 * 1024
 
 /** A disk of the machine, and where the guest finds it. */
 export interface MachineDisk {
@@ -51,5 +52,11 @@ export class Machine {
     const { access, bytes, depth } = load
     const asked: TransfersAsked = { disk: disk.address, access, bytes, depth, requests, seed }
     return Number(await this.#vm.call('transfers', asked))
+  }
+
+  /** Writes all of a disk once, so that every block of its image has a place. */
+  async fill(disk: DiskName, diskBytes: number): Promise<void> {
+    const load: Load = { disk, access: 'sequential-write', bytes: FILL_BYTES, depth: 4 }
+    await this.run(load, diskBytes / FILL_BYTES, 1)
   }
 }
