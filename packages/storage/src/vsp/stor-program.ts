@@ -221,7 +221,7 @@ export class StorProgram implements ChannelProgram, StorEnd {
 
   /** A slot, and room for its completion. */
   #hasPlace(): boolean {
-    if (this.#slots.isFull) return false
+    if (this.isOver || this.#slots.isFull) return false
     if (this.#room > 0) return true
     const free = this.#outgoing.writableBytes()
     if (free < 0) {
