@@ -59,9 +59,12 @@ test('a thread of this process is locked out as a stranger is', async () => {
 
 test('a process that is killed keeps no lock', async () => {
   const child = spawn(process.execPath, [fileURLToPath(holder), path], { stdio: 'pipe' })
-  await once(child.stdout, 'data')
-  expect(() => lockImage(path, 'read')).toThrow('is being written by somebody else')
-  child.kill('SIGKILL')
+  try {
+    await once(child.stdout, 'data')
+    expect(() => lockImage(path, 'read')).toThrow('is being written by somebody else')
+  } finally {
+    child.kill('SIGKILL')
+  }
   await once(child, 'exit')
   lockImage(path, 'write').release()
 })
