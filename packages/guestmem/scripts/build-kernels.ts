@@ -13,6 +13,7 @@ export const KERNELS = [
   { stem: 'copy-kernel', constant: 'COPY_KERNEL_BASE64' },
   { stem: 'memory-kernel', constant: 'MEMORY_KERNEL_BASE64' },
   { stem: 'transfer-kernel', constant: 'TRANSFER_KERNEL_BASE64' },
+  { stem: 'guest-transfer-kernel', constant: 'GUEST_TRANSFER_KERNEL_BASE64' },
 ] as const
 
 const FEATURES = { multi_memory: true, threads: true, bulk_memory: true }

@@ -26,6 +26,7 @@ export {
 export { type MemoryKernel, createMemoryKernel, createMemoryKernelTwin } from './memory-kernel.ts'
 export {
   type TransferKernel,
+  createGuestTransferKernel,
   createTransferKernel,
   createTransferKernelTwin,
 } from './transfer-kernel.ts'

@@ -1,6 +1,9 @@
 // Copies from one private memory to another, or inside one: a WebAssembly kernel, and its plain
-// twin.
+// twin. And from one guest's RAM to another's.
 
+import { GUEST_TRANSFER_KERNEL_BASE64 } from './guest-transfer-kernel-module.ts'
+import type { GuestMemory } from './guest-memory.ts'
+import { hasMultiMemory } from './copy-kernel.ts'
 import { checkRange } from './memory-kernel.ts'
 import { TRANSFER_KERNEL_BASE64 } from './transfer-kernel-module.ts'
 import { type WasmMemory, type WasmModule, compileBase64, wasm } from './wasm.ts'
@@ -35,4 +38,26 @@ export function createTransferKernelTwin(
     checkRange(from, fromAt, lengthBytes)
     to.set(from.subarray(fromAt, fromAt + lengthBytes), toAt)
   }
+}
+
+let compiledForGuests: WasmModule | undefined
+
+/**
+ * Copies from the RAM of one guest to that of another, or inside one; addresses are GPAs, checked by the caller. One copy, at memcpy
+ * speed, and no garbage where the platform has multi-memory; else the twin.
+ */
+export function createGuestTransferKernel(to: GuestMemory, from: GuestMemory): TransferKernel {
+  const copy = guestCopy(to, from)
+  const toBase = to.baseBytes
+  const fromBase = from.baseBytes
+  if (toBase === 0 && fromBase === 0) return copy
+  return (toAt, fromAt, lengthBytes) => copy(toBase + toAt, fromBase + fromAt, lengthBytes)
+}
+
+function guestCopy(to: GuestMemory, from: GuestMemory): TransferKernel {
+  if (!hasMultiMemory()) return createTransferKernelTwin(to.buffer, from.buffer)
+  compiledForGuests ??= compileBase64(GUEST_TRANSFER_KERNEL_BASE64)
+  const imports = { guestmem: { to: to.memory, from: from.memory } }
+  const { exports } = new wasm.Instance(compiledForGuests, imports)
+  return exports['copy'] as TransferKernel
 }

@@ -1,0 +1,5 @@
+export { SWITCH_PORTS_MAX, VirtualSwitch } from './virtual-switch.ts'
+export type { SwitchClock, SwitchInspection, SwitchOptions } from './virtual-switch.ts'
+export type { FrameTap, PortEnd, PortInspection, SwitchPort } from './switch-port.ts'
+export type { PortSettings, PortVlan } from './port-settings.ts'
+export { DROP_REASONS, DropReason } from './drop-reason.ts'
