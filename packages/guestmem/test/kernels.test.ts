@@ -2,8 +2,10 @@ import { readFileSync } from 'node:fs'
 import {
   type CopyKernel,
   WASM_PAGE_SIZE,
+  GuestMemory,
   createCopyKernel,
   createCopyKernelTwin,
+  createGuestTransferKernel,
   createMemoryKernel,
   createMemoryKernelTwin,
   createTransferKernel,
@@ -142,4 +144,17 @@ test('the transfer kernel and its twin do the same, between two memories and ins
     }),
     { numRuns: 40 },
   )
+})
+
+test('bytes go from one guest to another by GPA, wherever RAM begins in their memories', () => {
+  const rooms = { belowBytes: WASM_PAGE_SIZE, aboveBytes: WASM_PAGE_SIZE }
+  const plain = GuestMemory.create({ sizeBytes: WASM_PAGE_SIZE })
+  const between = GuestMemory.create({ sizeBytes: WASM_PAGE_SIZE, rooms })
+  plain.u8.set([1, 2, 3, 4], 100)
+  createGuestTransferKernel(between, plain)(200, 100, 4)
+  createGuestTransferKernel(plain, between)(301, 201, 3)
+  createGuestTransferKernel(plain, plain)(400, 100, 2)
+  expect([...between.u8.subarray(199, 205)]).toEqual([0, 1, 2, 3, 4, 0])
+  expect([...plain.u8.subarray(300, 305)]).toEqual([0, 2, 3, 4, 0])
+  expect([...plain.u8.subarray(400, 402)]).toEqual([1, 2])
 })

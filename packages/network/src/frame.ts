@@ -14,7 +14,7 @@ export const FRAME_MAX_BYTES = 65_550
 export const FRAME_MIN_BYTES = 14
 /** `tag` of a frame that has none. */
 export const NO_TAG = -1
-export const ETHERTYPE_VLAN = 0x8100
+const ETHERTYPE_VLAN = 0x8100
 const TYPE_AT = 12
 const TAG_BYTES = 4
 /** Pieces of a frame of the largest size, one a page, and the parts that RNDIS splits it into. */
@@ -83,7 +83,8 @@ export class Frame {
   /** Adds a piece of `memory` behind what there is; `lengthBytes` of the frame do not count it yet. */
   addPiece(gpa: number, lengthBytes: number): boolean {
     const last = this.pieceCount - 1
-    if (last >= 0 && this.addresses[last]! + this.lengths[last]! === gpa) {
+    const lastEnd = last < 0 ? -1 : this.addresses[last]! + this.lengths[last]!
+    if (gpa === lastEnd) {
       this.lengths[last] = this.lengths[last]! + lengthBytes
       return true
     }

@@ -7,7 +7,7 @@ import type { Frame } from './frame.ts'
 export const EtherType = { IPV4: 0x0800, ARP: 0x0806, IPV6: 0x86dd } as const
 export const IpProtocol = { ICMP: 1, TCP: 6, UDP: 17, ICMPV6: 58 } as const
 
-export const ETHERNET_BYTES = 14
+const ETHERNET_BYTES = 14
 const IPV4_BYTES_MIN = 20
 const IPV6_BYTES = 40
 const TCP_BYTES_MIN = 20

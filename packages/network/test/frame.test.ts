@@ -27,8 +27,8 @@ test('pieces of one memory are copied into any pieces of another, or of the same
           expected.push(...from.u8.subarray(at, at + length))
         }
         expect(frame.lengthBytes).toBe(expected.length)
-        const private_ = new Uint8Array(expected.length)
-        expect(frame.copyBytes(private_)).toBe(expected.length)
+        const bytes = new Uint8Array(expected.length)
+        expect(frame.copyBytes(bytes)).toBe(expected.length)
         frame.rewind()
         let at = 70_000
         for (let done = 0, index = 0; done < expected.length; index += 1) {
@@ -38,7 +38,7 @@ test('pieces of one memory are copied into any pieces of another, or of the same
           done += length
         }
         expect([...to.u8.subarray(70_000, at)]).toEqual(expected)
-        expect([...private_]).toEqual(expected)
+        expect([...bytes]).toEqual(expected)
       },
     ),
     { numRuns: 60 },

@@ -159,8 +159,8 @@ export class MacTable {
       const place = this.#hand
       this.#hand = place + 1 === this.#ports.length ? 0 : place + 1
       const port = this.#ports[place]!
-      if (port === NOBODY || this.#seenMs[place] === FOR_GOOD || !this.#isOld(place, nowMs))
-        continue
+      const isFree = port === NOBODY || this.#seenMs[place] === FOR_GOOD
+      if (isFree || !this.#isOld(place, nowMs)) continue
       this.#counts[port]! -= 1
       this.#ports[place] = NOBODY
     }

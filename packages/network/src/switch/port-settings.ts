@@ -26,7 +26,7 @@ export interface PortSettings {
   readonly weight?: number
 }
 
-export const VLAN_ID_MAX = 4094
+const VLAN_ID_MAX = 4094
 /** VLAN of ports that are in none. */
 export const NO_VLAN = 0
 

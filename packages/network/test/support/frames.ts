@@ -1,7 +1,7 @@
 // Frames as tests write them.
 
 /** Six bytes of `02:00:00:00:00:NN`, or of the address given. */
-export function mac(address: number | string): number[] {
+function mac(address: number | string): number[] {
   if (typeof address === 'number') return [2, 0, 0, 0, address >> 8, address & 0xff]
   return address.split(':').map((digits) => Number.parseInt(digits, 16))
 }
