@@ -185,6 +185,34 @@ test.each([
   expect(run()).toEqual(end)
 })
 
+test('a guest that only ticks is let sleep through ticks, and wakes at once for what is typed', async () => {
+  const vector = 0xed
+  const { machine, memory, vp, tick } = await tinyMachine([
+    ...x86.lidt(IDT),
+    ...[...x86.movEax(0x1ff), ...x86.storeEax(0xfee0_00f0)],
+    // Direct mode, periodic, enabled, this vector; every millisecond.
+    ...[...x86.movEcx(SyntheticMsr.STIMER0_COUNT), ...x86.movEax(10_000), ...x86.movEdx(0)],
+    ...[...x86.wrmsr, ...x86.movEcx(SyntheticMsr.STIMER0_CONFIG)],
+    ...[...x86.movEax((1 << 12) | (vector << 4) | 0b11), ...x86.wrmsr],
+    ...[...x86.sti, ...x86.hlt, 0xeb, 0xfc], // again: sti; hlt; jmp again
+  ])
+  // EOI of the processor's APIC; iret.
+  withHandler(memory, vector, [...x86.movEax(0), ...x86.storeEax(0xfee0_00b0), 0xcf])
+  const origin = performance.now()
+  // How much later than its timer the machine lets itself be woken.
+  const slacks: number[] = []
+  while (slacks.length < 100 && performance.now() - origin < 10_000) {
+    tick()
+    if (machine.poll(1) === 0) continue
+    slacks.push(Math.round(machine.nextDeadlineMs() - vp.nextDeadline100ns / 10_000))
+  }
+  // Its own devices may want to be looked at sooner than its timer.
+  expect(Math.max(...slacks.slice(0, 50))).toBe(1)
+  expect(Math.max(...slacks.slice(-20))).toBe(16)
+  machine.sendSerial(0, Uint8Array.of(0x61))
+  expect(machine.poll(1)).toBe(1)
+})
+
 test('a fault without a handler ends the machine, and nothing else', async () => {
   // No IDT at all: a breakpoint becomes a triple fault.
   const { run, machine } = await tinyMachine([...x86.lidt(IDT), 0xcc, ...x86.exit(1)])

@@ -23,6 +23,8 @@ export interface TinyMachine {
   readonly hypervisor: Hypervisor
   readonly vp: VirtualProcessor
   readonly memory: GuestMemory
+  /** Moves the clock that it is polled by; an engine does, between polls. */
+  readonly tick: () => void
   /** What it sent through COM1. */
   readonly printed: () => string
   /** Polls until it ends; throws after `slices` polls. */
@@ -82,7 +84,16 @@ export async function tinyMachine(
     if (machine.end === null) throw new Error(`the machine still runs after ${slices} slices`)
     return machine.end
   }
-  return { machine, partition, hypervisor, vp, memory, printed: () => printed, run }
+  return {
+    machine,
+    partition,
+    hypervisor,
+    vp,
+    memory,
+    printed: () => printed,
+    tick: () => void clock.update(),
+    run,
+  }
 }
 
 /** Instructions by name, as far as tests need them. */
