@@ -26,7 +26,7 @@ import {
 } from './house/workspace.ts'
 
 /** The oldest Node that the packages' `engines` admit, a 24, and the one we develop on. */
-const NODE_VERSIONS = ['22.12.0', '24.21.0', '26.10.0']
+const NODE_VERSIONS = ['22.13.0', '24.21.0', '26.10.0']
 const RUN_TIMEOUT_MS = 60_000
 
 const usage = `npx node scripts/pack-smoke.ts [--node VERSION,…] [--only PACKAGE,…] [--json] [--keep]

@@ -32,7 +32,7 @@ describe.for(workspacePackages().map((subject) => [subject.name, subject.directo
     })
 
     test('runs where the others run, under the same license', () => {
-      const common = { type: 'module', license: 'MIT', engines: { node: '>=22.12' } }
+      const common = { type: 'module', license: 'MIT', engines: { node: '>=22.13' } }
       expect(manifest).toMatchObject(common)
     })
 

@@ -10,8 +10,8 @@ import { fileURLToPath } from 'node:url'
 const here = dirname(fileURLToPath(import.meta.url))
 
 if (here.split(sep).includes('node_modules')) {
-  if (isAtLeast(22, 12)) await import('../dist/main.js')
-  else refuse('guestyard needs Node 22.12 or later')
+  if (isAtLeast(22, 13)) await import('../dist/main.js')
+  else refuse('guestyard needs Node 22.13 or later')
 } else if (process.features.typescript) {
   await import('../src/main.ts')
 } else {
