@@ -1,0 +1,1 @@
+export { createCaptureFile, type CaptureFile } from './capture-file.ts'
