@@ -7,11 +7,14 @@ import { InputError, RunHangs } from '@guestyard/scenario'
 import type { CommandOutput } from './command-output.ts'
 import { DiskError } from './disk-report.ts'
 import { EXIT_INTERRUPTED, Interrupted } from './interrupt.ts'
+import { MachineEnded } from './linux-command.ts'
 import { OutputError } from './output-files.ts'
 
 /** Something the caller gave was wrong, and nothing was started. */
 const EXIT_BAD_INPUT = 2
 const EXIT_FAILED = 1
+/** What can go wrong on the way without a bug of ours. */
+const FAILURES = [OutputError, DiskError, RunHangs, MachineEnded] as const
 
 /** Writes what ended the command, unless it has been said: one line for what is no bug of ours. The exit code. */
 export function tellError(error: unknown, stderr: CommandOutput['stderr']): number {
@@ -27,8 +30,8 @@ export function tellError(error: unknown, stderr: CommandOutput['stderr']): numb
     stderr.write(`guestyard: ${error.message}\n`)
     return EXIT_INTERRUPTED
   }
-  if (error instanceof OutputError || error instanceof DiskError || error instanceof RunHangs) {
-    stderr.write(`guestyard: ${error.message}\n`)
+  if (FAILURES.some((failure) => error instanceof failure)) {
+    stderr.write(`guestyard: ${(error as Error).message}\n`)
     return EXIT_FAILED
   }
   const text = error instanceof Error ? (error.stack ?? error.message) : String(error)

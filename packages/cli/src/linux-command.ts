@@ -7,8 +7,9 @@ import { text } from 'node:stream/consumers'
 import { Command } from 'commander'
 
 import { startHost } from '@guestyard/management'
-import type { Host, Vm } from '@guestyard/management'
+import type { Host, Vm, VmExit } from '@guestyard/management'
 import { InputError, parseByteSize } from '@guestyard/scenario'
+import { ImageError } from '@guestyard/storage'
 import { BootError } from '@guestyard/x86-partition'
 import { fetchLinux, linuxCacheFolder, readManifest } from '@guestyard/x86-partition/node'
 
@@ -20,6 +21,7 @@ import { LinuxConsole } from './linux-console.ts'
 interface LinuxFlags {
   readonly memory: string
   readonly append: string
+  readonly disk: readonly string[]
   readonly folder?: string
   readonly script?: string
   readonly log?: string
@@ -28,6 +30,8 @@ interface LinuxFlags {
 interface LinuxJob {
   readonly memoryBytes: number
   readonly append: string
+  /** Paths of images, in the order in which the guest finds them. */
+  readonly disks: readonly string[]
   readonly folder: string
   /** Text of the script; null: the console. */
   readonly script: string | null
@@ -39,6 +43,12 @@ export function linuxCommand(output: CommandOutput, done: (exitCode: number) => 
     .description('Boot an unmodified Linux as a guest: its console here, or a script in it.')
     .option('--memory <size>', 'RAM of the guest: 64 MiB to 1 GiB', '256MiB')
     .option('--append <text>', "more for the kernel's command line", '')
+    .option(
+      '--disk <file>',
+      'an image as its disk on SCSI: VHDX, VHD or raw; more than once for more disks',
+      (file: string, files: readonly string[]) => [...files, file],
+      [],
+    )
     .option(
       '--script <file>',
       'run this shell script in the guest, print what it prints and nothing else, and exit with its code; - for standard input',
@@ -57,6 +67,7 @@ The guest has to be fetched once: guestyard guest fetch linux
 
 Examples:
   guestyard linux
+  guestyard disk create data.vhdx --size 1GiB && guestyard linux --disk data.vhdx
   echo 'dmesg | grep -i hyper' | guestyard linux --script -
   guestyard linux --script check.sh --memory 128MiB > out.txt`
 
@@ -98,6 +109,7 @@ async function fetchGuest(guest: string, flags: FetchFlags, output: CommandOutpu
 async function readFlags(flags: LinuxFlags): Promise<LinuxJob> {
   const memory = parseByteSize(flags.memory)
   if (!memory.ok) throw new InputError('--memory', memory.problem)
+  const disks = await soundImages(flags.disk)
   const folder = flags.folder ?? linuxCacheFolder()
   try {
     if (readManifest(folder) === null) {
@@ -109,10 +121,26 @@ async function readFlags(flags: LinuxFlags): Promise<LinuxJob> {
   return {
     memoryBytes: memory.value,
     append: flags.append,
+    disks,
     folder,
     script: await scriptOf(flags.script),
     log: flags.log,
   }
+}
+
+/** What is wrong with an image is said before anything boots. */
+async function soundImages(paths: readonly string[]): Promise<readonly string[]> {
+  if (paths.length === 0) return paths
+  const { imageInfo } = await import('@guestyard/storage/file')
+  for (const path of paths) {
+    try {
+      const { parentProblem } = imageInfo(path)
+      if (parentProblem !== null) throw new InputError('--disk', `${path}: ${parentProblem}`)
+    } catch (error) {
+      throw error instanceof ImageError ? new InputError('--disk', error.message) : error
+    }
+  }
+  return paths
 }
 
 async function scriptOf(path: string | undefined): Promise<string | null> {
@@ -122,6 +150,15 @@ async function scriptOf(path: string | undefined): Promise<string | null> {
     return readFileSync(path, 'utf8')
   } catch (error) {
     throw new InputError('--script', `cannot read ${path}: ${messageOf(error)}`)
+  }
+}
+
+/** The machine ended before it had done what was asked of it. */
+export class MachineEnded extends Error {
+  override readonly name = 'MachineEnded'
+
+  constructor({ reason, detail }: VmExit) {
+    super(`the machine ended (${reason}): ${detail.split('\n', 1)[0]}`)
   }
 }
 
@@ -144,7 +181,8 @@ async function runLinux(
   } catch (error) {
     // What was interrupted ends in whatever way it was interrupted.
     signal.throwIfAborted()
-    throw error
+    const exit = host.vms[0]?.lastExit ?? null
+    throw exit === null ? error : new MachineEnded(exit)
   } finally {
     await host.close()
   }
@@ -152,9 +190,10 @@ async function runLinux(
 
 function makeVm(host: Host, job: LinuxJob): Vm {
   const { memoryBytes, append, folder, script } = job
+  const disks = job.disks.map((file) => ({ file }))
   try {
     const linux = { folder, append, shell: script === null }
-    return host.createVm({ name: 'linux', memoryBytes, linux })
+    return host.createVm({ name: 'linux', memoryBytes, linux, disks })
   } catch (error) {
     throw asInputError(error)
   }
@@ -179,15 +218,23 @@ async function useConsole(vm: Vm, output: CommandOutput): Promise<number> {
     console.dispose()
   }
   const exit = await vm.exit
-  if (exit.reason === 'exited' || exit.reason === 'turned-off') return 0
-  if (console.isLeft) return 0
-  output.stderr.write(`guestyard: the machine ended (${exit.reason}): ${exit.detail}\n`)
-  return 1
+  if (exit.reason === 'exited' || exit.reason === 'turned-off' || console.isLeft) return 0
+  throw new MachineEnded(exit)
 }
+
+/** What settings of the VM are called here. */
+const FLAGS: ReadonlyMap<string, string> = new Map([
+  ['memoryBytes', '--memory'],
+  ['linux.append', '--append'],
+  ['disks', '--disk'],
+])
 
 /** What the caller can put right is told in one line. */
 function asInputError(error: unknown): unknown {
   if (!(error instanceof BootError || error instanceof RangeError)) return error
+  const [, setting = '', problem] = /^VM "linux": ([\w.]+): (.*)$/s.exec(error.message) ?? []
+  const flag = FLAGS.get(setting)
+  if (flag !== undefined && problem !== undefined) return new InputError(flag, problem)
   const [where = '', ...rest] = error.message.split(': ')
   return rest.length === 0
     ? new InputError('linux', error.message)

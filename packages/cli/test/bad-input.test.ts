@@ -33,6 +33,8 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
       'linux --folder nowhere',
       'no Linux guest in nowhere: run `guestyard guest fetch linux` first',
     ],
+    ['linux --disk none.vhdx', '--disk: none.vhdx: no such file or folder'],
+    ['linux --disk', "option '--disk <file>' argument missing"],
     ['linux --script', "option '--script <file>' argument missing"],
     ['guest fetch', "missing required argument 'guest'"],
     ['guest fetch plan9', "<guest>: no guest 'plan9': linux"],
