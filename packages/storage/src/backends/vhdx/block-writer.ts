@@ -3,7 +3,8 @@
 //
 // A block's entry changes only after its bytes are in the file, and the entry is logged only after they are durable (Journal): no
 // power loss shows bytes that nobody wrote to that block. A block that is taken from a gap has old bytes: those are zeroed where the
-// write doesn't cover them, or, in a differencing image, never looked at, since their bits say that they are the parent's.
+// write doesn't cover them, or, in a differencing image, never looked at, since their bits say that they are the parent's. Zeroing a
+// block of up to 256 MiB takes many steps: the block stays out of the table until then.
 
 import { FileStatus, type BackingFile } from '../backing-file.ts'
 import type { PieceWalk } from '../piece-walk.ts'
@@ -16,10 +17,9 @@ import { ENTRY_PAGES_MAX } from './log-entry.ts'
 import { SECTORS_PER_PAGE } from './sector-bitmaps.ts'
 
 /** Zeros written in one step at most, so that nobody else waits long. */
-const ZERO_STEP_BYTES: number = 4 * MIB
-/** What steps cost, beside a step that only changes an entry: those that write a request's bytes, and those that write zeros. */
-const WRITE_WORK = 16
-const ZERO_WORK = 256
+const ZERO_STEP_BYTES: number = MIB
+/** A step costs 1, and 1 more for so many bytes that it writes. */
+const WORK_SHIFT = 14
 
 export class BlockWriter {
   readonly #image: VhdxImage
@@ -35,7 +35,11 @@ export class BlockWriter {
   #endBefore = 0
   /** MiB that were just taken. */
   #takenMib = 0
-  /** Bytes that the last step did, and what it cost. */
+  /** The block that is being made zeros before its first write: where it will be (0: there is none), and how much of it is done. */
+  #freshBlock = 0
+  #freshMib = 0
+  #freshBytes = 0
+  /** Bytes that the last step did, perhaps none yet, and what it cost. */
   doneBytes = 0
   doneWork = 1
 
@@ -61,7 +65,7 @@ export class BlockWriter {
     const inBlock = offset - block * this.#blockBytes
     const count = Math.min(this.#blockBytes - inBlock, lengthBytes)
     this.doneBytes = count
-    this.doneWork = WRITE_WORK
+    this.doneWork = 1 + (count >>> WORK_SHIFT)
     const entry = this.#table.entry(this.#table.indexOf(block))
     switch (entry & 7) {
       case BlockState.FULLY_PRESENT:
@@ -96,7 +100,7 @@ export class BlockWriter {
       return FileStatus.OK
     }
     this.doneBytes = Math.min(count, ZERO_STEP_BYTES)
-    this.doneWork = ZERO_WORK
+    this.doneWork = 1 + (this.doneBytes >>> WORK_SHIFT)
     if (!isThere) return this.#writeNew(block, inBlock, this.doneBytes, null)
     const status = writeZeros(this.#file, (entry >>> 3) * MIB + inBlock, this.doneBytes)
     if (status !== FileStatus.OK || state === BlockState.FULLY_PRESENT) return status
@@ -114,17 +118,25 @@ export class BlockWriter {
       const status = this.#ensureBitmap(block)
       if (status !== FileStatus.OK) return status
     }
-    const mib = this.#allocate(this.#blockBytes / MIB)
-    if (mib < 0) return this.#status
-    const start = mib * MIB
+    let mib = this.#freshMib
     let status = FileStatus.OK as FileStatus
-    if (this.#endBefore === 0 && !isPartial) {
-      status = writeZeros(this.#file, start, inBlock)
-      if (status === FileStatus.OK) {
-        const behind = inBlock + count
-        status = writeZeros(this.#file, start + behind, this.#blockBytes - behind)
+    if (mib === 0 || this.#freshBlock !== block) {
+      this.abandon()
+      mib = this.#allocate(this.#blockBytes / MIB)
+      if (mib < 0) return this.#status
+      // Old bytes of a gap, which this doesn't write over.
+      if (this.#endBefore === 0 && !isPartial && !isWhole) {
+        this.#freshBlock = block
+        this.#freshMib = mib
       }
     }
+    if (this.#freshMib !== 0) {
+      this.#endBefore = 0
+      this.#takenMib = this.#blockBytes / MIB
+      status = this.#zeroFresh()
+      if (status === FileStatus.OK && this.#freshMib !== 0) return FileStatus.OK
+    }
+    const start = mib * MIB
     if (status === FileStatus.OK) {
       status =
         pieces === null
@@ -136,6 +148,29 @@ export class BlockWriter {
     const state = isPartial ? BlockState.PARTIALLY_PRESENT : BlockState.FULLY_PRESENT
     this.#table.set(index, mib, state)
     return FileStatus.OK
+  }
+
+  /** Zeros the next part of the block that was begun. It is no longer begun when all of it is done, or that failed. */
+  #zeroFresh(): FileStatus {
+    const lengthBytes = Math.min(this.#blockBytes - this.#freshBytes, ZERO_STEP_BYTES)
+    const status = writeZeros(this.#file, this.#freshMib * MIB + this.#freshBytes, lengthBytes)
+    this.doneWork = 1 + (lengthBytes >>> WORK_SHIFT)
+    this.#freshBytes += lengthBytes
+    if (status === FileStatus.OK && this.#freshBytes < this.#blockBytes) {
+      this.doneBytes = 0
+      return FileStatus.OK
+    }
+    this.#freshMib = 0
+    this.#freshBytes = 0
+    return status
+  }
+
+  /** The write whose last step did no bytes doesn't go on: its block is free again. */
+  abandon(): void {
+    if (this.#freshMib === 0) return
+    this.#image.space.release(this.#freshMib, this.#blockBytes / MIB)
+    this.#freshMib = 0
+    this.#freshBytes = 0
   }
 
   /** Makes sure that the block's chunk has a bitmap block. */

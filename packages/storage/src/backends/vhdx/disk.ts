@@ -56,9 +56,12 @@ export function openVhdxAlone(file: BackingFile, options: VhdxOpenOptions): Vhdx
   return new VhdxDisk(file, new VhdxImage(readStructures(file), null), options)
 }
 
-/** What one call does at most, in what BlockWriter says that its steps cost; a request of a poll's budget counts as so much. */
+/**
+ * What one call does at most, in what BlockWriter says that its steps cost: a poll as much as its budget, and a request that comes
+ * no more than the largest write of a guest needs, since hundreds may come before the next poll.
+ */
 const WORK_MAX = 1024
-const WORK_PER_REQUEST = 64
+const WORK_AT_ONCE = 32
 
 export class VhdxDisk implements SparseDisk {
   readonly image: VhdxImage
@@ -155,7 +158,7 @@ export class VhdxDisk implements SparseDisk {
 
   /** Goes on as `poll` does, and leaves it to that to count who ended: for jobs, beside the device that polls. */
   advance(budget: number): void {
-    this.#pump(Math.max(1, budget) * WORK_PER_REQUEST)
+    this.#pump(Math.max(1, budget))
   }
 
   /** 0 while there is work that waits for nobody; else Infinity: the file wakes whoever polls. */
@@ -169,7 +172,7 @@ export class VhdxDisk implements SparseDisk {
     if (request.status !== DiskStatus.PENDING) return
     const isFirst = this.#queue.head === request
     if (this.#queue.remove(request)) {
-      if (isFirst) this.#doneBytes = 0
+      if (isFirst) this.#beginNext()
     } else if (!this.#waiting.remove(request) && !this.#covered.remove(request)) return
     request.status = DiskStatus.ABORTED
   }
@@ -178,7 +181,7 @@ export class VhdxDisk implements SparseDisk {
     if (this.#closing !== 'no') return
     this.#closing = 'yes'
     this.#endAll(this.#queue, DiskStatus.ABORTED)
-    this.#doneBytes = 0
+    this.#beginNext()
     this.#endAlterations(DiskStatus.ABORTED)
     this.#pump()
   }
@@ -233,7 +236,7 @@ export class VhdxDisk implements SparseDisk {
   }
 
   /** Does what can be done now. */
-  #pump(work = WORK_MAX): void {
+  #pump(work = WORK_AT_ONCE): void {
     this.#workLeft = Math.min(work, WORK_MAX)
     for (;;) {
       if (!this.journal.advance()) {
@@ -326,6 +329,7 @@ export class VhdxDisk implements SparseDisk {
     if (!isOk) this.#endAlterations(diskStatusOf(outcome))
     if (doing === 'begin' && !isOk) {
       this.#endAll(this.#queue, diskStatusOf(outcome))
+      this.#beginNext()
       if (this.#closing !== 'no') this.#closeWith(diskStatusOf(outcome))
     } else if (doing === 'commit') {
       if (isOk) {
@@ -342,7 +346,7 @@ export class VhdxDisk implements SparseDisk {
       this.#endAll(this.#waiting, diskStatusOf(outcome))
       if (this.#needsCommit) this.#endAll(this.#queue, diskStatusOf(outcome))
       this.#needsCommit = false
-      this.#doneBytes = 0
+      this.#beginNext()
       if (this.#closing !== 'no') this.#closeWith(diskStatusOf(outcome))
     } else if (doing === 'empty' && this.#closing !== 'no') {
       this.#closeWith(isOk ? DiskStatus.OK : diskStatusOf(outcome))
@@ -352,7 +356,7 @@ export class VhdxDisk implements SparseDisk {
   /** A sync failed: whoever waits is told, and nothing is written any more. */
   #fail(): void {
     this.#needsCommit = false
-    this.#doneBytes = 0
+    this.#beginNext()
     this.#endAlterations(DiskStatus.WRITE_ERROR)
     this.#endAll(this.#queue, DiskStatus.WRITE_ERROR)
     this.#endAll(this.#covered, DiskStatus.WRITE_ERROR)
@@ -367,7 +371,7 @@ export class VhdxDisk implements SparseDisk {
       const status = this.#run(request)
       if (status === DiskStatus.PENDING) return
       this.#queue.shift()
-      this.#doneBytes = 0
+      this.#beginNext()
       if (status === DiskStatus.OK && request.durable) {
         this.#waiting.push(request)
         continue
@@ -375,6 +379,12 @@ export class VhdxDisk implements SparseDisk {
       request.status = status
       this.#ended += 1
     }
+  }
+
+  /** The queue's first is another one, of which nothing is done. */
+  #beginNext(): void {
+    this.#doneBytes = 0
+    this.writer.abandon()
   }
 
   /** Goes on with one request. PENDING: a commit must come first, or this call has done enough. HOT. */

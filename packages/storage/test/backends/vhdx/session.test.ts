@@ -304,6 +304,47 @@ test('more of the sector bitmaps changes than is kept in memory', () => {
   expect(late.map(({ status }) => status)).toEqual([0, 1, 0])
 })
 
+test('a block of a gap is made zeros within the polls of who waits, and given back when nobody does', () => {
+  const { disk, file } = openCopy(newImage({ virtualBytes: 64 * MIB, blockBytes: 32 * MIB }))
+  for (const block of [0, 1]) write(disk, block * 32 * MIB, filled(4096, 7))
+  flush(disk)
+  expect(run(disk, DiskOperation.UNMAP, 0, 64 * MIB)).toBe(DiskStatus.OK)
+  flush(disk)
+  const { fileMib, freeMib } = disk.image.space
+  let written = 0
+  const before = file.write.bind(file)
+  file.write = (position, bytes, at, lengthBytes) => {
+    written += lengthBytes
+    return before(position, bytes, at, lengthBytes)
+  }
+  const requests = [0, 65536].map((block) => {
+    const request = new DiskRequest(1)
+    request.operation = DiskOperation.WRITE
+    request.block = block
+    request.blockCount = 1
+    request.data.beginBytes(filled(512, 9))
+    request.data.add(0, 512)
+    disk.submit(request)
+    return request
+  })
+  expect(written).toBeLessThanOrEqual(MIB)
+  for (let turn = 0; turn < 4; turn += 1) {
+    written = 0
+    disk.poll(256)
+    expect(written).toBeLessThanOrEqual(5 * MIB)
+  }
+  // Given up half way: the next write begins anew, with all of the space.
+  disk.abort(requests[0]!)
+  expect(disk.image.space.freeMib).toBe(freeMib)
+  for (let turn = 0; disk.nextDeadlineMs() === 0 && turn < 100; turn += 1) disk.poll(256)
+  expect(requests.map(({ status }) => status)).toEqual([DiskStatus.ABORTED, DiskStatus.OK])
+  expect(read(disk, 0, 512)).toEqual(filled(512, 0))
+  expect(read(disk, 32 * MIB, 4096)).toEqual(filled(4096, 0).fill(9, 0, 512))
+  expect(disk.image.space.fileMib).toBe(fileMib)
+  close(disk)
+  expect(checkVhdx(new SparseFile({ bytes: file.bytes })).findings).toEqual([])
+})
+
 test.skipIf(noQemuImg !== undefined)('QEMU finds what lies over the borders of chunks', () => {
   const { disk, file } = openCopy(newImage({ virtualBytes: 9 * GIB, blockBytes: 2 * MIB }))
   const borders = [2 * MIB, 4 * GIB, 8 * GIB]
