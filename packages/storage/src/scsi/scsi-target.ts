@@ -57,6 +57,8 @@ export class ScsiTarget {
   /** Those of `#byAddress`, and those that have been detached and wait for their last command. */
   readonly #polled: Attachment[] = []
   readonly #scratch: Uint8Array = new Uint8Array(8 + 8 * LUNS_MAX)
+  /** Commands of units that have left since, for the next poll to count. */
+  #endedElsewhere = 0
   #changes = 0
   #listener: () => void = () => undefined
 
@@ -109,6 +111,8 @@ export class ScsiTarget {
     this.#byAddress.delete(address)
     attachment.isLeaving = true
     attachment.unit.abortNexus(attachment.nexus)
+    // Nobody may have a reason to poll any more.
+    if (attachment.nexus.inFlight === 0) this.#leave(attachment)
     this.#changed(attachment)
     return attachment.unit
   }
@@ -125,19 +129,23 @@ export class ScsiTarget {
     answerForNobody(request, this.#scratch)
   }
 
-  /** Goes on with what is under way, at most about `budget` commands. How many have ended since the last poll, whoever ended them. */
+  /**
+   * Goes on with what is under way, at most about `budget` commands, which the units that have some share. How many have ended since
+   * the last poll, whoever ended them.
+   */
   poll(budget: number): number {
-    let ended = 0
+    let busy = 0
+    for (const { unit } of this.#polled) if (unit.inFlight > 0) busy += 1
+    const share = busy <= 1 ? budget : Math.ceil(budget / busy)
+    let ended = this.#endedElsewhere
+    this.#endedElsewhere = 0
     for (let index = this.#polled.length - 1; index >= 0; index--) {
       const attachment = this.#polled[index]!
       const { unit, nexus } = attachment
-      unit.poll(budget)
+      unit.poll(share)
       ended += nexus.ended
       nexus.ended = 0
-      if (attachment.isLeaving && nexus.inFlight === 0) {
-        unit.leave(nexus)
-        this.#polled.splice(index, 1)
-      }
+      if (attachment.isLeaving && nexus.inFlight === 0) this.#leave(attachment)
     }
     return ended
   }
@@ -179,6 +187,15 @@ export class ScsiTarget {
       leaving: this.#polled.length - this.#byAddress.size,
       changes: this.#changes,
     }
+  }
+
+  #leave({ unit, nexus }: Attachment): void {
+    unit.leave(nexus)
+    this.#endedElsewhere += nexus.ended
+    this.#polled.splice(
+      this.#polled.findIndex((one) => one.nexus === nexus),
+      1,
+    )
   }
 
   /** The other LUNs of that target tell that there are others now. */

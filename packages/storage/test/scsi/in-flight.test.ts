@@ -111,6 +111,24 @@ test('detached: its own commands are given up, the other target’s go on', () =
   expect(theirs.outcome).toBe(DONE)
 })
 
+test('detached with nothing under way, a unit is let go of at once: nobody may ever poll again', () => {
+  const { disk, targets, read } = scene()
+  const request = read(0)
+  targets[0].detach(0, 0, 0)
+  expect([request.outcome, targets[0].inspect().leaving]).toEqual([ABORTED, 0])
+  expect([targets[0].poll(8), targets[0].poll(8)]).toEqual([1, 0])
+  // Its reservation goes with it.
+  disk.holds = false
+  const again = new DiskUnit(disk)
+  targets[0].attach(0, 0, 0, again)
+  targets[1].attach(0, 0, 1, again)
+  expect(new Initiator(targets[0]).in([0x16, 0, 0, 0, 0, 0]).status).toBe(0)
+  const other = new Initiator(targets[1], 1)
+  expect(other.in(TEST_UNIT_READY).status).toBe(0x18)
+  targets[0].detach(0, 0, 0)
+  expect(other.in(TEST_UNIT_READY).status).toBe(0)
+})
+
 test('a disk that its owner closes meanwhile ends its commands all the same', () => {
   const { disk, targets, read } = scene()
   const request = read(0)
