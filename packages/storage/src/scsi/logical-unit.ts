@@ -20,6 +20,8 @@ const SCRATCH_BYTES = UNMAP_LIST_BYTES_MAX
 const DESCRIPTOR_FORMAT = 0x01
 /** Steps of a job that are done before `execute` returns; polls do the others, within their budget: neighbours come in between. */
 const STEPS_AT_ONCE = 4
+/** What a step of a job takes of a poll's budget. */
+const STEP_UNITS = 4
 
 const ATTENTION_SENSE: Readonly<Record<number, Sense>> = {
   [Attention.BUS_RESET]: Sense.BUS_RESET_OCCURRED,
@@ -97,11 +99,13 @@ export abstract class LogicalUnit {
   /** Goes on with what is under way. How many commands have ended is counted in each nexus. */
   poll(budget: number): void {
     if (this.#inFlight === 0) return
-    for (const disk of this.#disks) disk.poll(budget)
-    for (const disk of this.#leaving) disk.poll(budget)
-    this.#steps = budget
-    // Not only when a disk says that it ended something: somebody may have closed it meanwhile.
-    this.#reap()
+    let ended = 0
+    for (const disk of this.#disks) ended += disk.poll(budget)
+    for (const disk of this.#leaving) ended += disk.poll(budget)
+    this.#steps = Math.ceil(budget / STEP_UNITS)
+    // Thousands may be under way, and each channel polls. What a disk doesn't count is a close by somebody else: that ends all of them.
+    const isClosed = this.#first!.io.status !== DiskStatus.PENDING
+    if (ended > 0 || this.#hasMoreSteps || isClosed) this.#reap()
   }
 
   /** When a disk must be polled though nobody wakes it, by the clock that disks go by; Infinity: never. */

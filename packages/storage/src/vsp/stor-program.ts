@@ -188,11 +188,14 @@ export class StorProgram implements ChannelProgram, StorEnd {
     return this.#slots.runningCount === 0
   }
 
-  // Requests that ran are looked at when some may have ended. Units done.
+  // Half of a poll is for what runs, so that what comes meanwhile isn't held up. Requests that ran are looked at when some may have
+  // ended. Units done: a disk that could go on has used up what it was given, though nothing ended.
   #goOn(budget: number): number {
-    this.#controller.pollTarget(budget, this)
-    if (this.#seenEndings === this.#controller.endings) return 0
-    return this.#answerEnded()
+    const half = Math.ceil(budget / 2)
+    const { target } = this.#controller
+    this.#controller.pollTarget(half, this)
+    const ended = this.#seenEndings === this.#controller.endings ? 0 : this.#answerEnded()
+    return target.nextDeadlineMs() <= 0 ? Math.max(half, ended) : ended
   }
 
   #answerEnded(): number {

@@ -29,6 +29,23 @@ test.each([
   expect([guest.u8[8703], guest.u8[8704], guest.u8[9215]]).toEqual([0, 0xab, 0xab])
 })
 
+test('zeroing takes no more of a poll than requests that move as much', () => {
+  const disk = new MemoryDisk({ sizeBytes: 1 << 24 })
+  disk.bytes.fill(1)
+  const requests = [new DiskRequest(0), new DiskRequest(0)]
+  for (const request of requests) {
+    request.operation = DiskOperation.WRITE_ZEROES
+    request.blockCount = 1 << 14
+    disk.submit(request)
+  }
+  // What is short ends when it comes, and of what is long no more is done then.
+  expect([disk.bytes.indexOf(1), requests[0]!.status]).toEqual([1 << 16, DiskStatus.PENDING])
+  expect([disk.poll(256), disk.bytes.indexOf(1)]).toEqual([0, (1 << 22) + (1 << 16)])
+  expect([disk.poll(0), disk.bytes.indexOf(1)]).toEqual([0, (1 << 22) + (1 << 16)])
+  expect([disk.poll(256), disk.poll(256)]).toEqual([1, 0])
+  expect(requests.map(({ status }) => status)).toEqual([DiskStatus.OK, DiskStatus.PENDING])
+})
+
 test('zeroing a gibibyte goes on in polls, and can be given up', () => {
   const disk = new MemoryDisk({ sizeBytes: 1 << 30 })
   const request = new DiskRequest(0)

@@ -237,9 +237,10 @@ describe('WRITE SAME', () => {
     // 16 steps in all.
     expect([request.outcome, disk.log.length]).toEqual([ScsiOutcome.PENDING, 5])
     expect(target.nextDeadlineMs()).toBe(0)
-    expect([target.poll(3), disk.log.length]).toEqual([0, 8])
-    expect([target.poll(7), disk.log.length]).toEqual([0, 15])
-    expect([target.poll(7), disk.log.length]).toEqual([1, 16])
+    // Each is 64 KiB: four units.
+    expect([target.poll(12), disk.log.length]).toEqual([0, 8])
+    expect([target.poll(28), disk.log.length]).toEqual([0, 15])
+    expect([target.poll(28), disk.log.length]).toEqual([1, 16])
     expect([request.outcome, request.scsiStatus]).toEqual([ScsiOutcome.DONE, 0])
     expect(target.nextDeadlineMs()).toBe(Infinity)
   })

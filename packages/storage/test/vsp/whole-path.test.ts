@@ -198,3 +198,35 @@ describe('a CDB and a direction that disagree', () => {
     ])
   })
 })
+
+test('a poll of the bus zeroes no more for eight disks and four channels than for one, and serves other requests', () => {
+  const disks = Array.from({ length: 8 }, () => new MemoryDisk({ sizeBytes: 16 * MIB }))
+  const target = new ScsiTarget()
+  for (const [lun, disk] of disks.entries()) {
+    disk.bytes.fill(1)
+    target.attach(0, 0, lun, new DiskUnit(disk))
+  }
+  const guest = new RawGuest({ vsp: { target } }).shakeHands()
+  guest.send(Uint8Array.of(13, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0), 1)
+  guest.receive()
+  const channels = [guest.channel, ...guest.subChannels]
+  expect(channels.map(({ state }) => state)).toEqual(['open', 'open', 'open', 'open'])
+  const { server } = guest.loopback
+  const zeroed = (): number => disks.reduce((sum, { bytes }) => sum + bytes.indexOf(1), 0)
+  for (const channel of channels) {
+    for (let lun = 0; lun < disks.length; lun += 1) {
+      guest.write(srb([0x93, 1, ...Array(10).fill(0), 128, 0, 0, 0], { lun }), lun, 1, channel)
+    }
+    server.receiveSignal(channel.relid)
+  }
+  server.poll(256)
+  expect(zeroed()).toBeLessThan(5 * MIB)
+  guest.writeDirect(srb(readCdb(0, 1), { direction: 1, length: 512 }), 99, [[0, 512, [40]]])
+  for (let before = zeroed(), poll = 0; poll < 4; before = zeroed(), poll += 1) {
+    server.poll(256)
+    expect(zeroed() - before).toBeLessThanOrEqual(5 * MIB)
+  }
+  const answers = guest.channel.incoming.drain(64)
+  const tids = Array.from({ length: answers }, (_, i) => guest.channel.incoming.tidLow(i))
+  expect(tids).toContain(99)
+})
