@@ -14,8 +14,14 @@ import { StorProgram } from './stor-program.ts'
 import type { StorChannelInspection, StorController, StorEnd } from './stor-controller.ts'
 import type { StorTarget } from './stor-target.ts'
 
-/** Requests of one channel that run at a time when the owner does not say; more wait in the ring. */
+/** Requests of one channel that run at a time at most when the owner does not say; more wait in the ring. */
 export const STOR_REQUESTS_PER_CHANNEL = 256
+/**
+ * Requests of all channels that run at a time when the owner does not say, but 32 a channel at least: what runs is looked through
+ * whenever some of it ends, and a guest has as many channels as VPs. Only what a disk does not end at once runs.
+ */
+const REQUESTS_PER_CONTROLLER = 2048
+const REQUESTS_PER_CHANNEL_MIN = 32
 /** Result of an open that is refused: STATUS_INVALID_DEVICE_STATE. */
 const OPEN_REFUSED = 0xc000_0184
 /** What a poll of the target does at most while no program is polled. */
@@ -27,7 +33,7 @@ export interface StorVspOptions {
   readonly maxSubChannels?: number
   /** Most bytes of one request: a multiple of 4096, at most 8 MiB. */
   readonly maxTransferBytes?: number
-  /** Requests that one channel has running at a time, 1 or more. */
+  /** Requests that one channel has running at a time, 1 or more: 32 to 256 when left out, by how many sub-channels there may be. */
   readonly requestsPerChannel?: number
 }
 
@@ -102,7 +108,9 @@ class SharedController implements StorController {
     }
     const { maxSubChannels = STOR_SUB_CHANNELS_MAX } = options
     this.maxSubChannels = inRange('maxSubChannels', maxSubChannels, 0, 64)
-    const { requestsPerChannel = STOR_REQUESTS_PER_CHANNEL } = options
+    const share = Math.floor(REQUESTS_PER_CONTROLLER / (1 + maxSubChannels))
+    const fallback = Math.min(STOR_REQUESTS_PER_CHANNEL, Math.max(REQUESTS_PER_CHANNEL_MIN, share))
+    const { requestsPerChannel = fallback } = options
     this.requestsPerChannel = inRange('requestsPerChannel', requestsPerChannel, 1, 65536)
   }
 
