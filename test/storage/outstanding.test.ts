@@ -93,7 +93,10 @@ test('a disk that is taken out gives up what it has; a flush it must end first, 
   const flush = outcomeOf(disk.flush())
   await held(yard, slow, 2)
   let isFree = false
-  void yard.root.detachDisk(id, diskAt(0, 'a'))!.then(() => (isFree = true))
+  void yard.root
+    .disksOf(id)!
+    .detach(diskAt(0, 'a'))!
+    .then(() => (isFree = true))
   for (let loop = 0; loop < 10; loop += 1) await yard.turns()
   expect(slow.aborted).toBe(1)
   expect(read.text).toMatch(/^scsi0:0: read of block 0: /)

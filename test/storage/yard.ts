@@ -7,7 +7,7 @@ import { createPortLogger } from '@guestyard/engine/node'
 import { GuestMemory } from '@guestyard/guestmem'
 import { RootPartition } from '@guestyard/root-partition'
 import type { DiskSpec } from '@guestyard/root-partition/worker-protocol'
-import type { Disk } from '@guestyard/storage'
+import { growDisk, type Disk } from '@guestyard/storage'
 
 const MIB = 2 ** 20
 /** Turns without the event loop's; promises of programs get theirs in between. */
@@ -46,7 +46,8 @@ export class Yard {
       onBusEvent: () => {},
       openDisk: ({ source }, wake) => {
         const path = source?.is === 'file' ? source.path : ''
-        return { disk: open(path, wake), format: 'test' }
+        const disk = open(path, wake)
+        return { disk, format: 'test', grow: (bytes) => growDisk(disk, bytes, path) }
       },
       onDiskLost: (image) => this.lost.push(image),
     })

@@ -13,6 +13,8 @@ export {
   DISK_MAX_BYTES,
   MEMORY_DISK_MAX_BYTES,
   DiskPlaces,
+  checkDiskSize,
+  discOf,
   type DiskOptions,
 } from './vmms/disk-settings.ts'
 export { schedulerSettings, type SchedulerOptions } from './vmms/scheduler-settings.ts'

@@ -27,7 +27,7 @@ import type { Trace } from '@guestyard/trace'
 import { VmbusServer, type VmbusServerEvent } from '@guestyard/vmbus/server'
 
 import { BusRota } from './bus-rota.ts'
-import type { DiskAddress, DiskSpec } from './disks/disk-spec.ts'
+import type { DiskSpec } from './disks/disk-spec.ts'
 import { RootDisks } from './disks/root-disks.ts'
 import type { OpenDisk, PartitionDisks } from './disks/partition-disks.ts'
 import { DeviceInterruptCalls, InterruptRouter, PortIds } from './interrupts/index.ts'
@@ -304,15 +304,9 @@ export class RootPartition {
     return this.#guests.get(id)?.devices
   }
 
-  /** Puts a disk into a partition that may be running. Why it can't, in one line; null when it is there. */
-  attachDisk(id: number, disk: DiskSpec): string | null {
-    const guest = this.#guests.get(id)
-    return guest === undefined ? `no partition ${id}` : guest.disks.attach(disk)
-  }
-
-  /** Takes a disk out of a partition that may be using it. Resolves when its image is free; undefined when there is none there. */
-  detachDisk(id: number, address: DiskAddress): Promise<void> | undefined {
-    return this.#guests.get(id)?.disks.detach(address)
+  /** The disks of a partition that may be running: they come, go and grow, and discs change. */
+  disksOf(id: number): PartitionDisks | undefined {
+    return this.#guests.get(id)?.disks
   }
 
   ping(id: number): void {

@@ -6,7 +6,13 @@ import { portEndpoint } from '@guestyard/engine/node'
 import { HvStatus, hvStatusName } from '@guestyard/hvdef'
 import type { MessagePort } from 'node:worker_threads'
 
-import { describeAddress, type DiskAddress, type DiskSpec } from './disks/disk-spec.ts'
+import {
+  describeAddress,
+  type DiskAddress,
+  type DiskSource,
+  type DiskSpec,
+} from './disks/disk-spec.ts'
+import type { PartitionDisks } from './disks/partition-disks.ts'
 import type { RootPartition } from './root-partition.ts'
 import type { LineChange } from './interrupts/index.ts'
 import { ExitMailbox, type EmulatedRanges, type ExitAnswer, type VpExit } from './vid/index.ts'
@@ -35,6 +41,12 @@ export interface RootWorker {
 interface Attachments {
   last: number
   readonly released: Map<number, Promise<void>>
+}
+
+const NO_PARTITION: DiskResult = { ok: false, reason: 'no such partition' }
+
+function resultOf(reason: string | null): DiskResult {
+  return reason === null ? { ok: true } : { ok: false, reason }
 }
 
 class PortServices implements RootServices {
@@ -87,19 +99,42 @@ class PortServices implements RootServices {
   }
 
   attachDisk(partitionId: number, disk: DiskSpec): DiskResult {
-    if (!this.#created.has(partitionId)) return { ok: false, reason: 'no such partition' }
-    const reason = this.#root.attachDisk(partitionId, disk)
-    this.#worker.changed()
-    return reason === null ? { ok: true } : { ok: false, reason }
+    return this.#changeDisks(partitionId, (disks) => disks.attach(disk))
   }
 
   async detachDisk(partitionId: number, address: DiskAddress): Promise<DiskResult> {
-    if (!this.#created.has(partitionId)) return { ok: false, reason: 'no such partition' }
-    const closed = this.#root.detachDisk(partitionId, address)
-    if (closed === undefined) return { ok: false, reason: `no disk at ${describeAddress(address)}` }
-    this.#worker.changed()
+    let closed: Promise<void> | undefined
+    const result = this.#changeDisks(partitionId, (disks) => {
+      closed = disks.detach(address)
+      return closed === undefined ? `no disk at ${describeAddress(address)}` : null
+    })
     await closed
-    return { ok: true }
+    return result
+  }
+
+  insertDvd(partitionId: number, address: DiskAddress, source: DiskSource): DiskResult {
+    return this.#changeDisks(partitionId, (disks) => disks.insert(address, source))
+  }
+
+  async ejectDvd(partitionId: number, address: DiskAddress): Promise<DiskResult> {
+    let closed: Promise<void> | string | undefined
+    const result = this.#changeDisks(partitionId, (disks) => {
+      closed = disks.eject(address)
+      return typeof closed === 'string' ? closed : null
+    })
+    await closed
+    return result
+  }
+
+  async resizeDisk(
+    partitionId: number,
+    address: DiskAddress,
+    sizeBytes: number,
+  ): Promise<DiskResult> {
+    if (!this.#created.has(partitionId)) return NO_PARTITION
+    const resized = this.#root.disksOf(partitionId)?.resize(address, sizeBytes)
+    this.#worker.changed()
+    return resultOf((await resized) ?? null)
   }
 
   notResponding(partitionId: number, limitMs: number): Promise<void> {
@@ -180,6 +215,15 @@ class PortServices implements RootServices {
     this.#created.clear()
     this.#worker.changed()
     await Promise.all(this.#ending)
+  }
+
+  /** `change` says why it did nothing, or null. */
+  #changeDisks(partitionId: number, change: (disks: PartitionDisks) => string | null): DiskResult {
+    const disks = this.#created.has(partitionId) ? this.#root.disksOf(partitionId) : undefined
+    if (disks === undefined) return NO_PARTITION
+    const reason = change(disks)
+    this.#worker.changed()
+    return resultOf(reason)
   }
 
   /** Whoever is behind this port is not gone before. */

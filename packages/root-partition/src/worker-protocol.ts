@@ -17,7 +17,7 @@ import type { ExitAnswer } from './vid/vp-exit.ts'
 import type { LineChange } from './interrupts/isa-lines.ts'
 import type { SchedulerInspection, SchedulerSettings } from './scheduler/index.ts'
 
-import type { DiskAddress, DiskSpec } from './disks/disk-spec.ts'
+import type { DiskAddress, DiskSource, DiskSpec } from './disks/disk-spec.ts'
 import type { ControllerInspection } from './disks/partition-disks.ts'
 import type { InterruptInspection } from './interrupts/index.ts'
 import type { EmulatedRanges, InterceptInspection, VpAnswer, VpExit } from './vid/index.ts'
@@ -114,7 +114,7 @@ export type AddMemoryResult =
   | { readonly ok: true; readonly memoryBytes: number }
   | { readonly ok: false; readonly status: number; readonly reason: string }
 
-/** What became of attaching or detaching a disk. */
+/** What became of a change of a partition's disks. */
 export type DiskResult = { readonly ok: true } | { readonly ok: false; readonly reason: string }
 
 /** Served by the root worker on each attached port. */
@@ -131,6 +131,12 @@ export interface RootServices {
   attachDisk(partitionId: number, disk: DiskSpec): DiskResult
   /** Takes a disk out, whatever the guest is doing with it; resolves when its image is free. */
   detachDisk(partitionId: number, address: DiskAddress): Promise<DiskResult>
+  /** Opens an image and puts it, as a disc, into an empty DVD drive on a SCSI controller. */
+  insertDvd(partitionId: number, address: DiskAddress, source: DiskSource): DiskResult
+  /** Takes a disc out, whatever the guest is doing with it, and locked or not; resolves when its image is free. */
+  ejectDvd(partitionId: number, address: DiskAddress): Promise<DiskResult>
+  /** Makes a disk on a SCSI controller larger while it is used; resolves when it is so, and the guest is told. */
+  resizeDisk(partitionId: number, address: DiskAddress, sizeBytes: number): Promise<DiskResult>
   /** Resolves when a VP has not polled, or has kept a processor it was told to leave, for `limitMs`; pending until then. */
   notResponding(partitionId: number, limitMs: number): Promise<void>
   /**

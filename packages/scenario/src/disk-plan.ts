@@ -159,9 +159,17 @@ export function planDisks(
   return [...planned, planDvd(checked(dvdSchema, dvd, `${where}.dvd`), base, `${where}.dvd`)]
 }
 
-/** One disk, for a machine that runs already. Throws an `InputError` whose field is under `where`. */
+/** One disk or DVD drive, for a machine that runs already. Throws an `InputError` whose field is under `where`. */
 export function planOneDisk(disk: unknown, base: string, where: string): DiskOptions {
+  if (typeof disk === 'object' && disk !== null && 'iso' in disk) {
+    return planDvd(checked(dvdObjectSchema, disk, where), base, where)
+  }
   return planDisk(checked(diskSchema, disk, where), base, where)
+}
+
+/** A disc for a DVD drive. Throws an `InputError` when there is no such file. */
+export function imageOfDisc(iso: unknown, base: string, where: string): URL {
+  return imageUrl(checked(pathSchema, iso, where), base, where, true)
 }
 
 function checked<T>(schema: v.GenericSchema<unknown, T>, input: unknown, where: string): T {
@@ -171,13 +179,14 @@ function checked<T>(schema: v.GenericSchema<unknown, T>, input: unknown, where: 
   const path = v.getDotPath(issue)
   const field = path === null ? where : `${where}.${path}`
   if (issue.type === 'strict_object' && issue.expected === 'never') {
-    throw new InputError(field, `unknown field (known: ${knownFields(path ?? '')})`)
+    throw new InputError(field, `unknown field (known: ${knownFields(schema, path ?? '')})`)
   }
   throw new InputError(field, issue.message)
 }
 
-function knownFields(path: string): string {
-  const known = path.includes('limits.') ? limitsSchema : diskSchema
+function knownFields(schema: unknown, path: string): string {
+  const whole = schema === dvdObjectSchema ? dvdObjectSchema : diskSchema
+  const known = path.includes('limits.') ? limitsSchema : whole
   return Object.keys(known.entries).join(', ')
 }
 

@@ -9,7 +9,7 @@ import type { DiskAddress, Host, HostOptions, Vm, VmExit, VmState } from '@guest
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import type { HeartbeatStatus } from '@guestyard/root-partition/worker-protocol'
 
-import { planOneDisk, type DiskDefinition } from './disk-plan.ts'
+import { imageOfDisc, planOneDisk, type DiskDefinition, type DvdDefinition } from './disk-plan.ts'
 import type { LoadTarget } from './load/load-generator.ts'
 import { parseByteSize, show } from './quantity.ts'
 
@@ -35,6 +35,9 @@ export type ScenarioVm = Pick<
   | 'heartbeat'
   | 'attachDisk'
   | 'detachDisk'
+  | 'insertDvd'
+  | 'ejectDvd'
+  | 'resizeDisk'
 >
 
 /** What a scenario needs of a host; `Host` of management has it. */
@@ -81,12 +84,18 @@ export interface VmHandle extends LoadTarget {
   /** Whether it answers its heartbeat service: `ok`, `no-contact` while it never has, `lost-communication` after ten seconds. */
   heartbeat(): Promise<HeartbeatStatus>
   /**
-   * A disk more while it runs, on a SCSI controller: `{ vhdx: 'new.vhdx', size: '1 GiB' }`, relative to the scenario file. Resolves with
-   * its place once the guest has been told.
+   * A disk or DVD drive more while it runs, on a SCSI controller: `{ vhdx: 'new.vhdx', size: '1 GiB' }`, `{ iso: 'tools.iso' }`, relative
+   * to the scenario file. Resolves with its place once the guest has been told.
    */
-  attachDisk(disk: DiskDefinition): Promise<DiskAddress>
+  attachDisk(disk: DiskDefinition | DvdDefinition): Promise<DiskAddress>
   /** Takes a disk out, whatever the guest does with it. Resolves when its image is free. */
   detachDisk(place: DiskAddress): Promise<void>
+  /** Puts a disc into an empty DVD drive on a SCSI controller. Resolves once the guest has been told. */
+  insertDvd(place: DiskAddress, iso: string | URL): Promise<void>
+  /** Takes the disc out of a drive, whatever the guest does with it. Resolves when its image is free. */
+  ejectDvd(place: DiskAddress): Promise<void>
+  /** Makes a disk on a SCSI controller larger, a VHDX or a raw image: `'2 GiB'` or bytes. Resolves once the guest has been told. */
+  resizeDisk(place: DiskAddress, size: string | number): Promise<void>
   /** The guest's own counters. */
   inspect(): Promise<unknown>
   /** Set-1 make code; false when its keyboard can't take it now. */
@@ -175,8 +184,9 @@ export function trackVm(
     stop: () => vm.stop(),
     turnOff: () => vm.turnOff(),
     ...guestCalls(vm),
-    addMemory: async (size) => (grownBytes = await vm.addMemory(bytesOf(size))),
-    ...deviceCalls(vm, base),
+    addMemory: async (size) => (grownBytes = await vm.addMemory(bytesOf(size, 'addMemory'))),
+    ...diskCalls(vm, base),
+    ...deviceCalls(vm),
   }
   return {
     handle,
@@ -210,16 +220,8 @@ function guestCalls(
 /** What is asked of its devices. */
 function deviceCalls(
   vm: ScenarioVm,
-  base: string,
-): Pick<
-  VmHandle,
-  'heartbeat' | 'attachDisk' | 'detachDisk' | 'inspect' | 'pressKey' | 'moveMouse'
-> {
+): Pick<VmHandle, 'heartbeat' | 'inspect' | 'pressKey' | 'moveMouse'> {
   return {
-    attachDisk: async (disk) => {
-      return vm.attachDisk(planOneDisk(disk, base, `vms.${vm.name}.attachDisk`))
-    },
-    detachDisk: (place) => vm.detachDisk(place),
     heartbeat: () => vm.heartbeat(),
     inspect: () => vm.inspectGuest(),
     pressKey: (makeCode, flags) => vm.pressKey(makeCode, flags),
@@ -227,9 +229,26 @@ function deviceCalls(
   }
 }
 
-function bytesOf(size: string | number): number {
+/** Disks and discs. `base` is where paths begin. */
+function diskCalls(
+  vm: ScenarioVm,
+  base: string,
+): Pick<VmHandle, 'attachDisk' | 'detachDisk' | 'insertDvd' | 'ejectDvd' | 'resizeDisk'> {
+  const where = `vms.${vm.name}`
+  return {
+    attachDisk: async (disk) => vm.attachDisk(planOneDisk(disk, base, `${where}.attachDisk`)),
+    detachDisk: (place) => vm.detachDisk(place),
+    insertDvd: async (place, iso) => {
+      await vm.insertDvd(place, imageOfDisc(iso, base, `${where}.insertDvd`))
+    },
+    ejectDvd: (place) => vm.ejectDvd(place),
+    resizeDisk: async (place, size) => vm.resizeDisk(place, bytesOf(size, 'resizeDisk')),
+  }
+}
+
+function bytesOf(size: string | number, what: string): number {
   const parsed = parseByteSize(size)
-  if (!parsed.ok) throw new RangeError(`addMemory: ${parsed.problem}`)
+  if (!parsed.ok) throw new RangeError(`${what}: ${parsed.problem}`)
   return parsed.value
 }
 

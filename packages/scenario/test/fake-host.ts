@@ -110,6 +110,9 @@ function fakeVm(
       })
     },
     detachDisk: () => Promise.resolve(),
+    insertDvd: () => Promise.resolve(),
+    ejectDvd: () => Promise.resolve(),
+    resizeDisk: () => Promise.resolve(),
   }
 }
 

@@ -13,6 +13,7 @@ export {
   MemoryDisk,
   type MemoryDiskOptions,
 } from './backends/memory-disk.ts'
+export { growDisk } from './backends/grow-disk.ts'
 export { RawDisk, type RawDiskOptions } from './backends/raw-disk.ts'
 export { createVhd, type CreateVhdOptions } from './backends/vhd/create-vhd.ts'
 export { openVhd, type VhdOptions } from './backends/vhd/vhd-disk.ts'

@@ -139,7 +139,7 @@ describe('power that goes', { timeout: 60_000 }, () => {
         const location = changes % 64
         const file = create(sizeBytes)
         files.set(path, file)
-        expect(yard.root.attachDisk(partitionId, diskAt(location, path))).toBeNull()
+        expect(yard.root.disksOf(partitionId)!.attach(diskAt(location, path))).toBeNull()
         await yard.until(guest.disks.get(`scsi0:${location}`))
         file.changesLeft = changes
         const flushed = await yard.until(work(guest, location, blockCount))
@@ -149,7 +149,7 @@ describe('power that goes', { timeout: 60_000 }, () => {
           const bytes = file.afterPowerLoss(chanceOf(seed))
           check(open(new MemoryFile({ bytes })), oracle)
         }
-        await yard.until(yard.root.detachDisk(partitionId, diskAt(location, path))!)
+        await yard.until(yard.root.disksOf(partitionId)!.detach(diskAt(location, path))!)
         files.delete(path)
         if (flushed === BATCHES) break
         cuts += 1

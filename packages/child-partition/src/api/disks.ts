@@ -32,7 +32,7 @@ export type DiskOperationName = 'read' | 'write' | 'flush' | 'discard' | 'writeZ
 export interface GuestBlocks {
   /** Bytes of a block, the unit of every request: 512, 2048 (a DVD) or 4096. */
   readonly blockBytes: number
-  /** Blocks now; `resized` tells of changes. */
+  /** Blocks now, 0 in an empty drive; `resized` and `medium` tell of changes. */
   readonly blockCount: number
   readonly sizeBytes: number
   readonly readOnly: boolean
@@ -98,7 +98,8 @@ export interface NewPartitionTable {
 
 /** What happened to a disk. */
 export interface DiskEvent {
-  readonly is: 'added' | 'removed' | 'resized'
+  /** `medium`: a DVD drive has another disc, or none: `blockCount` is 0 then. */
+  readonly is: 'added' | 'removed' | 'resized' | 'medium'
   readonly disk: GuestDisk
 }
 
@@ -110,7 +111,7 @@ export interface GuestDisks {
   ready(): Promise<readonly GuestDisk[]>
   /** Disk number `which` of those that are there (DVD drives are not counted), or the one at an address; waits until it is there. */
   get(which: number | string): Promise<GuestDisk>
-  /** Disks that come, go and grow, from now on. One reader. */
+  /** Disks that come, go and grow, and discs that change, from now on. One reader. */
   readonly events: AsyncIterable<DiskEvent>
 }
 

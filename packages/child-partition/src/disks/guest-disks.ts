@@ -70,9 +70,10 @@ export class DiskRegistry implements GuestDisks {
     this.events.push({ is: 'removed', disk })
   }
 
-  resize(disk: BlockDisk, blockCount: number): void {
+  /** A disk has another size, or a drive another medium. */
+  change(disk: BlockDisk, blockCount: number): void {
     disk.blockCount = blockCount
-    this.events.push({ is: 'resized', disk })
+    this.events.push({ is: disk.kind === 'dvd' ? 'medium' : 'resized', disk })
   }
 
   /** The bus is gone: nobody waits any longer. */

@@ -83,7 +83,7 @@ class UnitDisks {
   readonly #controller: string
   readonly #home: ScsiHome
   readonly #registry: DiskRegistry
-  readonly #disks: Map<string, { readonly unit: StorUnit; readonly disk: BlockDisk }> = new Map()
+  readonly #disks: Map<string, { unit: StorUnit; readonly disk: BlockDisk }> = new Map()
   #isSettled = false
 
   constructor(controller: string, home: ScsiHome, registry: DiskRegistry) {
@@ -100,9 +100,11 @@ class UnitDisks {
       seen.add(address)
       const before = this.#disks.get(address)
       if (before !== undefined && isSame(before.unit, unit)) {
-        if (before.disk.blockCount !== unit.blockCount) {
-          this.#registry.resize(before.disk, unit.blockCount)
-        }
+        const isChanged =
+          before.unit.blockCount !== unit.blockCount ||
+          before.unit.mediumChanges !== unit.mediumChanges
+        before.unit = unit
+        if (isChanged) this.#registry.change(before.disk, unit.blockCount)
         continue
       }
       this.#remove(address)

@@ -106,6 +106,16 @@ export class DiskPlaces {
   }
 }
 
+/** An ISO image as what is put into a DVD drive. */
+export function discOf(iso: string | URL): DiskSource {
+  return { is: 'file', path: pathOf(iso), format: 'raw', create: null, blockBytes: 512 }
+}
+
+/** Checks what a disk is to become. Throws a `RangeError` of one line. */
+export function checkDiskSize(sizeBytes: number, where: string): void {
+  checkSize(sizeBytes, DISK_MAX_BYTES, 512, where)
+}
+
 function addressOf(disk: DiskOptions, used: ReadonlySet<string>, where: string): DiskAddress {
   const { controllerType = 'scsi', controllerNumber = 0 } = disk
   if (controllerType !== 'scsi' && controllerType !== 'ide') {

@@ -15,7 +15,7 @@ import type {
   VmTask,
   VmwpControl,
 } from '../vmwp/protocol.ts'
-import { DiskPlaces, type DiskOptions } from './disk-settings.ts'
+import { DiskPlaces, checkDiskSize, discOf, type DiskOptions } from './disk-settings.ts'
 import type { VmSettings } from './settings.ts'
 import { VmLife, endedEarly, type VmRun, type VmState } from './vm-life.ts'
 
@@ -191,6 +191,28 @@ export class Vm {
   async detachDisk(address: DiskAddress): Promise<void> {
     await this.#ask((control) => control.detachDisk(address))
     this.#places.leave(address)
+  }
+
+  /**
+   * Puts a disc, an ISO image, into an empty DVD drive of the running VM, on a SCSI controller; resolves once the guest is told. Rejects,
+   * in one line, when the image is no good or the drive has a disc.
+   */
+  async insertDvd(place: DiskAddress, iso: string | URL): Promise<void> {
+    await this.#ask((control) => control.insertDvd(place, discOf(iso)))
+  }
+
+  /** Takes the disc out of a drive of the running VM, locked or not; resolves when its image is free. Rejects when there is none. */
+  async ejectDvd(place: DiskAddress): Promise<void> {
+    await this.#ask((control) => control.ejectDvd(place))
+  }
+
+  /**
+   * Makes a disk of the running VM larger, a VHDX or a raw image on a SCSI controller: `sizeBytes` in all, whole blocks. Resolves when it
+   * is so on the host's disk, and the guest is told; rejects, in one line, when it can't be. No disk gets smaller while it is used.
+   */
+  async resizeDisk(place: DiskAddress, sizeBytes: number): Promise<void> {
+    checkDiskSize(sizeBytes, `VM "${this.name}": resizeDisk`)
+    await this.#ask((control) => control.resizeDisk(place, sizeBytes))
   }
 
   inspectGuest(): Promise<GuestInspection> {

@@ -7,6 +7,7 @@ import type { LogLevel } from '@guestyard/engine/node'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import type {
   DiskAddress,
+  DiskSource,
   DiskSpec,
   HeartbeatStatus,
 } from '@guestyard/root-partition/worker-protocol'
@@ -95,6 +96,12 @@ export interface VmwpControl {
   attachDisk(disk: DiskSpec): Promise<void>
   /** Takes a disk out; resolves when its image is free. */
   detachDisk(address: DiskAddress): Promise<void>
+  /** Puts a disc into an empty drive on a SCSI controller. Rejects with what stands against it, as the next two do. */
+  insertDvd(address: DiskAddress, source: DiskSource): Promise<void>
+  /** Takes it out; resolves when its image is free. */
+  ejectDvd(address: DiskAddress): Promise<void>
+  /** Makes a disk larger; resolves when it is so. */
+  resizeDisk(address: DiskAddress, sizeBytes: number): Promise<void>
   /** Asks the guest to shut down, and ends it after `graceMs`. The task's own result tells how it went. */
   stop(graceMs: number): Promise<void>
 }

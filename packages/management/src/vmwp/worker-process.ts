@@ -146,6 +146,15 @@ export class WorkerProcess {
       detachDisk: async (address) => {
         resultOf(await this.#root.detachDisk(this.#partitionId, address))
       },
+      insertDvd: async (address, source) => {
+        resultOf(await this.#root.insertDvd(this.#partitionId, address, source))
+      },
+      ejectDvd: async (address) => {
+        resultOf(await this.#root.ejectDvd(this.#partitionId, address))
+      },
+      resizeDisk: async (address, sizeBytes) => {
+        resultOf(await this.#root.resizeDisk(this.#partitionId, address, sizeBytes))
+      },
       stop: (graceMs) => this.#stop(graceMs),
     }
   }

@@ -3,7 +3,14 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
 
-import { ImageError, LimitedDisk, MemoryDisk, type Disk, type DiskClock } from '@guestyard/storage'
+import {
+  ImageError,
+  LimitedDisk,
+  MemoryDisk,
+  growDisk,
+  type Disk,
+  type DiskClock,
+} from '@guestyard/storage'
 import { createImage, openImage } from '@guestyard/storage/file'
 
 import type { DiskLimits, DiskSource, DiskSpec, NewImage } from './disk-spec.ts'
@@ -33,7 +40,7 @@ function memoryDisk(source: DiskSource & { readonly is: 'memory' }, spec: DiskSp
   const { readOnly } = spec
   try {
     const disk = new MemoryDisk({ sizeBytes, logicalBlockBytes: blockBytes, readOnly, uniqueId })
-    return { disk, format: 'memory' }
+    return { disk, format: 'memory', grow: (bytes) => growDisk(disk, bytes, 'memory') }
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
     throw new ImageError('memory', '', `the host has no ${sizeBytes} bytes for it`)
@@ -54,7 +61,7 @@ function imageDisk(
     logicalBlockBytes: blockBytes,
     ...(format === null ? {} : { format }),
   })
-  return { disk, format: format ?? 'image' }
+  return { disk, format: format ?? 'image', grow: (bytes) => growDisk(disk, bytes, path) }
 }
 
 function limited(disk: Disk, { iops, bytesPerSecond }: DiskLimits, clock: DiskClock): Disk {

@@ -1,20 +1,21 @@
 // The SCSI controllers of one partition and what is attached to them. A controller is offered on the partition's bus when its first
-// disk comes, and stays. Disks come and go while the guest runs: the guest is told to look again.
+// disk comes, and stays. Disks come, go and grow while the guest runs, and discs change: the guest is told to look again.
 
 import { parseGuid, type Guid } from '@guestyard/hvdef'
-import type { Disk } from '@guestyard/storage'
-import { ImageError } from '@guestyard/storage'
+import { ImageError, type Disk, type ImageJob } from '@guestyard/storage'
 import { DiskUnit, DvdUnit, ScsiTarget, type LogicalUnit } from '@guestyard/storage/scsi'
 import { StorVsp, scsiOffer, type StorVspInspection } from '@guestyard/storage/vsp'
 import type { VmbusServer } from '@guestyard/vmbus/server'
 
 import type { ClosingDisks } from './closing-disks.ts'
 import { CountedDisk, type DiskCounters } from './counted-disk.ts'
+import type { GrowingDisks } from './growing-disks.ts'
 import {
   SCSI_CONTROLLERS_MAX,
   SCSI_LOCATIONS_MAX,
   describeAddress,
   type DiskAddress,
+  type DiskSource,
   type DiskSpec,
 } from './disk-spec.ts'
 
@@ -23,6 +24,8 @@ export interface OpenedDisk {
   readonly disk: Disk
   /** What it is, for people: `vhdx`, `raw`, `memory`. */
   readonly format: string
+  /** Work that makes it so large while it is in use. Throws an ImageError, at once or later, when it can't be. */
+  readonly grow: (sizeBytes: number) => ImageJob
 }
 
 /** Opens what a spec names. Throws an ImageError. `wake` is called, from anywhere, when the disk wants to be polled. */
@@ -54,6 +57,7 @@ export interface PartitionDisksOptions {
   /** Null where there are no images. */
   readonly open: OpenDisk | null
   readonly closing: ClosingDisks
+  readonly growing: GrowingDisks
   /** A disk has work for the root, which may be asleep. */
   readonly onWork: () => void
 }
@@ -64,6 +68,7 @@ interface Attached {
   /** Null for an empty drive. */
   readonly opened: OpenedDisk | null
   readonly disk: CountedDisk | null
+  isGrowing: boolean
 }
 
 interface Controller {
@@ -95,15 +100,10 @@ export class PartitionDisks {
     if (!isScsiPlace(spec)) return `${where}: no such place on a SCSI controller`
     const before = this.#controllers[spec.controllerNumber]
     if (before?.attached.has(spec.controllerLocation) === true) return `${where} is taken already`
-    let opened: OpenedDisk | null
-    try {
-      opened = spec.source === null ? null : this.#open(spec)
-    } catch (error) {
-      if (error instanceof ImageError) return `${where}: ${error.message}`
-      throw error
-    }
+    const opened = spec.source === null ? null : this.#open(spec)
+    if (typeof opened === 'string') return opened
     const disk = opened === null ? null : new CountedDisk(opened.disk)
-    const unit = unitOf(spec, disk)
+    const unit = orProblem(() => unitOf(spec, disk))
     if (typeof unit === 'string') {
       // Sound as an image, and no disk that this controller can show.
       if (disk !== null) void this.#closeUnused(spec, disk)
@@ -111,18 +111,77 @@ export class PartitionDisks {
     }
     const controller = before ?? this.#addController(spec.controllerNumber)
     controller.target.attach(PATH, TARGET, spec.controllerLocation, unit)
-    controller.attached.set(spec.controllerLocation, { spec, unit, opened, disk })
+    const attached = { spec, unit, opened, disk, isGrowing: false }
+    controller.attached.set(spec.controllerLocation, attached)
+    return null
+  }
+
+  /** Puts a disc into an empty drive. Why it can't, in one line; null when it is there. */
+  insert(address: DiskAddress, source: DiskSource): string | null {
+    const found = this.#find(address)
+    if (typeof found === 'string') return found
+    const { controller, attached } = found
+    const { unit } = attached
+    const where = describeAddress(address)
+    if (!(unit instanceof DvdUnit)) return `${where} is no DVD drive`
+    if (attached.disk !== null) return `${where} has a disc: it is ejected first`
+    const spec = { ...attached.spec, source }
+    const opened = this.#open(spec)
+    if (typeof opened === 'string') return opened
+    const disk = new CountedDisk(opened.disk)
+    const problem = orProblem(() => unit.insert(disk))
+    if (typeof problem === 'string') {
+      void this.#closeUnused(spec, disk)
+      return `${where}: ${problem}`
+    }
+    const inserted = { spec, unit, opened, disk, isGrowing: false }
+    controller.attached.set(address.controllerLocation, inserted)
+    controller.target.announce()
+    return null
+  }
+
+  /** Takes the disc out of a drive, locked or not. Resolves when its image is free; why there is none to take, in one line. */
+  eject(address: DiskAddress): Promise<void> | string {
+    const found = this.#find(address)
+    if (typeof found === 'string') return found
+    const { controller, attached } = found
+    const { unit, spec, disk } = attached
+    if (!(unit instanceof DvdUnit)) return `${describeAddress(address)} is no DVD drive`
+    if (disk === null) return `${describeAddress(address)} has no disc`
+    unit.eject()
+    const empty = { unit, spec: { ...spec, source: null }, opened: null, disk: null }
+    controller.attached.set(address.controllerLocation, { ...empty, isGrowing: false })
+    controller.target.announce()
+    return this.#close(controller, attached)
+  }
+
+  /** Makes a disk larger while it is used. Resolves when it has that size, with null, or with why it has not, in one line. */
+  async resize(address: DiskAddress, sizeBytes: number): Promise<string | null> {
+    const found = this.#find(address)
+    if (typeof found === 'string') return found
+    const { controller, attached } = found
+    const where = describeAddress(address)
+    if (attached.spec.device === 'dvd' || attached.opened === null) {
+      return `${where} is a DVD drive: a disc keeps its size`
+    }
+    if (attached.isGrowing) return `${where} is being resized already`
+    attached.isGrowing = true
+    const problem = await this.#grow(attached.opened, sizeBytes)
+    attached.isGrowing = false
+    if (problem !== null) return `${where}: ${problem}`
+    controller.target.announce()
+    this.#options.onWork()
     return null
   }
 
   /** Takes a disk away, whatever it is doing. Resolves when its image is free; undefined when there is none at that place. */
   detach(address: DiskAddress): Promise<void> | undefined {
-    const controller = isScsiPlace(address) ? this.#controllers[address.controllerNumber] : null
-    const found = controller?.attached.get(address.controllerLocation)
-    if (controller === null || controller === undefined || found === undefined) return undefined
+    const found = this.#find(address)
+    if (typeof found === 'string') return undefined
+    const { controller, attached } = found
     controller.attached.delete(address.controllerLocation)
     controller.target.detach(PATH, TARGET, address.controllerLocation)
-    return this.#close(controller, found)
+    return this.#close(controller, attached)
   }
 
   /** The partition is over: every image is let go. Resolves when all are. */
@@ -169,14 +228,41 @@ export class PartitionDisks {
     )
   }
 
-  #open(spec: DiskSpec): OpenedDisk {
+  /** What is at a place, or why there is nothing that could change. */
+  #find(address: DiskAddress): { controller: Controller; attached: Attached } | string {
+    const where = describeAddress(address)
+    if (!isScsiPlace(address)) return `${where}: only SCSI controllers change while the VM runs`
+    const controller = this.#controllers[address.controllerNumber]
+    const attached = controller?.attached.get(address.controllerLocation)
+    if (controller === null || controller === undefined || attached === undefined) {
+      return `no disk at ${where}`
+    }
+    return { controller, attached }
+  }
+
+  /** What a spec names, or why it can't be opened, in one line. */
+  #open(spec: DiskSpec): OpenedDisk | string {
     const { controllerNumber } = spec
     const { open } = this.#options
-    if (open === null) throw new ImageError(imageOf(spec) ?? '', '', 'this root opens no images')
-    return open(spec, () => {
-      this.#controllers[controllerNumber]?.vsp.wake()
-      this.#options.onWork()
-    })
+    try {
+      if (open === null) throw new ImageError(imageOf(spec) ?? '', '', 'this root opens no images')
+      return open(spec, () => {
+        this.#controllers[controllerNumber]?.vsp.wake()
+        this.#options.onWork()
+      })
+    } catch (error) {
+      if (error instanceof ImageError) return `${describeAddress(spec)}: ${error.message}`
+      throw error
+    }
+  }
+
+  #grow({ grow }: OpenedDisk, sizeBytes: number): Promise<string | null> {
+    try {
+      return this.#options.growing.add(grow(sizeBytes))
+    } catch (error) {
+      if (error instanceof ImageError) return Promise.resolve(error.message)
+      throw error
+    }
   }
 
   #close({ vsp }: Controller, { spec, unit, disk }: Attached): Promise<void> {
@@ -186,7 +272,7 @@ export class PartitionDisks {
       name: nameOf(spec),
       settle() {
         vsp.wake()
-        return unit.inFlight === 0
+        return !unit.isBusyWith(disk)
       },
     })
   }
@@ -206,11 +292,17 @@ export class PartitionDisks {
   }
 }
 
-/** The logical unit, or what is wrong with the disk for one. */
-function unitOf(spec: DiskSpec, disk: CountedDisk | null): LogicalUnit | string {
+/** The logical unit. Throws a RangeError when the disk does for none. */
+function unitOf(spec: DiskSpec, disk: CountedDisk | null): LogicalUnit {
+  if (spec.device === 'dvd') return new DvdUnit(disk)
+  if (disk === null) throw new RangeError('a disk has an image')
+  return new DiskUnit(disk)
+}
+
+/** What is made, or the message of a RangeError. */
+function orProblem<T>(make: () => T): T | string {
   try {
-    if (spec.device === 'dvd') return new DvdUnit(disk)
-    return disk === null ? 'a disk has an image' : new DiskUnit(disk)
+    return make()
   } catch (error) {
     if (error instanceof RangeError) return error.message
     throw error

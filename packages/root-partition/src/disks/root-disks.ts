@@ -4,6 +4,7 @@
 import type { VmbusServer } from '@guestyard/vmbus/server'
 
 import { ClosingDisks } from './closing-disks.ts'
+import { GrowingDisks } from './growing-disks.ts'
 import { PartitionDisks, type OpenDisk } from './partition-disks.ts'
 
 export interface RootDisksOptions {
@@ -20,6 +21,7 @@ const CLOSING_BUDGET = 64
 export class RootDisks {
   readonly #options: RootDisksOptions
   readonly #closing: ClosingDisks
+  readonly #growing = new GrowingDisks()
   readonly #partitions: PartitionDisks[] = []
   /** When disks are looked at next. */
   #lookMs = 0
@@ -33,7 +35,8 @@ export class RootDisks {
   add(bus: VmbusServer, partitionId: number, vpCount: number): PartitionDisks {
     const { open, onWork } = this.#options
     const closing = this.#closing
-    const disks = new PartitionDisks({ bus, partitionId, vpCount, open, closing, onWork })
+    const growing = this.#growing
+    const disks = new PartitionDisks({ bus, partitionId, vpCount, open, closing, growing, onWork })
     this.#partitions.push(disks)
     return disks
   }
@@ -45,10 +48,10 @@ export class RootDisks {
     return disks.close()
   }
 
-  /** Images that were closed. What is due gets its turn in the poll of its bus. */
+  /** Images that were closed, and disks that have grown. What is due gets its turn in the poll of its bus. */
   poll(nowMs: number): number {
-    if (this.#closing.size === 0 && nowMs < this.#lookMs) return 0
-    return this.#look(nowMs)
+    const isIdle = this.#closing.size === 0 && this.#growing.size === 0
+    return isIdle && nowMs < this.#lookMs ? 0 : this.#look(nowMs)
   }
 
   nextDeadlineMs(): number {
@@ -64,6 +67,7 @@ export class RootDisks {
       this.#lookMs = nowMs + LOOK_MS
       for (const disks of this.#partitions) disks.wakeDue(nowMs)
     }
-    return this.#closing.size === 0 ? 0 : this.#closing.poll(CLOSING_BUDGET)
+    const grown = this.#growing.size === 0 ? 0 : this.#growing.poll()
+    return this.#closing.size === 0 ? grown : grown + this.#closing.poll(CLOSING_BUDGET)
   }
 }

@@ -2,7 +2,7 @@
 
 import type { GuestRuntime } from '@guestyard/child-partition'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
-import { DiskPlaces, STOP_GRACE_MS, VmLife, endedEarly } from '@guestyard/management'
+import { STOP_GRACE_MS, VmLife, endedEarly } from '@guestyard/management'
 import type {
   DiskAddress,
   DiskOptions,
@@ -13,7 +13,6 @@ import type {
   VmState,
 } from '@guestyard/management'
 import type { RootPartition } from '@guestyard/root-partition'
-import { describeAddress } from '@guestyard/root-partition/worker-protocol'
 import type {
   HeartbeatStatus,
   PartitionSpec,
@@ -25,6 +24,7 @@ import { LifeStage, TraceKind } from '@guestyard/trace'
 
 import type { BootReport, ScenarioVm } from '../vm-handle.ts'
 import { VirtualDevices } from './virtual-devices.ts'
+import { VirtualDisks } from './virtual-disks.ts'
 import { VirtualGuest } from './virtual-guest.ts'
 import type { VirtualWorld } from './virtual-world.ts'
 
@@ -76,11 +76,16 @@ export class VirtualVm implements ScenarioVm {
   readonly settings: VmSettings
   readonly #host: VirtualVmHost
   readonly #life: VmLife<Run>
-  readonly #places: DiskPlaces
+  readonly #disks: VirtualDisks
 
   constructor(settings: VmSettings, host: VirtualVmHost) {
     this.settings = settings
-    this.#places = new DiskPlaces(settings.name)
+    this.#disks = new VirtualDisks(settings.name, (change) =>
+      this.#askRoot((partition, id) => {
+        const disks = partition.disksOf(id)
+        return disks === undefined ? 'no such partition' : change(disks)
+      }),
+    )
     this.#host = host
     this.#life = new VmLife(settings, () => host.onState(this))
   }
@@ -225,23 +230,24 @@ export class VirtualVm implements ScenarioVm {
     )
   }
 
-  async attachDisk(options: DiskOptions): Promise<DiskAddress> {
-    const disk = this.#places.take(options)
-    const { controllerType, controllerNumber, controllerLocation } = disk
-    const problem = await this.#askRoot((partition, id) => partition.attachDisk(id, disk))
-    if (problem === null) return { controllerType, controllerNumber, controllerLocation }
-    this.#places.leave(disk)
-    throw new Error(problem)
+  attachDisk(options: DiskOptions): Promise<DiskAddress> {
+    return this.#disks.attach(options)
   }
 
-  async detachDisk(address: DiskAddress): Promise<void> {
-    const wasThere = await this.#askRoot(async (partition, id) => {
-      const closed = partition.detachDisk(id, address)
-      await closed
-      return closed !== undefined
-    })
-    if (!wasThere) throw new Error(`no disk at ${describeAddress(address)}`)
-    this.#places.leave(address)
+  detachDisk(place: DiskAddress): Promise<void> {
+    return this.#disks.detach(place)
+  }
+
+  insertDvd(place: DiskAddress, iso: string | URL): Promise<void> {
+    return this.#disks.insert(place, iso)
+  }
+
+  ejectDvd(place: DiskAddress): Promise<void> {
+    return this.#disks.eject(place)
+  }
+
+  resizeDisk(place: DiskAddress, sizeBytes: number): Promise<void> {
+    return this.#disks.resize(place, sizeBytes)
   }
 
   async #launch(): Promise<Run> {
@@ -266,7 +272,7 @@ export class VirtualVm implements ScenarioVm {
     }
     const run = this.#assemble(made)
     this.#life.began(run)
-    this.#places.begin(this.settings.disks)
+    this.#disks.begin(this.settings.disks)
     void this.#live(run)
     return run
   }

@@ -20,14 +20,14 @@ export interface BlockStore {
 
 /** A disk in a file, which it owns from now on, and closes. */
 export class FileDisk implements Disk {
-  readonly geometry: DiskGeometry
   readonly #store: BlockStore
   readonly #syncs: SyncQueue
   readonly #zeros: ZeroQueue
   readonly #end: FileEnd
+  #geometry: DiskGeometry
 
   constructor(file: BackingFile, store: BlockStore, geometry: DiskGeometry) {
-    this.geometry = geometry
+    this.#geometry = geometry
     this.#store = store
     this.#syncs = new SyncQueue(file, store.tables)
     this.#end = new FileEnd(file, this.#syncs)
@@ -40,6 +40,15 @@ export class FileDisk implements Disk {
     )
   }
 
+  get geometry(): DiskGeometry {
+    return this.#geometry
+  }
+
+  /** There are more blocks, from now on. */
+  protected setBlockCount(blockCount: number): void {
+    this.#geometry = { ...this.#geometry, blockCount }
+  }
+
   get closed(): boolean {
     return this.#end.closed
   }
@@ -49,7 +58,7 @@ export class FileDisk implements Disk {
   }
 
   submit(request: DiskRequest): void {
-    request.status = this.#end.closing ? DiskStatus.ABORTED : admit(this.geometry, request)
+    request.status = this.#end.closing ? DiskStatus.ABORTED : admit(this.#geometry, request)
     if (request.status !== DiskStatus.OK) return
     switch (request.operation) {
       case DiskOperation.READ:
@@ -60,7 +69,7 @@ export class FileDisk implements Disk {
         if (request.durable && request.status === DiskStatus.OK) this.#syncs.submit(request)
         break
       case DiskOperation.FLUSH:
-        if (!this.geometry.readOnly) this.#syncs.submit(request)
+        if (!this.#geometry.readOnly) this.#syncs.submit(request)
         break
       case DiskOperation.WRITE_ZEROES:
       case DiskOperation.UNMAP:

@@ -1,5 +1,7 @@
 // HOT: a disk whose blocks are the file's bytes, from its first on.
 
+import { assert } from '@guestyard/hvdef'
+
 import { FileStatus } from './backing-file.ts'
 import type { BackingFile } from './backing-file.ts'
 import { DiskOperation, DiskStatus } from './disk.ts'
@@ -8,6 +10,7 @@ import { FileDisk } from './file-disk.ts'
 import type { BlockStore } from './file-disk.ts'
 import { diskStatusOf, writeZeros } from './file-status.ts'
 import { ImageError } from './image.ts'
+import type { ImageJob } from './image.ts'
 
 export interface RawDiskOptions {
   /** 512 when left out. */
@@ -24,6 +27,10 @@ export interface RawDiskOptions {
 
 /** A raw image, or an ISO file: whatever is in it. It owns the file from now on, and closes it. */
 export class RawDisk extends FileDisk {
+  /** The disk is all of its file, which nothing follows in it: it can grow. */
+  readonly isWhole: boolean
+  readonly #file: BackingFile
+
   /** Throws an ImageError when the file is no whole number of blocks. */
   constructor(file: BackingFile, options: RawDiskOptions = {}) {
     const { logicalBlockBytes = 512, physicalBlockBytes = 4096 } = options
@@ -43,6 +50,37 @@ export class RawDisk extends FileDisk {
       unmapReadsZeros: false,
       uniqueId: options.uniqueId ?? new Uint8Array(16),
     })
+    this.#file = file
+    this.isWhole = sizeBytes === file.sizeBytes
+  }
+
+  /**
+   * Makes the disk larger, while it is in use: `geometry` says so when the file's new size is durable. What is new reads as zeros. Throws
+   * an `ImageError` when the image is only read.
+   */
+  grow(sizeBytes: number): ImageJob {
+    const file = this.#file
+    assert(this.isWhole, 'A disk with something behind it in its file does not grow.')
+    if (this.geometry.readOnly) throw new ImageError(file.name, '', 'the image is only read')
+    const blockCount = sizeBytes / this.geometry.logicalBlockBytes
+    let ticket: number | null = null
+    return {
+      doneBytes: 0,
+      totalBytes: 0,
+      step: () => {
+        if (this.closed) throw new ImageError(file.name, 'size', 'the disk was closed')
+        if (ticket === null) {
+          const status = file.resize(sizeBytes)
+          if (status !== FileStatus.OK) throw new ImageError(file.name, 'size', file.lastError)
+          ticket = file.sync()
+        }
+        const status = file.syncStatus(ticket)
+        if (status === FileStatus.PENDING) return false
+        if (status !== FileStatus.OK) throw new ImageError(file.name, 'size', file.lastError)
+        this.setBlockCount(blockCount)
+        return true
+      },
+    }
   }
 }
 

@@ -100,8 +100,8 @@ export class DvdUnit extends LogicalUnit {
   }
 
   /**
-   * Takes the medium out, locked or not, and gives up what is under way with it: poll on until `inFlight` is 0 before the disk is
-   * closed. The medium; null: there is none.
+   * Takes the medium out, locked or not, and gives up what is under way with it: poll on while it `isBusyWith` the disk, before
+   * that is closed. The medium; null: there is none.
    */
   eject(): Disk | null {
     const disk = this.#disk

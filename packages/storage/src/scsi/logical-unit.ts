@@ -96,6 +96,14 @@ export abstract class LogicalUnit {
     }
   }
 
+  /** Commands are under way with this disk, which the unit may have let go of. */
+  isBusyWith(disk: Disk): boolean {
+    for (let request = this.#first; request !== null; request = request.next) {
+      if (request.disk === disk) return true
+    }
+    return false
+  }
+
   /** Goes on with what is under way. How many commands have ended is counted in each nexus. */
   poll(budget: number): void {
     if (this.#inFlight === 0) return
@@ -268,11 +276,7 @@ export abstract class LogicalUnit {
 
   #forgetIdleDisks(): void {
     for (let index = this.#leaving.length - 1; index >= 0; index--) {
-      let busy = false
-      for (let request = this.#first; request !== null; request = request.next) {
-        if (request.disk === this.#leaving[index]) busy = true
-      }
-      if (!busy) this.#leaving.splice(index, 1)
+      if (!this.isBusyWith(this.#leaving[index]!)) this.#leaving.splice(index, 1)
     }
   }
 

@@ -76,6 +76,11 @@ export class ScsiTarget {
     this.#listener = listener
   }
 
+  /** Has whoever watches look again, though the LUNs are the same ones: a unit has another medium, or another size. */
+  announce(): void {
+    this.#listener()
+  }
+
   /** The unit at an address; null: nobody is there. */
   unitAt(path: number, target: number, lun: number): LogicalUnit | null {
     return this.#byAddress.get(addressOf(path, target, lun))?.unit ?? null

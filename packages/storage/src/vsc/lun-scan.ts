@@ -22,6 +22,8 @@ export interface StorUnit {
   readonly name: string
   /** 0 when there is no medium. */
   readonly blockCount: number
+  /** How often it has said that another medium may be in it. */
+  readonly mediumChanges: number
   readonly blockBytes: number
   readonly physicalBlockBytes: number
   readonly readOnly: boolean
@@ -67,6 +69,7 @@ const U32 = 0x1_0000_0000
 const U32_MAX = 0xffff_ffff
 const TYPE_MASK = 0x1f
 const TYPE_DVD = 5
+const DVD_BLOCK_BYTES = 2048
 const QUALIFIER_SHIFT = 5
 
 export class LunScan {
@@ -84,6 +87,8 @@ export class LunScan {
   #pages: number[] = []
   #unit: Mutable<StorUnit> = emptyUnit(0, 0)
   #found: StorUnit[] = []
+  /** Of units that have said so, by target and LUN. */
+  readonly #mediumChanges: Map<number, number> = new Map()
 
   constructor(memory: { readonly u8: Uint8Array }, scratchPfn: number, owner: ScanOwner) {
     this.#memory = memory
@@ -102,6 +107,12 @@ export class LunScan {
     this.#found = []
     this.#target = 0
     this.#askLuns()
+  }
+
+  /** The unit of this request says that another medium may be in it. The host's word: it is counted for what may be a unit. */
+  mediumChanged({ target, lun }: StorRequest): void {
+    const key = keyOf(target, lun)
+    this.#mediumChanges.set(key, (this.#mediumChanges.get(key) ?? 0) + 1)
   }
 
   /** The controller is gone, and its units. */
@@ -162,7 +173,10 @@ export class LunScan {
         })
       case 'mode':
         readMode(data, this.#unit)
-        this.#found.push({ ...this.#unit })
+        this.#found.push({
+          ...this.#unit,
+          mediumChanges: this.#mediumChanges.get(keyOf(this.#target, this.#unit.lun)) ?? 0,
+        })
         return this.#nextUnit()
       default:
         return assertNever(stage)
@@ -220,6 +234,10 @@ export class LunScan {
   }
 }
 
+function keyOf(target: number, lun: number): number {
+  return target * (LUNS_MAX + 1) + lun
+}
+
 function emptyUnit(target: number, lun: number): Mutable<StorUnit> {
   return {
     path: PATH,
@@ -231,6 +249,7 @@ function emptyUnit(target: number, lun: number): Mutable<StorUnit> {
     product: '',
     name: '',
     blockCount: 0,
+    mediumChanges: 0,
     blockBytes: 512,
     physicalBlockBytes: 512,
     readOnly: false,
@@ -258,6 +277,8 @@ function readLuns(data: DataView): number[] {
 function readInquiry(data: DataView, unit: Mutable<StorUnit>): boolean {
   if (data.byteLength < 36 || data.getUint8(0) >> QUALIFIER_SHIFT !== 0) return false
   unit.type = data.getUint8(0) & TYPE_MASK
+  // Also of an empty drive, which tells no size of blocks.
+  if (unit.type === TYPE_DVD) unit.blockBytes = DVD_BLOCK_BYTES
   unit.removable = (data.getUint8(1) & 0x80) !== 0
   unit.vendor = readText(data, 8, 8)
   unit.product = readText(data, 16, 16)

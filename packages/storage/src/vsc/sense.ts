@@ -21,6 +21,7 @@ const ASC_AT = 12
 const ASCQ_AT = 13
 const ASC_CAPACITY_CHANGED = 0x2a
 const ASCQ_CAPACITY_CHANGED = 0x09
+const MEDIUM_MAY_HAVE_CHANGED = 0x2800
 const ASC_TARGET_CHANGED = 0x3f
 
 const KEY_TEXTS: readonly string[] = [
@@ -44,10 +45,15 @@ export function additionalSense(request: StorRequest): number {
   return request.senseLength > ASCQ_AT ? (request.sense[ASC_AT]! << 8) | request.sense[ASCQ_AT]! : 0
 }
 
-/** True when the unit says that its size, or what units there are, has changed. */
+/** True when the unit says that another medium may be in it. */
+export function saysMediumChanged(request: StorRequest): boolean {
+  return additionalSense(request) === MEDIUM_MAY_HAVE_CHANGED
+}
+
+/** True when the unit says that its size or its medium, or what units there are, has changed. */
 export function saysUnitsChanged(request: StorRequest): boolean {
   const sense = additionalSense(request)
-  if (sense >> 8 === ASC_TARGET_CHANGED) return true
+  if (sense >> 8 === ASC_TARGET_CHANGED || sense === MEDIUM_MAY_HAVE_CHANGED) return true
   return sense === ((ASC_CAPACITY_CHANGED << 8) | ASCQ_CAPACITY_CHANGED)
 }
 

@@ -31,7 +31,7 @@ import {
 } from '../protocol.ts'
 import { LunScan } from './lun-scan.ts'
 import type { StorUnit } from './lun-scan.ts'
-import { SenseKey, saysUnitsChanged, senseKey } from './sense.ts'
+import { SenseKey, saysMediumChanged, saysUnitsChanged, senseKey } from './sense.ts'
 import { StorLane } from './stor-lane.ts'
 import type { DriverChannel, LaneOwner } from './stor-lane.ts'
 import type { StorVscListener, StorVscOptions } from './storvsc-options.ts'
@@ -339,6 +339,7 @@ export class StorVsc implements LaneOwner {
   #retries(lane: StorLane, request: StorRequest): boolean {
     if (senseKey(request) !== SenseKey.UNIT_ATTENTION || lane.isOver) return false
     this.#attentions += 1
+    if (saysMediumChanged(request)) this.#scan.mediumChanged(request)
     if (saysUnitsChanged(request)) this.rescan()
     if (request.retries === RETRIES_MAX) return false
     request.retries += 1

@@ -123,6 +123,28 @@ test('disks and DVD drives come and go, and the driver finds them', () => {
   expect(storage.units.map((unit) => unit.lun)).toEqual([0])
 })
 
+test('another disc of the same size is another medium, whatever the driver asked meanwhile', () => {
+  const { storage, target } = machine()
+  const drive = new DvdUnit(null)
+  target.attach(0, 0, 0, drive)
+  storage.loopback.pump()
+  const seen = (): unknown[] => {
+    target.announce()
+    storage.loopback.pump()
+    const { type, blockBytes, blockCount, mediumChanges } = storage.units[0]!
+    return [type, blockBytes, blockCount, mediumChanges]
+  }
+  expect(seen()).toEqual([5, 2048, 0, 0])
+  drive.insert(new MemoryDisk({ sizeBytes: MIB }))
+  expect(seen()).toEqual([5, 2048, 512, 1])
+  drive.eject()
+  drive.insert(new MemoryDisk({ sizeBytes: MIB }))
+  expect(seen()).toEqual([5, 2048, 512, 2])
+  expect(seen()).toEqual([5, 2048, 512, 2])
+  drive.eject()
+  expect(seen()).toEqual([5, 2048, 0, 2])
+})
+
 test('long zeroing goes on in polls, beside the I/O of other channels, and ends', () => {
   const { storage, request, gpa } = machine()
   writeZeroes(request, 0, 32_768)

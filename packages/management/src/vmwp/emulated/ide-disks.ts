@@ -83,7 +83,7 @@ export class IdeDisks implements WorkingDevice {
     if (disk !== null) this.#images.push({ name: nameOf(spec), disk })
     if (spec.device === 'dvd') {
       const target = new ScsiTarget()
-      target.attach(0, 0, 0, new DvdUnit(disk))
+      target.attach(0, 0, 0, driveWith(spec, disk))
       return this.#controller.attachDvd(position, target)
     }
     assert(disk !== null, 'A disk has a source.')
@@ -131,6 +131,16 @@ export class IdeDisks implements WorkingDevice {
 
 function nameOf({ source }: DiskSpec): string {
   return source?.is === 'file' ? source.path : 'memory'
+}
+
+/** The drive. What is no medium is so at a place. */
+function driveWith(spec: DiskSpec, disk: Disk | null): DvdUnit {
+  try {
+    return new DvdUnit(disk)
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new Error(`${describeAddress(spec)}: ${error.message}`, { cause: error })
+  }
 }
 
 /** An image's error says which place it was for. */

@@ -94,6 +94,7 @@ export class AtapiUnit {
       product: text(page, 27, 20),
       name: text(page, 10, 10),
       blockCount,
+      mediumChanges: 0,
       blockBytes: DVD_BLOCK_BYTES,
       physicalBlockBytes: DVD_BLOCK_BYTES,
       readOnly: true,

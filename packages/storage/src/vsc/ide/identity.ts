@@ -35,6 +35,7 @@ export function ataIdentity(page: Uint8Array, path: number, target: number): Ata
       product: text(page, 27, 20),
       name: text(page, 10, 10),
       blockCount,
+      mediumChanges: 0,
       blockBytes: ATA_SECTOR_BYTES,
       physicalBlockBytes: ATA_SECTOR_BYTES << Math.min(exponent, SIZE_EXPONENT_MAX),
       // ATA has no word for it: writes are aborted.
