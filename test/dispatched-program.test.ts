@@ -78,3 +78,40 @@ test('a program begins, and is called, in a turn of its VP and not before', asyn
   await poll(2)
   expect(seen).toEqual(['main', 'asked', 'aborted'])
 })
+
+test('a program that is ordered to shut down before its turn comes never begins', async () => {
+  let hasBegun = false
+  const { runtime, poll } = handDriven({
+    async main() {
+      hasBegun = true
+      await new Promise<void>(() => {})
+    },
+  })
+  while ((await Promise.race([runtime.booted(), poll(1)])) === undefined);
+  void runtime.runProgram()
+  const down = runtime.shutDown()
+  await Promise.race([down, poll(100)])
+  expect(await Promise.race([down, poll(1).then(() => 'up')])).toBe(undefined)
+  expect(hasBegun).toBe(false)
+})
+
+test('a guest that is asked twice shuts down once, and both are told', async () => {
+  let aborts = 0
+  const { runtime, poll } = handDriven({
+    async main(guest) {
+      await new Promise<void>((resolve) => {
+        guest.signal.addEventListener('abort', () => {
+          aborts += 1
+          resolve()
+        })
+      })
+    },
+  })
+  while ((await Promise.race([runtime.booted(), poll(1)])) === undefined);
+  void runtime.runProgram()
+  await poll(2)
+  await Promise.race([runtime.shutDown(), poll(100)])
+  const again = runtime.shutDown()
+  expect(await Promise.race([again, setImmediate('up')])).toBe(undefined)
+  expect(aborts).toBe(1)
+})

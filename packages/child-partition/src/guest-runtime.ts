@@ -31,6 +31,7 @@ export class GuestRuntime implements GuestControl {
   /** The host's order to shut down, over the bus; and that it has been done. */
   readonly #order: PromiseWithResolvers<void>
   readonly #poweredOff: Promise<void>
+  #down: Promise<void> | null = null
   readonly #up: PromiseWithResolvers<void>
   readonly #unloaded: PromiseWithResolvers<void>
   readonly #booted: Promise<BootReport>
@@ -165,7 +166,13 @@ export class GuestRuntime implements GuestControl {
     return this.#kernel.memoryAdded(memoryBytes)
   }
 
-  async shutDown(): Promise<void> {
+  /** Once: the host may ask again over the control port when its order's answer was lost with the channel. */
+  shutDown(): Promise<void> {
+    this.#down ??= this.#goDown()
+    return this.#down
+  }
+
+  async #goDown(): Promise<void> {
     if (this.#program !== null) await this.#dispatched()
     this.#abort.abort()
     this.#input.end()
@@ -211,6 +218,8 @@ export class GuestRuntime implements GuestControl {
       return
     }
     await this.#dispatched()
+    // Ordered to shut down before its turn came: a program that has not begun would miss its signal, which is given once.
+    if (this.#abort.signal.aborted) return
     await program.main(this.#guest())
     if (!this.#abort.signal.aborted) await this.#unload()
   }
