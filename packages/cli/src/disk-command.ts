@@ -123,6 +123,9 @@ function createOptions(path: string, flags: CreateFlags): CreateImageOptions {
   if (flags.sector !== undefined && format !== 'vhdx') {
     throw new InputError('--sector', `a ${format} image does not say what its blocks are`)
   }
+  if (flags.sector !== undefined && flags.parent !== undefined) {
+    throw new InputError('--sector', "a child has its parent's blocks")
+  }
   const sizeBytes = optionalSize('--size', flags.size)
   const blockBytes = optionalSize('--block-size', flags.blockSize)
   return {

@@ -103,6 +103,7 @@ describe('what is wrong is refused on one line, with exit code 2, and nothing is
     ['create /new.img --size 1MiB --block-size 1MiB', '/new.img: block size: raw has none'],
     ['create /new.img --size 1MiB --parent /a.img', '/new.img: parent: only a vhdx image has one'],
     ['create /new.vhdx --parent /a.img', '/a.img: '],
+    ['create /new.vhdx --parent /a.vhdx --sector 512', "--sector: a child has its parent's blocks"],
     ['create /new.vhdx --size 1MiB --format qcow2', "option '--format <format>' argument 'qcow2'"],
     ['create /a.img --size 1MiB', '/a.img: exists already'],
     ['create /none/new.img --size 1MiB', '/none/new.img: no such file or folder'],

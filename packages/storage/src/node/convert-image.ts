@@ -26,31 +26,26 @@ export interface ConvertOptions {
  */
 export function convertImage(from: string, to: string, options: ConvertOptions): FileJob {
   const source = openImage(from, { readOnly: true, flush: 'sync' })
-  return beginCopy(from, source, to, {
-    ...options,
-    // A vhd image knows no other block, and a raw one doesn't say.
-    ...(options.format === 'vhdx' ? blocksOf(source) : {}),
-    sizeBytes: diskBytes(source),
-  })
-}
-
-/** The copy of an open disk, which it closes. */
-export function beginCopy(
-  from: string,
-  source: Disk,
-  to: string,
-  options: CreateImageOptions,
-): FileJob {
   let fresh: NewFile
   try {
-    fresh = beginImage(to, options)
+    fresh = beginImage(to, {
+      ...options,
+      // A vhd image knows no other block, and a raw one doesn't say.
+      ...(options.format === 'vhdx' ? blocksOf(source) : {}),
+      sizeBytes: diskBytes(source),
+    })
   } catch (error) {
     source.close()
     throw error
   }
+  return copyInto(fresh, options.format, from, source)
+}
+
+/** The copy of an open disk into a new image of that format. It closes, or discards, both; also when it throws. */
+export function copyInto(fresh: NewFile, format: ImageFormat, from: string, source: Disk): FileJob {
   try {
-    const target = diskOf(fresh.file, options.format)
-    return new CopyJob({ disk: source, name: from }, { disk: target, name: to }, fresh)
+    const target = diskOf(fresh.file, format)
+    return new CopyJob({ disk: source, name: from }, { disk: target, name: fresh.path }, fresh)
   } catch (error) {
     source.close()
     fresh.discard()

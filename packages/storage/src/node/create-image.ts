@@ -1,7 +1,7 @@
 // New images, by path.
 
 import { existsSync, realpathSync } from 'node:fs'
-import { dirname, relative, resolve, sep } from 'node:path'
+import { dirname, relative, sep } from 'node:path'
 
 import type { Guid } from '@guestyard/hvdef'
 
@@ -11,9 +11,11 @@ import { ImageError } from '../backends/image.ts'
 import { createVhd } from '../backends/vhd/create-vhd.ts'
 import { createVhdx, readVhdxInfo } from '../backends/vhdx/index.ts'
 import type { ParentReference, VhdxInfo } from '../backends/vhdx/index.ts'
+import { formatOfName } from './image-format.ts'
 import type { ImageFormat } from './image-format.ts'
 import { NewFile } from './new-file.ts'
 import { newGuid, openLocked } from './open-image.ts'
+import { findParents, refuseLongChain } from './parent-chain.ts'
 
 export interface CreateImageOptions {
   readonly format: ImageFormat
@@ -67,6 +69,7 @@ function refuse(path: string, options: CreateImageOptions): void {
   if (sizeBytes !== undefined && !(Number.isSafeInteger(sizeBytes) && sizeBytes > 0)) {
     throw new ImageError(path, 'size', `${sizeBytes} bytes are no size of a disk`)
   }
+  if (format === 'raw') refuseNameOfRaw(path)
   if (format === 'vhdx') return
   if (parent !== undefined) throw new ImageError(path, 'parent', 'only a vhdx image has one')
   if (format === 'raw') {
@@ -76,6 +79,12 @@ function refuse(path: string, options: CreateImageOptions): void {
   if (options.logicalBlockBytes === 4096) {
     throw new ImageError(path, 'logical sector size', 'a vhd image has 512 bytes')
   }
+}
+
+function refuseNameOfRaw(path: string): void {
+  const named = formatOfName(path)
+  if (named === undefined) return
+  throw new ImageError(path, 'format', `by that name a raw image is taken for a damaged ${named}`)
 }
 
 function fill(file: BackingFile, options: CreateImageOptions): void {
@@ -127,6 +136,9 @@ function fillVhdx(file: BackingFile, options: CreateImageOptions): void {
     return
   }
   const parent = infoOf(options.parent)
+  // Over a chain that can't be opened a child would be worthless.
+  const parents = findParents(options.parent, parent.parent, [])
+  refuseLongChain(options.parent, parents.length + 2)
   createVhdx(file, {
     ...common,
     virtualBytes: options.sizeBytes ?? parent.virtualBytes,
@@ -146,11 +158,15 @@ function infoOf(path: string): VhdxInfo {
   }
 }
 
+/** Where a file is, or will be: behind a link that is replaced. */
+function folderOf(path: string): string {
+  return existsSync(path) ? dirname(realpathSync(path)) : realpathSync(dirname(path))
+}
+
 /** Where a child finds its parent: beside it first, so that the two can be moved together. */
 function referenceTo(parentPath: string, childPath: string, linkage: Guid): ParentReference {
   const absolute = realpathSync(parentPath)
-  const folder = existsSync(dirname(childPath)) ? realpathSync(dirname(childPath)) : '.'
-  const way = relative(resolve(folder), absolute)
+  const way = relative(folderOf(childPath), absolute)
   return {
     linkage,
     linkage2: null,

@@ -1,4 +1,6 @@
-// Which format a file has, by what is in it.
+// Which format a file has: by what is in it, and where that says nothing by its name.
+
+import { extname } from 'node:path'
 
 import { FileStatus } from '../backends/backing-file.ts'
 import type { BackingFile } from '../backends/backing-file.ts'
@@ -8,7 +10,21 @@ import { looksLikeVhd } from '../backends/vhd/structures.ts'
 export const IMAGE_FORMATS = ['raw', 'vhd', 'vhdx'] as const
 export type ImageFormat = (typeof IMAGE_FORMATS)[number]
 
-/** Sound or not: a damaged VHDX is a VHDX. What is neither VHDX nor VHD is raw. */
+/** What a name promises; undefined where it promises nothing, or raw. */
+export function formatOfName(path: string): ImageFormat | undefined {
+  return NAMED_FORMATS.get(extname(path).toLowerCase())
+}
+
+const NAMED_FORMATS: ReadonlyMap<string, ImageFormat> = new Map([
+  ['.vhdx', 'vhdx'],
+  ['.avhdx', 'vhdx'],
+  ['.vhd', 'vhd'],
+])
+
+/**
+ * Sound or not: a damaged VHDX is a VHDX. One that has lost even its first bytes, or its only footer, has its name yet: taken for raw,
+ * its structures would be the disk that a guest writes to. What is neither is raw.
+ */
 export function formatOf(file: BackingFile): ImageFormat {
   const start = new Uint8Array(8)
   if (file.sizeBytes >= 8) {
@@ -17,5 +33,5 @@ export function formatOf(file: BackingFile): ImageFormat {
     }
     if (String.fromCharCode(...start) === 'vhdxfile') return 'vhdx'
   }
-  return looksLikeVhd(file) ? 'vhd' : 'raw'
+  return looksLikeVhd(file) ? 'vhd' : (formatOfName(file.name) ?? 'raw')
 }

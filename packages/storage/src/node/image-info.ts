@@ -13,7 +13,8 @@ import { checkVhdx, readVhdxInfo } from '../backends/vhdx/index.ts'
 import type { ParentReference } from '../backends/vhdx/index.ts'
 import { formatOf } from './image-format.ts'
 import type { ImageFormat } from './image-format.ts'
-import { openLocked, parentPath } from './open-image.ts'
+import { openLocked } from './open-image.ts'
+import { findParents } from './parent-chain.ts'
 
 /** Plain data. Sizes are bytes. */
 export interface ImageInfo {
@@ -50,9 +51,6 @@ export function imageInfo(path: string): ImageInfo {
 }
 
 type Described = Omit<ImageInfo, 'path' | 'fileBytes' | 'hostBytes'>
-
-/** A chain that is longer leads in a circle. */
-const PARENTS_MAX = 64
 
 function describe(file: BackingFile): Described {
   const format = formatOf(file)
@@ -105,31 +103,12 @@ function parentsOf(
   child: string,
 ): Pick<ImageInfo, 'parents' | 'parentProblem'> {
   const parents: string[] = []
-  let reference = first
   try {
-    for (let path = child; reference !== null;) {
-      if (parents.length === PARENTS_MAX) throw new ImageError(path, '', 'is its own parent')
-      path = parentPath(reference, path)
-      parents.push(path)
-      reference = grandparentOf(path, reference)
-    }
+    findParents(child, first, parents)
     return { parents, parentProblem: null }
   } catch (error) {
     if (!(error instanceof ImageError)) throw error
     return { parents, parentProblem: error.message }
-  }
-}
-
-function grandparentOf(path: string, reference: ParentReference): ParentReference | null {
-  const file = openLocked(path, { readOnly: true })
-  try {
-    const { dataWriteGuid, parent } = readVhdxInfo(file)
-    if (dataWriteGuid !== reference.linkage && dataWriteGuid !== reference.linkage2) {
-      throw new ImageError(path, '', 'was written since the child was made')
-    }
-    return parent
-  } finally {
-    file.close()
   }
 }
 

@@ -2,7 +2,9 @@
 // that could be taken for an image.
 
 import { randomBytes } from 'node:crypto'
-import { closeSync, fsyncSync, linkSync, openSync, renameSync, rmSync, statSync } from 'node:fs'
+import { chmodSync, chownSync, closeSync, fsyncSync, linkSync, openSync } from 'node:fs'
+import { realpathSync, renameSync, rmSync, statSync } from 'node:fs'
+import type { Stats } from 'node:fs'
 import { basename, dirname, join } from 'node:path'
 
 import type { BackingFile } from '../backends/backing-file.ts'
@@ -22,6 +24,7 @@ export class NewFile {
   /** Empty at first, open for reading and writing, its syncs done when they have begun. Closed by its user before `commit`. */
   readonly file: BackingFile
   readonly #temporary: string
+  readonly #target: string
   readonly #replace: boolean
   /** What is replaced is nobody else's meanwhile. */
   readonly #lock: ImageLock | null
@@ -35,30 +38,45 @@ export class NewFile {
       if (!there.isFile()) throw new ImageError(path, '', 'is there already, and is no file')
       if (!this.#replace) throw new ImageError(path, '', 'exists already')
     }
+    // A link stays one: what it leads to is replaced.
+    this.#target = there === undefined ? path : realpathSync(path)
     this.#temporary = join(
-      dirname(path),
-      `.${basename(path)}.${randomBytes(4).toString('hex')}.new`,
+      dirname(this.#target),
+      `.${basename(this.#target)}.${randomBytes(4).toString('hex')}.new`,
     )
     this.#lock = there === undefined ? null : lockImage(path, 'write')
     try {
-      this.file = createNamed(this.#temporary, path, { flush: 'sync' })
+      this.file = createNamed(this.#temporary, path, { flush: 'sync' }, there && OWNER_ONLY)
     } catch (error) {
       this.#lock?.release()
       throw error
     }
+    if (there !== undefined) this.#beLike(there)
   }
 
   /** Gives the file its name. The file is durable and closed. Throws an ImageError, and the file is gone then. */
   commit(): void {
     try {
-      if (this.#replace) renameSync(this.#temporary, this.path)
-      else nameNew(this.#temporary, this.path)
-      syncFolder(dirname(this.path))
+      if (this.#replace) renameSync(this.#temporary, this.#target)
+      else nameNew(this.#temporary, this.#target)
+      syncFolder(dirname(this.#target))
     } catch (error) {
       rmSync(this.#temporary, { force: true })
       throw asImageError(this.path, error)
     } finally {
       this.#lock?.release()
+    }
+  }
+
+  /** Who may read the old file may read the new one, and nobody else. */
+  #beLike(old: Stats): void {
+    try {
+      const { uid, gid } = statSync(this.#temporary)
+      if (uid !== old.uid || gid !== old.gid) chownSync(this.#temporary, old.uid, old.gid)
+      chmodSync(this.#temporary, old.mode & 0o777)
+    } catch (error) {
+      this.discard()
+      throw asImageError(this.path, error)
     }
   }
 
@@ -69,6 +87,9 @@ export class NewFile {
     this.#lock?.release()
   }
 }
+
+/** Until it has the rights of the file that it replaces, nobody else may look at it. */
+const OWNER_ONLY = 0o600
 
 /** A link is refused where there is a file of that name by now; a renaming would replace it. */
 function nameNew(temporary: string, path: string): void {

@@ -45,10 +45,15 @@ export function createBackingFile(path: string, options: FileOptions = {}): Back
   return createNamed(path, path, options)
 }
 
-/** The same; messages call it `name`. */
-export function createNamed(path: string, name: string, options: FileOptions): BackingFile {
+/** The same; messages call it `name`, and `mode` says who may open it. */
+export function createNamed(
+  path: string,
+  name: string,
+  options: FileOptions,
+  mode = 0o644,
+): BackingFile {
   try {
-    const fd = openSync(path, 'wx+', 0o644)
+    const fd = openSync(path, 'wx+', mode)
     return new NodeFile(name, fd, 0, { ...options, readOnly: false }, nobody)
   } catch (error) {
     throw asImageError(name, error)

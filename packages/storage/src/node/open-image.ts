@@ -1,7 +1,7 @@
 // An image by its path: locked, its format found, its parents opened.
 
 import { createHash } from 'node:crypto'
-import { existsSync, realpathSync } from 'node:fs'
+import { existsSync, realpathSync, statSync } from 'node:fs'
 import { dirname, isAbsolute, resolve } from 'node:path'
 
 import { parseGuid } from '@guestyard/hvdef'
@@ -23,7 +23,7 @@ import type { FileOptions } from './node-file.ts'
 
 export interface OpenImageOptions extends FileOptions {
   /**
-   * What the file must be; found out by its content when left out. `raw` takes any file as it is: name it for disks whose guest is not
+   * What the file must be; found out by its content, then by its name, when left out. `raw` takes any file as it is: name it for disks whose guest is not
    * trusted, since a guest can write what looks like another format into a raw disk.
    */
   readonly format?: ImageFormat
@@ -41,7 +41,7 @@ export function openImage(path: string, options: OpenImageOptions = {}): Disk {
     const found = formatOf(file)
     const format = options.format ?? found
     if (format !== found && format !== 'raw') {
-      throw new ImageError(path, '', `is no ${format} image, by its content it is ${found}`)
+      throw new ImageError(path, '', `is no ${format} image, it is ${found}`)
     }
     const { logicalBlockBytes = 512 } = options
     return diskOf(file, format, { logicalBlockBytes, uniqueId: idOfPath(path) })
@@ -67,11 +67,20 @@ export function diskOf(file: BackingFile, format: ImageFormat, raw: RawDiskOptio
 export function openLocked(path: string, options: FileOptions): BackingFile {
   const lock = lockImage(path, options.readOnly === true ? 'read' : 'write')
   try {
+    if (options.readOnly !== true) refuseOtherNames(path)
     return openWith(path, options, () => lock.release())
   } catch (error) {
     lock.release()
     throw error
   }
+}
+
+/** A lock is a name's: by another name of the same file a second one could write it. */
+export function refuseOtherNames(path: string): void {
+  const status = statSync(path)
+  if (!status.isFile() || status.nlink <= 1) return
+  const problem = `has ${status.nlink} names (hard links), and a lock holds only one: copy it to write it`
+  throw new ImageError(path, '', problem)
 }
 
 /** Finds the parent of a differencing image, as its locator says, and opens it for reading. */

@@ -8,10 +8,12 @@ import { ImageError } from '../backends/image.ts'
 import type { ImageJob } from '../backends/image.ts'
 import { growFixedVhd } from '../backends/vhd/create-vhd.ts'
 import { readLayout } from '../backends/vhd/structures.ts'
+import type { VhdLayout } from '../backends/vhd/structures.ts'
 import { openVhd } from '../backends/vhd/vhd-disk.ts'
 import { compactVhdx, growVhdx, openVhdx } from '../backends/vhdx/index.ts'
 import type { VhdxDisk } from '../backends/vhdx/index.ts'
-import { beginCopy, closeDisk } from './convert-image.ts'
+import { closeDisk, copyInto } from './convert-image.ts'
+import { beginImage } from './create-image.ts'
 import { OpenFilesJob, atOnce } from './file-job.ts'
 import type { FileJob } from './file-job.ts'
 import { formatOf } from './image-format.ts'
@@ -32,11 +34,11 @@ export function resizeImage(path: string, sizeBytes: number, options: ResizeOpti
         refuse(file, file.sizeBytes, sizeBytes, options.shrink === true)
         return fileJob(file, () => resizeRaw(file, sizeBytes))
       case 'vhd': {
-        const { kind, sizeBytes: oldBytes } = readLayout(file)
-        refuse(file, oldBytes, sizeBytes, false)
-        if (kind === 'fixed') return fileJob(file, () => growFixedVhd(file, sizeBytes))
+        const layout = readLayout(file)
+        refuse(file, layout.sizeBytes, sizeBytes, false)
+        if (layout.kind === 'fixed') return fileJob(file, () => growFixedVhd(file, sizeBytes))
         file.close()
-        return rewriteVhd(path, sizeBytes)
+        return rewriteVhd(path, layout, sizeBytes)
       }
       case 'vhdx': {
         const disk = openVhdx(file, { newGuid, openParent })
@@ -56,12 +58,14 @@ export function compactImage(path: string): FileJob {
     switch (formatOf(file)) {
       case 'raw':
         throw new ImageError(path, '', 'a raw image keeps all of its disk')
-      case 'vhd':
-        if (readLayout(file).kind === 'fixed') {
+      case 'vhd': {
+        const layout = readLayout(file)
+        if (layout.kind === 'fixed') {
           throw new ImageError(path, '', 'a fixed image keeps all of its disk')
         }
         file.close()
-        return rewriteVhd(path)
+        return rewriteVhd(path, layout, layout.sizeBytes)
+      }
       case 'vhdx': {
         const disk = openVhdx(file, { newGuid, openParent })
         return diskJob(path, disk, () => compactVhdx(disk))
@@ -98,14 +102,29 @@ function closeWell(path: string, disk: Disk): void {
   throw new ImageError(path, '', "can't be written to its end")
 }
 
-/** A dynamic VHD has its table before its blocks, and no room to grow: it is written anew, and takes the old one's place when it is whole. */
-function rewriteVhd(path: string, newBytes?: number): FileJob {
-  // Not locked: what replaces it is, and that is the same lock.
-  const file = openBackingFile(path, { readOnly: true, flush: 'sync' })
+/**
+ * A dynamic VHD has its table before its blocks, and no room to grow: it is written anew, and takes the old one's place when it is whole.
+ * `layout` is the old one's; its file is closed.
+ */
+function rewriteVhd(path: string, layout: VhdLayout, sizeBytes: number): FileJob {
+  const { blockBytes, uniqueId } = layout
+  const format = 'vhd'
+  // What is replaced is locked from here on, and only then read: not by a lock of its own, it has that one.
+  const fresh = beginImage(path, { format, blockBytes, diskId: uniqueId, replace: true, sizeBytes })
+  let source: Disk
   try {
-    const { sizeBytes, blockBytes, uniqueId } = readLayout(file)
-    const options = { format: 'vhd', blockBytes, diskId: uniqueId, replace: true } as const
-    return beginCopy(path, openVhd(file), path, { ...options, sizeBytes: newBytes ?? sizeBytes })
+    const file = openBackingFile(path, { readOnly: true, flush: 'sync' })
+    source = openOrClose(file)
+  } catch (error) {
+    fresh.discard()
+    throw error
+  }
+  return copyInto(fresh, format, path, source)
+}
+
+function openOrClose(file: BackingFile): Disk {
+  try {
+    return openVhd(file)
   } catch (error) {
     file.close()
     throw error

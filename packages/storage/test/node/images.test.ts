@@ -1,14 +1,18 @@
 // Images by path: made, copied, changed, looked at.
 
-import { mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { chmodSync, lstatSync, mkdirSync, mkdtempSync, readFileSync, readdirSync } from 'node:fs'
+import { rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
+import { parseGuid } from '@guestyard/hvdef'
+import { createVhdx } from '@guestyard/storage'
 import {
   IMAGE_FORMATS,
   checkImage,
   compactImage,
   convertImage,
+  createBackingFile,
   createImage,
   imageInfo,
   mergeImage,
@@ -132,6 +136,64 @@ test('a merged child is in its parent, and gone', () => {
   expect(readdirSync(folder)).toEqual(['parent.vhdx'])
   expect(contents(parent).equals(wanted)).toBe(true)
   expect(checkImage(parent).findings).toEqual([])
+})
+
+test('a merged child that was named by a link is gone as well', () => {
+  const parent = make('parent.vhdx', 'vhdx')
+  createImage(at('child.vhdx'), { format: 'vhdx', parent })
+  symlinkSync(at('child.vhdx'), at('link.vhdx'))
+  finish(mergeImage(at('link.vhdx')))
+  expect(readdirSync(folder)).toEqual(['parent.vhdx'])
+})
+
+test('a merge that is given up keeps none of the chain', () => {
+  const first = make('first.vhdx', 'vhdx')
+  createImage(at('second.vhdx'), { format: 'vhdx', parent: first })
+  createImage(at('third.vhdx'), { format: 'vhdx', parent: at('second.vhdx') })
+  const job = mergeImage(at('third.vhdx'))
+  job.step()
+  job.abandon()
+  for (const name of readdirSync(folder)) openImage(at(name), { flush: 'sync' }).close()
+  expect(readdirSync(folder)).toEqual(['first.vhdx', 'second.vhdx', 'third.vhdx'])
+})
+
+test('no child is made that could not be opened', () => {
+  const linkage = parseGuid('a9be0ee9-9f1b-4d06-a6a4-2f3a0f2d3c11')
+  for (let length = 0; length < 64; length++) {
+    const file = createBackingFile(at(`${length}.vhdx`))
+    const way = { linkage, linkage2: null, volumePath: null, absolutePath: null }
+    const parent = { ...way, relativePath: `${length - 1}.vhdx` }
+    const chain = length === 0 ? {} : { parent }
+    createVhdx(file, { newGuid: () => linkage, virtualBytes: MIB, ...chain })
+    file.close()
+  }
+  const child = { format: 'vhdx', parent: at('63.vhdx') } as const
+  expect(() => createImage(at('64.vhdx'), child)).toThrow('more than 64 files in a row')
+  openImage(at('63.vhdx'), { readOnly: true }).close()
+  rmSync(at('40.vhdx'))
+  const orphan = { format: 'vhdx', parent: at('50.vhdx') } as const
+  expect(() => createImage(at('64.vhdx'), orphan)).toThrow('no parent there')
+  expect(readdirSync(folder)).toHaveLength(63)
+})
+
+test('an image that is written anew stays where it was, for whom it was', () => {
+  mkdirSync(at('images'))
+  const path = make('images/a.vhd', 'vhd')
+  chmodSync(path, 0o640)
+  symlinkSync(path, at('link.vhd'))
+  finish(compactImage(at('link.vhd')))
+  finish(resizeImage(at('link.vhd'), 6 * MIB))
+  finish(convertImage(path, at('to.vhd'), { format: 'vhd' }))
+  finish(convertImage(at('to.vhd'), at('link.vhd'), { format: 'vhd', replace: true }))
+  expect(lstatSync(at('link.vhd')).isSymbolicLink()).toBe(true)
+  expect(statSync(path).mode & 0o777).toBe(0o640)
+  expect(imageInfo(path).sizeBytes).toBe(6 * MIB)
+  expect(readdirSync(at('images'))).toEqual(['a.vhd'])
+})
+
+test('a raw image gets no name that says something else', () => {
+  expect(() => createImage(at('a.vhd'), { format: 'raw', sizeBytes: MIB })).toThrow('format')
+  expect(readdirSync(folder)).toEqual([])
 })
 
 test('a chain whose parent is gone says so, and is not opened', () => {

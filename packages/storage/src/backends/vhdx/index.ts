@@ -1,3 +1,4 @@
+export { CHAIN_LENGTH_MAX } from './format.ts'
 export { checkVhdx, type VhdxCheck, type VhdxFinding } from './check.ts'
 export { createVhdx, type VhdxCreateOptions } from './create.ts'
 export { openVhdx, type VhdxDisk, type VhdxOpenOptions } from './disk.ts'
