@@ -36,6 +36,8 @@ export class Frame {
   readonly lengths: Uint32Array<ArrayBuffer>
   /** IEEE 802.1Q tag control information, or NO_TAG. It is never among the bytes. */
   tag = NO_TAG
+  /** Checksums that are known to be right: ReceiveChecksum bits. */
+  checked = 0
   // Where `copyNext` is.
   #offset = 0
   #piece = 0
@@ -56,6 +58,7 @@ export class Frame {
     this.memory = memory
     this.pieceCount = 0
     this.tag = NO_TAG
+    this.checked = 0
   }
 
   /**

@@ -20,6 +20,15 @@ export function parseMacAddress(text: string): MacAddress {
   return { high, low }
 }
 
+/** The six bytes. */
+export function macBytes({ high, low }: MacAddress): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(6)
+  const view = new DataView(bytes.buffer)
+  view.setUint16(0, high)
+  view.setUint32(2, low)
+  return bytes
+}
+
 /** True for broadcast and multicast addresses, by their first 16 bits. */
 export function isGroup(high: number): boolean {
   return (high & 0x0100) !== 0

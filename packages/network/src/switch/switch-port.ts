@@ -75,6 +75,11 @@ export class SwitchPort {
     this.share = new Share(rules.weight)
   }
 
+  /** The switch's time, in milliseconds. */
+  now(): number {
+    return this.#switch.now()
+  }
+
   /**
    * When the port may send: `nowMs` or less means at once. Until then its owner keeps its frames, and comes again. To be asked before
    * each `send`.

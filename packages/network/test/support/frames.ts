@@ -86,3 +86,43 @@ export function udp(from: number, to: number, data: readonly number[] = [1, 2, 3
   const length = 8 + data.length
   return [from >> 8, from & 0xff, to >> 8, to & 0xff, length >> 8, length & 0xff, 0, 0, ...data]
 }
+
+/** A TCP segment. */
+export function tcp(
+  from: number,
+  to: number,
+  data: readonly number[],
+  options: { readonly sequence?: number; readonly flags?: number } = {},
+): number[] {
+  const head = new DataView(new ArrayBuffer(20))
+  head.setUint16(0, from)
+  head.setUint16(2, to)
+  head.setUint32(4, options.sequence ?? 1)
+  head.setUint8(12, 0x50)
+  head.setUint8(13, options.flags ?? 0x10)
+  head.setUint16(14, 1000)
+  return [...new Uint8Array(head.buffer), ...data]
+}
+
+/** Whether the checksums of IPv4 (of IPv6 there is none), and of TCP or UDP, are right: summed one bit of the specification at a time. */
+export function checksumOf(frame: Uint8Array): { ip: boolean; transport: boolean } {
+  const isV4 = frame[14]! >> 4 === 4
+  const headerLength = isV4 ? (frame[14]! & 15) * 4 : 40
+  const packet = frame.subarray(14)
+  const end = isV4 ? packet[2]! * 256 + packet[3]! : 40 + packet[4]! * 256 + packet[5]!
+  const addresses = isV4 ? packet.subarray(12, 20) : packet.subarray(8, 40)
+  const body = packet.subarray(headerLength, end)
+  const protocol = isV4 ? packet[9]! : packet[6]!
+  const pseudo = [...addresses, 0, protocol, body.length >> 8, body.length & 0xff]
+  return {
+    ip: !isV4 || onesSum([...packet.subarray(0, headerLength)]) === 0xffff,
+    transport: onesSum([...pseudo, ...body]) === 0xffff,
+  }
+}
+
+function onesSum(bytes: readonly number[]): number {
+  let sum = 0
+  for (let at = 0; at < bytes.length; at += 2) sum += bytes[at]! * 256 + (bytes[at + 1] ?? 0)
+  while (sum > 0xffff) sum = (sum & 0xffff) + Math.floor(sum / 65_536)
+  return sum
+}
