@@ -1,3 +1,4 @@
-export { NetVsc, type NetVscState } from './netvsc.ts'
+export { NetVsc } from './netvsc.ts'
+export type { NetVscState } from './netvsc-state.ts'
 export type { BufferPages, NetVscListener, NetVscOptions } from './netvsc-options.ts'
 export type { ReceivedFrame } from './received-frame.ts'

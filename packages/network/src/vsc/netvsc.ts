@@ -46,16 +46,10 @@ import {
   NvspVersion,
 } from '../protocol.ts'
 import {
-  NDIS_RSS_TABLE_ENTRIES,
-  Oid,
-  PACKET_INFO_BYTES,
   PacketFilter,
-  PacketInfo,
-  RNDIS_BODY_AT,
   RndisHeader,
   RndisIndicateStatus,
   RndisPacket,
-  RndisPacketInfo,
   RndisQueryComplete,
   RndisStatus,
   RndisType,
@@ -65,25 +59,10 @@ import type { DriverChannel, LaneOwner } from './net-lane.ts'
 import type { NetVscListener, NetVscOptions } from './netvsc-options.ts'
 import { ReceivedFrame } from './received-frame.ts'
 import { nvspRequests } from './nvsp-requests.ts'
-import { initializeRequest, objectRequest, rssParameters } from './rndis-requests.ts'
+import type { NetVscState, RequestState } from './netvsc-state.ts'
+import { HEAD_BYTES, composeHead } from './outgoing-head.ts'
+import { controlRequest, informationAt } from './rndis-requests.ts'
 import { SendSections } from './send-sections.ts'
-
-export type NetVscState =
-  | 'closed'
-  | 'version'
-  | 'receive-gpadl'
-  | 'receive-buffer'
-  | 'send-gpadl'
-  | 'send-buffer'
-  | 'rndis'
-  | 'address'
-  | 'link'
-  | 'sub-channels'
-  | 'opening'
-  | 'spread'
-  | 'filter'
-  | 'ready'
-  | 'failed'
 
 /** Transaction ids of the driver's own packets; those of frames are their section and 1. */
 const TID_HANDSHAKE = -2
@@ -92,8 +71,6 @@ const TID_HIGH = 0
 const VERSIONS: readonly number[] = Object.values(NvspVersion).toReversed()
 const ETHERNET_BYTES = 14
 const SECTION_BYTES_MIN = 2048
-/** Head of a frame's message: with a tag, always, so that a frame's place does not depend on it. */
-const HEAD_BYTES = RndisPacket.size + PACKET_INFO_BYTES
 const DEFAULT_FILTER = PacketFilter.DIRECTED | PacketFilter.ALL_MULTICAST | PacketFilter.BROADCAST
 
 /** Driver of one adapter. VP's thread only. */
@@ -205,7 +182,7 @@ export class NetVsc implements LaneOwner {
     }
     const section = sections.peek()
     if (section < 0 || lengthBytes > this.maxFrameBytes) return false
-    const length = this.#composeHead(sections.gpaOf(section), lengthBytes, tag)
+    const length = composeHead(this.#options.memory.i32, sections.gpaOf(section), lengthBytes, tag)
     if (!this.#write(end, NvspChannelType.DATA, section, length, section + 1)) {
       this.#wantsSpace = true
       return false
@@ -379,12 +356,12 @@ export class NetVsc implements LaneOwner {
       case 'rndis':
         return this.#go(isOk, 'address')
       case 'address': {
-        const at = this.#information(view, length, this.address.length)
+        const at = informationAt(view, length, this.address.length)
         if (isOk && at > 0) this.address.set(bytes.subarray(at, at + this.address.length))
         return this.#go(isOk && at > 0, 'link')
       }
       case 'link': {
-        const at = this.#information(view, length, 4)
+        const at = informationAt(view, length, 4)
         this.isLinkUp = isOk && at > 0 && view.getUint32(at, true) === 0
         const wantsMore = (this.#options.subChannels ?? 0) > 0 && this.version >= NvspVersion.V5
         return this.#go(true, wantsMore ? 'sub-channels' : 'filter')
@@ -395,19 +372,18 @@ export class NetVsc implements LaneOwner {
         this.#go(isOk, 'ready')
         if (isOk) this.#listener.onReady?.()
         return
-      default:
+      case 'closed':
+      case 'version':
+      case 'receive-gpadl':
+      case 'receive-buffer':
+      case 'send-gpadl':
+      case 'send-buffer':
+      case 'sub-channels':
+      case 'opening':
+      case 'ready':
+      case 'failed':
         this.#ignored += 1
     }
-  }
-
-  /** Where so many bytes of a query's information are, 0 when they are not there. */
-  #information(view: DataView, length: number, wanted: number): number {
-    if (length < RndisQueryComplete.size) return 0
-    const infoLength = view.getUint32(RndisQueryComplete.at.infoLength, true)
-    const infoOffset = view.getUint32(RndisQueryComplete.at.infoOffset, true)
-    const body = length - RNDIS_BODY_AT
-    const isThere = infoOffset <= body && infoLength <= body - infoOffset && infoLength >= wanted
-    return isThere ? RNDIS_BODY_AT + infoOffset : 0
   }
 
   /** The answer to an NVSP message. */
@@ -450,7 +426,17 @@ export class NetVsc implements LaneOwner {
         this.#state = this.#lanes.length > this.#granted ? 'spread' : 'opening'
         return
       }
-      default:
+      case 'closed':
+      case 'receive-gpadl':
+      case 'send-gpadl':
+      case 'rndis':
+      case 'address':
+      case 'link':
+      case 'opening':
+      case 'spread':
+      case 'filter':
+      case 'ready':
+      case 'failed':
         lane.ignored += 1
     }
   }
@@ -507,59 +493,19 @@ export class NetVsc implements LaneOwner {
     return true
   }
 
-  #request(lane: NetLane, state: 'rndis' | 'address' | 'link' | 'spread' | 'filter'): boolean {
+  #request(lane: NetLane, state: RequestState): boolean {
     const sections = this.#sections
     const section = sections?.peek() ?? -1
     if (sections === null || section < 0) return false
     this.#requestId += 1
-    const bytes = this.#requestBytes(state)
+    const { packetFilter = DEFAULT_FILTER } = this.#options
+    const bytes = controlRequest(state, this.#requestId, this.#lanes.length, packetFilter)
     this.#options.memory.write(sections.gpaOf(section), bytes)
     if (!this.#write(lane, NvspChannelType.CONTROL, section, bytes.length, section + 1)) {
       return false
     }
     sections.sent(section)
     return true
-  }
-
-  #requestBytes(state: 'rndis' | 'address' | 'link' | 'spread' | 'filter'): Uint8Array {
-    const id = this.#requestId
-    const nothing = new Uint8Array(0)
-    switch (state) {
-      case 'rndis':
-        return initializeRequest(id)
-      case 'address':
-        return objectRequest(RndisType.QUERY, id, Oid.PERMANENT_ADDRESS, nothing)
-      case 'link':
-        return objectRequest(RndisType.QUERY, id, Oid.MEDIA_CONNECT_STATUS, nothing)
-      case 'spread': {
-        const parameters = rssParameters(this.#lanes.length, NDIS_RSS_TABLE_ENTRIES)
-        return objectRequest(RndisType.SET, id, Oid.RECEIVE_SCALE_PARAMETERS, parameters)
-      }
-      case 'filter': {
-        const filter = Uint8Array.of(this.#options.packetFilter ?? DEFAULT_FILTER, 0, 0, 0)
-        return objectRequest(RndisType.SET, id, Oid.CURRENT_PACKET_FILTER, filter)
-      }
-    }
-  }
-
-  /** The head of a frame's message, in its section; how long the message is. */
-  #composeHead(gpa: number, lengthBytes: number, tag: number): number {
-    const { i32 } = this.#options.memory
-    const word = gpa >> 2
-    for (let at = 0; at < HEAD_BYTES >> 2; at += 1) i32[word + at] = 0
-    i32[word] = RndisType.PACKET
-    i32[word + (RndisPacket.at.lengthBytes >> 2)] = HEAD_BYTES + lengthBytes
-    i32[word + (RndisPacket.at.dataOffset >> 2)] = HEAD_BYTES - RNDIS_BODY_AT
-    i32[word + (RndisPacket.at.dataLength >> 2)] = lengthBytes
-    if (tag === NO_TAG) return HEAD_BYTES + lengthBytes
-    i32[word + (RndisPacket.at.infoOffset >> 2)] = RndisPacket.size - RNDIS_BODY_AT
-    i32[word + (RndisPacket.at.infoLength >> 2)] = PACKET_INFO_BYTES
-    const info = word + (RndisPacket.size >> 2)
-    i32[info] = PACKET_INFO_BYTES
-    i32[info + 1] = PacketInfo.VLAN
-    i32[info + 2] = RndisPacketInfo.size
-    i32[info + 3] = ((tag >>> 13) & 7) | ((tag >>> 9) & 8) | ((tag & 0xfff) << 4)
-    return HEAD_BYTES + lengthBytes
   }
 
   #write(

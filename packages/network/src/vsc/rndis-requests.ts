@@ -1,19 +1,59 @@
 // Control messages that a driver sends. Cold.
 
 import {
+  HashInfo,
   NDIS_RSS_KEY_BYTES,
+  NDIS_RSS_TABLE_ENTRIES,
   NdisObjectType,
   NdisRssParameters,
-  HashInfo,
+  Oid,
   RNDIS_BODY_AT,
   RndisInitialize,
+  RndisQueryComplete,
   RndisRequest,
   RndisType,
 } from '../rndis.ts'
+import type { RequestState } from './netvsc-state.ts'
 
 const MAX_TRANSFER_BYTES = 0x4000
+const NOTHING = new Uint8Array(0)
 
-export function initializeRequest(requestId: number): Uint8Array {
+/** What is asked in a state. `channels`: those that frames are spread over. */
+export function controlRequest(
+  state: RequestState,
+  id: number,
+  channels: number,
+  packetFilter: number,
+): Uint8Array {
+  switch (state) {
+    case 'rndis':
+      return initializeRequest(id)
+    case 'address':
+      return objectRequest(RndisType.QUERY, id, Oid.PERMANENT_ADDRESS, NOTHING)
+    case 'link':
+      return objectRequest(RndisType.QUERY, id, Oid.MEDIA_CONNECT_STATUS, NOTHING)
+    case 'spread': {
+      const parameters = rssParameters(channels, NDIS_RSS_TABLE_ENTRIES)
+      return objectRequest(RndisType.SET, id, Oid.RECEIVE_SCALE_PARAMETERS, parameters)
+    }
+    case 'filter': {
+      const filter = Uint8Array.of(packetFilter, 0, 0, 0)
+      return objectRequest(RndisType.SET, id, Oid.CURRENT_PACKET_FILTER, filter)
+    }
+  }
+}
+
+/** Where in an answer of `length` bytes so many bytes of information are, 0 when they are not there. */
+export function informationAt(view: DataView, length: number, wanted: number): number {
+  if (length < RndisQueryComplete.size) return 0
+  const infoLength = view.getUint32(RndisQueryComplete.at.infoLength, true)
+  const infoOffset = view.getUint32(RndisQueryComplete.at.infoOffset, true)
+  const body = length - RNDIS_BODY_AT
+  const isThere = infoOffset <= body && infoLength <= body - infoOffset && infoLength >= wanted
+  return isThere ? RNDIS_BODY_AT + infoOffset : 0
+}
+
+function initializeRequest(requestId: number): Uint8Array {
   return RndisInitialize.pack({
     type: RndisType.INITIALIZE,
     lengthBytes: RndisInitialize.size,
@@ -25,12 +65,7 @@ export function initializeRequest(requestId: number): Uint8Array {
 }
 
 /** QUERY, or SET with information. */
-export function objectRequest(
-  type: number,
-  requestId: number,
-  oid: number,
-  info: Uint8Array,
-): Uint8Array {
+function objectRequest(type: number, requestId: number, oid: number, info: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(RndisRequest.size + info.length)
   RndisRequest.encode(new DataView(bytes.buffer), 0, {
     type,
@@ -90,7 +125,7 @@ const DEFAULT_KEY = Uint8Array.of(
 )
 
 /** RECEIVE_SCALE_PARAMETERS that deal `entries` hashes out to so many channels. */
-export function rssParameters(channels: number, entries: number): Uint8Array {
+function rssParameters(channels: number, entries: number): Uint8Array {
   const tableBytes = entries * 4
   const bytes = new Uint8Array(NdisRssParameters.size + tableBytes + NDIS_RSS_KEY_BYTES)
   const view = new DataView(bytes.buffer)

@@ -1,3 +1,3 @@
 export { NetVsp, networkOffer } from './netvsp.ts'
 export type { NetVspInspection, NetVspOptions } from './netvsp.ts'
-export type { NetStateName } from './net-program.ts'
+export type { NetStateName } from './net-state.ts'

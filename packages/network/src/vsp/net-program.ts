@@ -46,11 +46,10 @@ import { DropReason } from '../switch/index.ts'
 import { FrameHead } from './frame-head.ts'
 import { MESSAGE_PAGES_MAX, MessageBytes } from './message-bytes.ts'
 import type { NetAdapter, NetEnd } from './net-adapter.ts'
+import type { NetStateName } from './net-state.ts'
 import { serveSetup } from './nvsp-setup.ts'
 import { CONTROL_BYTES_MAX } from './receive-buffer.ts'
 import { indicateStatus, serveControl } from './rndis-control.ts'
-
-export type NetStateName = 'init' | 'setup' | 'ready' | 'sub-channel' | 'over'
 
 const DRAIN_MAX = 64
 /** Between descriptor and payload of a transfer-page packet with one range. */

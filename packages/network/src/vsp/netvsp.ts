@@ -14,7 +14,7 @@ import {
 import type { PortSettings, SwitchPort, VirtualSwitch } from '../switch/index.ts'
 import { NetAdapter } from './net-adapter.ts'
 import { NetProgram } from './net-program.ts'
-import type { NetStateName } from './net-program.ts'
+import type { NetStateName } from './net-state.ts'
 
 /** Result of an open that is refused: STATUS_INVALID_DEVICE_STATE. */
 const OPEN_REFUSED = 0xc000_0184

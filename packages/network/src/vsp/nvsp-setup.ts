@@ -21,7 +21,7 @@ import {
   NvspVersion,
 } from '../protocol.ts'
 import type { NetAdapter } from './net-adapter.ts'
-import type { NetStateName } from './net-program.ts'
+import type { NetStateName } from './net-state.ts'
 import { ReceiveBuffer, subAllocationBytes } from './receive-buffer.ts'
 
 /** What the messages change of a channel. */

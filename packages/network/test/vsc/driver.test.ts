@@ -115,5 +115,5 @@ test('sub-channels are opened, and flows are spread over them', () => {
       true,
     )
   }
-  expect([...lanes].toSorted()).toEqual([0, 1, 2, 3])
+  expect([...lanes].toSorted((a, b) => a - b)).toEqual([0, 1, 2, 3])
 })
