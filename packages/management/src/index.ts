@@ -1,5 +1,5 @@
 export { startHost, Host, type HostOptions } from './vmms/host.ts'
-export { Vm, STOP_GRACE_MS } from './vmms/vm.ts'
+export { Vm, LINUX_STOP_GRACE_MS, STOP_GRACE_MS, execAnswer } from './vmms/vm.ts'
 export { VmLife, endedEarly, type VmRun, type VmState } from './vmms/vm-life.ts'
 export {
   MEMORY_GRANULE_BYTES,

@@ -63,7 +63,7 @@ export interface MachineControl {
   runLoad(spec: unknown): Promise<never>
   /**
    * `exec` (a script's text) answers an `ExecAnswer`; `console-write` (bytes) types at the console; `console-read` waits for what the
-   * console says, and answers bytes, or null when there will be no more. Rejects for any other name.
+   * console says, and answers bytes, or null when there will be no more. `memory-digest` answers the SHA-256 of all RAM, in hex. Rejects for any other name.
    */
   call(name: string, data: unknown): Promise<unknown>
   takeReports(): unknown[]

@@ -5,12 +5,12 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { expose } from 'comlink'
 import { portEndpoint, trimHeapWhenIdle } from '@guestyard/engine/node'
 
-import { MachineThread } from './node/machine-thread.ts'
+import { startMachineThread } from './node/machine-thread.ts'
 import type { MachinePartition, MachineWorkerData } from './worker-protocol.ts'
 
 parentPort?.once('message', (partition: MachinePartition) => {
   const data = workerData as MachineWorkerData
-  expose(new MachineThread(data, partition), portEndpoint(data.controlPort))
+  expose(startMachineThread(data, partition), portEndpoint(data.controlPort))
 })
 parentPort?.postMessage(null)
 // Whoever starts this worker has turned the cache on: the next guest finds what this one compiled.

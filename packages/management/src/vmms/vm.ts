@@ -47,7 +47,7 @@ interface Run extends VmRun {
 /** How long `stop` lets the guest shut down by itself, in milliseconds. */
 export const STOP_GRACE_MS = 2_000
 /** The same for an operating system, on processors that others use too. */
-const LINUX_STOP_GRACE_MS = 30_000
+export const LINUX_STOP_GRACE_MS = 30_000
 /** How much longer its worker process may take, in milliseconds. */
 const STOP_PATIENCE_MS = 1_500
 /** How long its images may take to be flushed and let go before its end is told all the same, in milliseconds. */
@@ -135,9 +135,7 @@ export class Vm {
    * Rejects when the VM ends before, as after a panic.
    */
   async exec(script: string): Promise<ExecAnswer> {
-    const answer: unknown = await this.call('exec', script)
-    if (isExecAnswer(answer)) return answer
-    throw new Error(`VM "${this.name}": its answer to exec makes no sense`)
+    return execAnswer(this.name, await this.call('exec', script))
   }
 
   /** What a Linux guest's console says: bytes as soon as there are any, null when there will be none. One reader at a time. */
@@ -296,7 +294,12 @@ async function outcomeOf(run: Promise<VmOutcome>, released: Promise<void>): Prom
   return outcome
 }
 
-/** The guest's thread says it: anything may come. */
+/** What VM `name` answered to `exec`. The guest's thread says it: anything may come, and what makes no sense is thrown out. */
+export function execAnswer(name: string, value: unknown): ExecAnswer {
+  if (isExecAnswer(value)) return value
+  throw new Error(`VM "${name}": its answer to exec makes no sense`)
+}
+
 function isExecAnswer(value: unknown): value is ExecAnswer {
   if (typeof value !== 'object' || value === null) return false
   const { exitCode, output, isCut } = value as Partial<Record<string, unknown>>

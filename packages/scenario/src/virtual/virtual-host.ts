@@ -79,9 +79,6 @@ export class VirtualHost implements ScenarioHost {
 
   createVm(options: VmOptions): VirtualVm {
     const settings = vmSettings(options)
-    if (settings.linux !== null) {
-      throw new RangeError(`VM "${settings.name}": linux: runs under the threads engine only`)
-    }
     if (this.#closing !== null) throw new Error('the host is closing')
     if (this.#vms.has(settings.name)) {
       throw new RangeError(`name: there is a VM "${settings.name}" already`)

@@ -2,10 +2,17 @@
 
 import type { GuestRuntime } from '@guestyard/child-partition'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
-import { STOP_GRACE_MS, VmLife, endedEarly } from '@guestyard/management'
+import {
+  LINUX_STOP_GRACE_MS,
+  STOP_GRACE_MS,
+  VmLife,
+  endedEarly,
+  execAnswer,
+} from '@guestyard/management'
 import type {
   DiskAddress,
   DiskOptions,
+  ExecAnswer,
   GuestInspection,
   VmExit,
   VmRun,
@@ -21,11 +28,14 @@ import type {
 } from '@guestyard/root-partition/worker-protocol'
 import type { VirtualActor } from '@guestyard/engine/virtual'
 import { LifeStage, TraceKind } from '@guestyard/trace'
+import type { LinuxGuest } from '@guestyard/x86-partition/node'
+import { MACHINE_PRIVILEGES, MACHINE_ROOMS } from '@guestyard/x86-partition/worker-protocol'
 
 import type { BootReport, ScenarioVm } from '../vm-handle.ts'
 import { VirtualDevices } from './virtual-devices.ts'
 import { VirtualDisks } from './virtual-disks.ts'
 import { VirtualGuest } from './virtual-guest.ts'
+import { VirtualLinux } from './virtual-linux.ts'
 import type { VirtualWorld } from './virtual-world.ts'
 
 const NS_PER_MS = 1e6
@@ -57,11 +67,14 @@ interface Made {
   readonly devices: VirtualDevices
 }
 
+/** What runs in a VM, as far as the VM is concerned. */
+type Runtime = GuestRuntime | LinuxGuest
+
 interface Run extends VmRun {
-  readonly guest: VirtualGuest
+  readonly guest: VirtualGuest | VirtualLinux
   readonly devices: VirtualDevices
   readonly partitionId: number
-  readonly runtime: Promise<GuestRuntime>
+  readonly runtime: Promise<Runtime>
   readonly booted: PromiseWithResolvers<BootReport>
   readonly program: PromiseWithResolvers<void>
   readonly exit: Promise<VmExit>
@@ -114,7 +127,7 @@ export class VirtualVm implements ScenarioVm {
     })
   }
 
-  async stop(graceMs: number = STOP_GRACE_MS): Promise<void> {
+  async stop(graceMs: number = this.#graceMs): Promise<void> {
     const run = await this.#life.present()
     if (run === null) return
     this.#life.stopping()
@@ -173,9 +186,8 @@ export class VirtualVm implements ScenarioVm {
     return this.#ask(`call of "${name}"`, (runtime) => runtime.call(name, copy))
   }
 
-  /** Always rejects: Linux guests run under the threads engine. */
-  exec(_script: string): Promise<never> {
-    return Promise.reject(new Error(`VM "${this.name}": exec: it is no Linux guest`))
+  async exec(script: string): Promise<ExecAnswer> {
+    return execAnswer(this.name, await this.call('exec', script))
   }
 
   async takeReports(): Promise<unknown[]> {
@@ -184,7 +196,8 @@ export class VirtualVm implements ScenarioVm {
   }
 
   inspectGuest(): Promise<GuestInspection> {
-    return this.#ask('inspection', (runtime) => runtime.inspect())
+    // What a machine's kernel keeps to itself is left out of its report.
+    return this.#ask('inspection', (runtime) => runtime.inspect() as GuestInspection)
   }
 
   pressKey(makeCode: number, flags: number = 0): Promise<boolean> {
@@ -250,9 +263,13 @@ export class VirtualVm implements ScenarioVm {
     return this.#disks.resize(place, sizeBytes)
   }
 
+  get #graceMs(): number {
+    return this.settings.linux === null ? STOP_GRACE_MS : LINUX_STOP_GRACE_MS
+  }
+
   async #launch(): Promise<Run> {
     const { world, root } = this.#host
-    const { name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve, relay } =
+    const { linux, name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve, relay } =
       this.settings
     const disks = this.settings.disks.filter((disk) => disk.controllerType === 'scsi')
     const spec = {
@@ -265,6 +282,7 @@ export class VirtualVm implements ScenarioVm {
       reserve,
       relay,
       disks,
+      ...(linux === null ? {} : { rooms: MACHINE_ROOMS, privileges: MACHINE_PRIVILEGES }),
     }
     const made = await world.ask(root, null, () => this.#create(spec))
     if (typeof made === 'string') {
@@ -299,13 +317,19 @@ export class VirtualVm implements ScenarioVm {
 
   #assemble({ start, doorbells, devices }: Made): Run {
     const { world, root } = this.#host
-    const guest = new VirtualGuest(world, {
-      settings: this.settings,
+    const { settings } = this
+    const { linux } = settings
+    const common = {
+      settings,
       start,
       root,
-      onFailed: (error) => this.#end(run, 'crashed', this.#describe(error)),
-      onExited: (code) => this.#end(run, 'crashed', `the guest thread exited with code ${code}`),
-    })
+      onFailed: (error: unknown) => this.#end(run, 'crashed', this.#describe(error)),
+      onExited: (code: number) => this.#end(run, 'crashed', `the guest thread exited with code ${code}`),
+    } as const
+    const guest =
+      linux === null
+        ? new VirtualGuest(world, common)
+        : new VirtualLinux(world, { ...common, linux })
     for (const doorbell of doorbells) doorbell.actor = guest.actor
     world.trace?.record(TraceKind.LIFE, start.partitionId, LifeStage.CREATED)
     const over = Promise.withResolvers<VmExit>()
@@ -313,7 +337,7 @@ export class VirtualVm implements ScenarioVm {
       guest,
       devices,
       partitionId: start.partitionId,
-      runtime: world.ask(guest.actor, guest.program, () => guest.boot()),
+      runtime: world.ask<Runtime>(guest.actor, guest.program, () => guest.boot()),
       booted: Promise.withResolvers(),
       program: Promise.withResolvers(),
       exit: over.promise,
@@ -386,7 +410,7 @@ export class VirtualVm implements ScenarioVm {
     })
   }
 
-  async #ask<T>(what: string, question: (runtime: GuestRuntime) => T | Promise<T>): Promise<T> {
+  async #ask<T>(what: string, question: (runtime: Runtime) => T | Promise<T>): Promise<T> {
     const run = this.#life.running()
     const answer = this.#askGuest(run, question).catch((error: unknown): never => {
       throw new Error(this.#describe(error))
@@ -395,7 +419,7 @@ export class VirtualVm implements ScenarioVm {
   }
 
   /** The answer is a copy, as between threads. */
-  #askGuest<T>(run: Run, question: (runtime: GuestRuntime) => T | Promise<T>): Promise<T> {
+  #askGuest<T>(run: Run, question: (runtime: Runtime) => T | Promise<T>): Promise<T> {
     const { guest } = run
     return this.#host.world.ask(guest.actor, guest.program, async () =>
       structuredClone(await question(await run.runtime)),

@@ -162,6 +162,11 @@ export class VirtualWorld {
     return answer.promise
   }
 
+  /** The promise, which the real world answers: virtual time stands until it settles. */
+  hold<T>(what: string, promise: Promise<T>): Promise<T> {
+    return this.#platform.hold(what, promise)
+  }
+
   /** The promise, known as something that the scenario waits for until it settles. */
   async waitingFor<T>(what: string, promise: Promise<T>): Promise<T> {
     const waiting: Waiting = { what, sinceNs: this.clock.nowNs }

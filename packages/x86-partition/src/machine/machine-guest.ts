@@ -22,7 +22,7 @@ export interface MachineGuestOptions {
   readonly image: BootImage
   /** The processor package's module. */
   readonly wasm: Uint8Array
-  /** What `performance.now` says in this thread. */
+  /** Time of the processor's TSC and devices, in milliseconds with fractions: `performance.now`, or an `InstructionClock`'s `tick`. */
   readonly nowMs: () => number
   readonly random: () => number
   readonly onSerialByte: (port: SerialPort, byte: number) => void
@@ -60,6 +60,7 @@ export class MachineGuest {
   #isNudged = true
   /** Slices in a row in which next to nothing was done. */
   #idleSlices = 0
+  #instructions = 0
   slices = 0
   halts = 0
 
@@ -140,6 +141,11 @@ export class MachineGuest {
     return deadlineMs + (this.#idleSlices < IDLE_AFTER_SLICES ? TIMER_SLACK_MS : IDLE_SLACK_MS)
   }
 
+  /** Instructions executed, modulo 2^32, to the last block that was left: for an `InstructionClock`. */
+  get instructionCounter(): number {
+    return this.#processor.instructions
+  }
+
   /** Bytes for one of its serial ports. The engine has to be woken. */
   sendSerial(port: SerialPort, bytes: Uint8Array): void {
     this.#processor.sendSerial(port, bytes)
@@ -148,7 +154,7 @@ export class MachineGuest {
 
   inspect(): MachineInspection {
     return {
-      instructions: this.#processor.instructions,
+      instructions: this.#instructions,
       slices: this.slices,
       halts: this.halts,
       interrupts: this.#exits.interrupts,
@@ -167,6 +173,7 @@ export class MachineGuest {
     const before = this.#processor.instructions
     const fault = this.#run()
     const executed = (this.#processor.instructions - before) >>> 0
+    this.#instructions += executed
     this.#idleSlices = executed < IDLE_INSTRUCTIONS_MAX ? this.#idleSlices + 1 : 0
     const end = this.#ports.end ?? fault ?? this.#deadEnd()
     if (end === null) return
@@ -202,7 +209,7 @@ export class MachineGuest {
 }
 
 export interface MachineInspection {
-  /** Modulo 2^32. */
+  /** Executed, of all slices. */
   readonly instructions: number
   readonly slices: number
   readonly halts: number

@@ -7,3 +7,9 @@ export {
   type LinuxManifest,
 } from './linux-cache.ts'
 export { fetchLinux, type FetchOptions } from './fetch-linux.ts'
+export {
+  LinuxGuest,
+  type LinuxGuestSetup,
+  type LinuxPlatform,
+  type MachineEngine,
+} from './linux-guest.ts'

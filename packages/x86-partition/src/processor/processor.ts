@@ -3,11 +3,12 @@
 // `ProcessorExits`, and comes back as registers, ports and vectors. Whoever owns it calls `slice` over and over; nothing runs by itself.
 
 import { wasm, type WasmMemory } from '@guestyard/guestmem'
-import { V86 } from 'v86'
+import type { V86 } from 'v86'
 
 import { V86Mismatch, adaptModule } from './adapt.ts'
 import { shareBlockMemory } from './compiled-block.ts'
 import type { PortDevice } from './ports.ts'
+import { TimedV86, setDeviceTime } from './timed-v86.ts'
 import {
   Address,
   ApicAddress,
@@ -47,7 +48,7 @@ export interface ProcessorOptions {
   /** Ticks of the TSC in a millisecond, and milliseconds of its origin before that of `nowMs`. */
   readonly tscPerMs: number
   readonly tscOffsetMs: number
-  /** Time of the processor's own devices: what `performance.now` says in its thread. */
+  /** Milliseconds, with fractions: the time of its TSC and its own devices. Goes forward. */
   readonly nowMs: () => number
   /** For RDRAND and RDSEED: an i32. */
   readonly random: () => number
@@ -105,11 +106,13 @@ export class Processor {
   readonly #ownCpuid: Callable
   readonly #irr: number
   readonly #link: ModuleLink
+  readonly #nowMs: () => number
 
   private constructor(v86: V86, link: ModuleLink, options: ProcessorOptions) {
     const { buffer } = options.memory
     this.#v86 = v86
     this.#link = link
+    this.#nowMs = options.nowMs
     this.#u8 = new Uint8Array(buffer, 0, RAM_BASE_BYTES)
     this.#i32 = new Int32Array(buffer, 0, RAM_BASE_BYTES / 4)
     this.registers = new Int32Array(buffer, Address.REG32, 8)
@@ -134,7 +137,7 @@ export class Processor {
     }
     const link = new ModuleLink(options)
     const failed = Promise.withResolvers<never>()
-    const v86 = new V86({
+    const settings = {
       wasm_fn: async (imports: unknown) => {
         try {
           return link.instantiate(imports as V86Imports)
@@ -153,7 +156,8 @@ export class Processor {
       disable_keyboard: true,
       disable_mouse: true,
       net_device: { type: 'none' },
-    } as unknown as ConstructorParameters<typeof V86>[0])
+    } as unknown as ConstructorParameters<typeof V86>[0]
+    const v86 = new TimedV86(settings, options.nowMs, failed.reject)
     const loaded = new Promise<null>((resolve) => {
       v86.add_listener('emulator-loaded', () => resolve(null))
     })
@@ -167,6 +171,7 @@ export class Processor {
    */
   slice(): number {
     this.#link.installBlocks()
+    setDeviceTime(this.#nowMs)
     let idleMs = 0
     try {
       idleMs = this.#mainLoop()
