@@ -2,8 +2,9 @@
 // a disk of the bus, keys, an hour of sleep, and another guest. What it leaves is the same whenever and wherever the seed is the same.
 //
 //   guestyard guest fetch linux
-//   guestyard run scripts/linux-repeat.ts --engine virtual --seed 7
+//   guestyard run scripts/linux-repeat.ts --engine virtual --seed 7 --time-limit 3h
 
+import { createHash } from 'node:crypto'
 import { defineScenario } from '@guestyard/scenario'
 
 const MAKE_CODE_A = 0x1e
@@ -21,7 +22,7 @@ umount /mnt && md5sum /dev/sda
 
 export default defineScenario({
   vms: {
-    box: { memory: '128 MiB', linux: {}, disks: [{ memory: '16 MiB' }] },
+    box: { memory: '128 MiB', linux: { append: 'ignore_loglevel' }, disks: [{ memory: '16 MiB' }] },
     other: { memory: '64 MiB' },
   },
   async run({ vms, expect, log }) {
@@ -40,6 +41,9 @@ export default defineScenario({
     await said('cat /proc/interrupts; dmesg | tail -n 20')
     const { machine } = (await vms.box.inspect()) as { readonly machine: object }
     log(`counters ${JSON.stringify(machine)}`)
+    const console = (await vms.box.call('console-read')) as Uint8Array
+    expect(console.length > 1000, 'the kernel spoke on its console').toBe(true)
+    log(`console ${createHash('sha256').update(console).digest('hex')}`)
     log(`memory ${String(await vms.box.call('memory-digest'))}`)
     await vms.all.stop()
   },

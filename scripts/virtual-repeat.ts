@@ -34,6 +34,8 @@ const SCENARIOS = ['scripts/two-guests.ts', 'packages/scenario/test/scenarios/li
 const COMMAND = 'packages/cli/bin/guestyard.js'
 const TIMEOUT_MS = 600_000
 const TIMES = 2
+/** Virtual: a scenario may sleep for an hour. */
+const TIME_LIMIT = '3h'
 
 interface Flags {
   readonly scenarios: readonly string[]
@@ -135,7 +137,7 @@ async function runOne(scenario: string, seed: string, node: string, folder: stri
     'npx',
     [
       ...['-y', '-p', runtime, 'node', '--disable-warning=ExperimentalWarning', COMMAND],
-      ...['run', scenario, '--engine', 'virtual', '--seed', seed],
+      ...['run', scenario, '--engine', 'virtual', '--seed', seed, '--time-limit', TIME_LIMIT],
       ...['--trace', trace!, '--json', json!, '--log', log!],
     ],
     { cwd: ROOT, timeoutMs: TIMEOUT_MS },

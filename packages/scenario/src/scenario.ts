@@ -18,7 +18,7 @@ export interface VmDefinition {
   /** The guest program, relative to the scenario file; without one the guest waits and takes load. */
   readonly guest?: string | URL
   /**
-   * Linux in place of a guest program, under `--engine threads`: Debian's stock kernel, fetched by `guestyard guest fetch linux`. `append` is more for its
+   * Linux in place of a guest program: Debian's stock kernel, fetched by `guestyard guest fetch linux`. `append` is more for its
    * command line, `folder` where the fetched guest is when not in the cache.
    */
   readonly linux?: { readonly append?: string; readonly folder?: string }

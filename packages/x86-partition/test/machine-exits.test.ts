@@ -4,12 +4,10 @@
 import { HvStatus, SyntheticMsr } from '@guestyard/hvdef'
 import { expect, test } from 'vitest'
 
-import { RAM_BYTES, i32, tinyMachine, x86 } from './tiny-machine.ts'
+import { IDT, RAM_BYTES, i32, tinyMachine, withHandler, x86 } from './tiny-machine.ts'
 
 const RESULT = 0x18_0000
 const HYPERCALL_PAGE = 0x18_1000
-const IDT = 0x18_2000
-const HANDLER = 0x18_3000
 
 /** Turns the hypercall page on. */
 const ENLIGHTEN = [
@@ -18,18 +16,6 @@ const ENLIGHTEN = [
   ...[...x86.movEcx(SyntheticMsr.HYPERCALL), ...x86.movEax(HYPERCALL_PAGE | 1), ...x86.movEdx(0)],
   ...x86.wrmsr,
 ]
-
-/** An IDT that sends one vector to HANDLER, where `code` is. */
-function withHandler(memory: { readonly view: DataView }, vector: number, code: number[]): void {
-  const at = IDT + 16 + vector * 8
-  memory.view.setUint16(at, HANDLER & 0xffff, true)
-  memory.view.setUint16(at + 2, 0x10, true)
-  memory.view.setUint16(at + 4, 0x8e00, true)
-  memory.view.setUint16(at + 6, HANDLER >>> 16, true)
-  memory.view.setUint16(IDT, 256 * 8 - 1, true)
-  memory.view.setUint32(IDT + 2, IDT + 16, true)
-  code.forEach((byte, index) => memory.view.setUint8(HANDLER + index, byte))
-}
 
 test('leaf 1 is the processor’s own, with the hypervisor’s bit', async () => {
   const { run, memory } = await tinyMachine([

@@ -4,6 +4,7 @@ import { MonotonicClock, type ManualClock } from '@guestyard/engine'
 import { GuestMemory } from '@guestyard/guestmem'
 import { Hypervisor, VirtualProcessor, type Partition } from '@guestyard/hypervisor'
 import {
+  InstructionClock,
   MACHINE_PRIVILEGES,
   MACHINE_ROOMS,
   MachineGuest,
@@ -16,6 +17,15 @@ import { readProcessorModule } from '@guestyard/x86-partition/node'
 const LOAD_ADDRESS = 0x10_0000
 export const RAM_BYTES: number = 2 * 1024 * 1024
 const HEADER_BYTES = 32
+/** Where `withHandler` puts its table and its code. */
+export const IDT = 0x18_2000
+const HANDLER = 0x18_3000
+
+export interface TinyOptions {
+  readonly ports?: PortDevice
+  /** It runs in virtual time, which this clock keeps. */
+  readonly virtual?: ManualClock
+}
 
 export interface TinyMachine {
   readonly machine: MachineGuest
@@ -25,6 +35,8 @@ export interface TinyMachine {
   readonly memory: GuestMemory
   /** Moves the clock that it is polled by; an engine does, between polls. */
   readonly tick: () => void
+  /** Of virtual time: what the latest poll took. */
+  readonly lastSliceNs: () => number
   /** What it sent through COM1. */
   readonly printed: () => string
   /** Polls until it ends; throws after `slices` polls. */
@@ -44,9 +56,12 @@ export function kernelOf(code: readonly number[]): Uint8Array {
 
 export async function tinyMachine(
   code: readonly number[],
-  options: { readonly ports?: PortDevice; readonly clock?: ManualClock } = {},
+  options: TinyOptions = {},
 ): Promise<TinyMachine> {
-  const clock = options.clock ?? new MonotonicClock()
+  const { virtual = null } = options
+  const clock = virtual ?? new MonotonicClock()
+  const sliced = virtual === null ? null : new InstructionClock(virtual)
+  const vpClock = sliced ?? new MonotonicClock()
   const memory = GuestMemory.create({ sizeBytes: RAM_BYTES, rooms: MACHINE_ROOMS })
   const hypervisor = new Hypervisor({ clock })
   const wake = { ring: (): void => {} }
@@ -59,27 +74,41 @@ export async function tinyMachine(
   if (!created.ok) throw new Error('there is room for one partition')
   const { partition } = created
   partition.vps[0]!.dispatch.grant(0, true)
-  const vp = new VirtualProcessor(partition.handlesFor(0)!, { memory, wakeRoot: wake, clock })
+  const handles = partition.handlesFor(0)!
+  const vp = new VirtualProcessor(handles, { memory, wakeRoot: wake, clock: vpClock })
   let printed = ''
+  let random = 4
   const machine = await MachineGuest.create({
     vp,
     memory,
-    clock,
+    clock: vpClock,
     image: multibootImage({ kernel: kernelOf(code), commandLine: '', ramBytes: RAM_BYTES }),
     wasm: readProcessorModule(),
-    nowMs: () => performance.now(),
-    random: () => 4,
+    nowMs: sliced?.tick ?? (() => performance.now()),
+    random: () => (random = Math.imul(random, 0x9e37_79b1) + 1),
     onSerialByte: (_port, byte) => {
       printed += String.fromCharCode(byte)
     },
     onEnd: () => {},
     ...(options.ports === undefined ? {} : { ports: options.ports }),
   })
+  let sliceNs = 0
+  sliced?.count(() => machine.instructionCounter)
+  const poll = (): void => {
+    sliced?.begin()
+    const units = machine.poll(1)
+    if (virtual === null || sliced === null) return
+    sliceNs = sliced.end()
+    // As the virtual engine: busy for as long as the slice, or asleep until the next deadline.
+    if (units > 0) virtual.advance100ns(Math.ceil(sliceNs / 100))
+    else virtual.advanceTo(machine.nextDeadlineMs())
+  }
   const run = (slices = 200): MachineEnd => {
     for (let slice = 0; slice < slices && machine.end === null; slice += 1) {
       hypervisor.poll(16)
-      machine.poll(1)
+      poll()
       clock.update()
+      vpClock.update()
     }
     if (machine.end === null) throw new Error(`the machine still runs after ${slices} slices`)
     return machine.end
@@ -91,9 +120,26 @@ export async function tinyMachine(
     vp,
     memory,
     printed: () => printed,
-    tick: () => void clock.update(),
+    tick: () => void vpClock.update(),
+    lastSliceNs: () => sliceNs,
     run,
   }
+}
+
+/** An IDT that sends one vector to HANDLER, where `code` is. */
+export function withHandler(
+  memory: { readonly view: DataView },
+  vector: number,
+  code: readonly number[],
+): void {
+  const at = IDT + 16 + vector * 8
+  memory.view.setUint16(at, HANDLER & 0xffff, true)
+  memory.view.setUint16(at + 2, 0x10, true)
+  memory.view.setUint16(at + 4, 0x8e00, true)
+  memory.view.setUint16(at + 6, HANDLER >>> 16, true)
+  memory.view.setUint16(IDT, 256 * 8 - 1, true)
+  memory.view.setUint32(IDT + 2, IDT + 16, true)
+  code.forEach((byte, index) => memory.view.setUint8(HANDLER + index, byte))
 }
 
 /** Instructions by name, as far as tests need them. */

@@ -56,7 +56,7 @@ export interface VmOptions {
   readonly relay?: string | false
   /** Module with an exported `main(guest)`. */
   readonly program?: URL | string | null
-  /** Linux in place of a script guest, under the threads engine only. What is left out has a default; it has neither program nor args. */
+  /** Linux in place of a script guest. What is left out has a default; it has neither program nor args. */
   readonly linux?: Partial<LinuxSettings> | null
   readonly args?: unknown
   /** Where the guest takes ring pages from; default `contiguous`. */

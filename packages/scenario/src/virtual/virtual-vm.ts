@@ -324,7 +324,8 @@ export class VirtualVm implements ScenarioVm {
       start,
       root,
       onFailed: (error: unknown) => this.#end(run, 'crashed', this.#describe(error)),
-      onExited: (code: number) => this.#end(run, 'crashed', `the guest thread exited with code ${code}`),
+      onExited: (code: number) =>
+        this.#end(run, 'crashed', `the guest thread exited with code ${code}`),
     } as const
     const guest =
       linux === null
