@@ -27,7 +27,7 @@ export interface DiskClock {
 
 /**
  * Puts limits on a disk, which it owns from now on. Reads and writes beyond them wait in the order they came, whoever made them;
- * flushes and blocks given up move no data, and go ahead.
+ * zeros that are to be written count as a write, since they are one for the host. Flushes and blocks given up go ahead.
  */
 export class LimitedDisk implements Disk {
   readonly #disk: Disk
@@ -71,8 +71,9 @@ export class LimitedDisk implements Disk {
   }
 
   submit(request: DiskRequest): void {
-    const movesData = request.operation <= DiskOperation.WRITE && request.blockCount > 0
-    const isLimited = movesData && !this.#closing
+    const { operation } = request
+    const movesData = operation <= DiskOperation.WRITE || operation === DiskOperation.WRITE_ZEROES
+    const isLimited = movesData && request.blockCount > 0 && !this.#closing
     if (!isLimited || admit(this.#disk.geometry, request) !== DiskStatus.OK) {
       this.#disk.submit(request)
       return

@@ -81,6 +81,24 @@ test('a flush goes ahead of reads that wait, and an abort takes one out', () => 
   expect([third.status, disk.closed]).toEqual([DiskStatus.ABORTED, true])
 })
 
+test('zeros that are written count as a write of as many bytes', () => {
+  const clock = { nowMs: 0 }
+  const disk = new LimitedDisk(memoryDisk(), clock, { bytesPerSecond: 512_000 })
+  const requests = [new DiskRequest(0), new DiskRequest(0)]
+  for (const request of requests) {
+    request.operation = DiskOperation.WRITE_ZEROES
+    request.blockCount = 256
+    disk.submit(request)
+  }
+  for (const nowMs of [0, 205, 207]) {
+    clock.nowMs = nowMs
+    // What is let through goes on in the next poll.
+    disk.poll(256)
+    disk.poll(256)
+    expect(requests.map(({ status }) => status)).toEqual([0, nowMs > 206 ? 0 : DiskStatus.PENDING])
+  }
+})
+
 test('other limits hold from the next request on', () => {
   const clock = { nowMs: 0 }
   const disk = new LimitedDisk(memoryDisk(), clock, { iops: 0.001 })
