@@ -103,6 +103,19 @@ describe('disks of a VM', () => {
       { file: 'x', parent: 'y', sizeBytes: 512 },
       '.parent: its child is a VHDX, of its size, and never fixed',
     ],
+    [{ file: '' }, '.file: "" is neither a path nor a file: URL'],
+    // Callers need not be typed.
+    [{ file: 5 as never }, '.file: 5 is neither a path nor a file: URL'],
+    [{ file: new URL('http://x/y') }, '.file: http://x/y is no file: URL of this host'],
+    [{ file: 'x', parent: '' }, '.parent: "" is neither a path nor a file: URL'],
+    [
+      { file: 'x', format: 'qcow2' as never, sizeBytes: 512 },
+      '.format: "qcow2" is none of vhdx, vhd and raw',
+    ],
+    [
+      { file: 'x', device: 'dvd' as const, sizeBytes: 512 },
+      ': the disc of a DVD drive is not made',
+    ],
   ])('%o is refused with one line that names the field', (disk, line) => {
     const refused = () => vmSettings({ name: 'a', disks: [disk] })
     expect(refused).toThrow(RangeError)

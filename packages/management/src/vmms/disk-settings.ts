@@ -46,6 +46,7 @@ export interface DiskOptions {
   readonly limits?: { readonly iops?: number; readonly bytesPerSecond?: number }
 }
 
+const FORMATS: ReadonlySet<unknown> = new Set(['vhdx', 'vhd', 'raw'])
 const CONTROLLERS_MAX: Readonly<Record<ControllerType, number>> = {
   scsi: SCSI_CONTROLLERS_MAX,
   ide: IDE_CONTROLLERS_MAX,
@@ -106,9 +107,9 @@ export class DiskPlaces {
   }
 }
 
-/** An ISO image as what is put into a DVD drive. */
-export function discOf(iso: string | URL): DiskSource {
-  return { is: 'file', path: pathOf(iso), format: 'raw', create: null, blockBytes: 512 }
+/** An ISO image as what is put into a DVD drive. Throws a `RangeError` of one line. */
+export function discOf(iso: string | URL, where: string): DiskSource {
+  return { is: 'file', path: pathOf(iso, where), format: 'raw', create: null, blockBytes: 512 }
 }
 
 /** Checks what a disk is to become. Throws a `RangeError` of one line. */
@@ -170,13 +171,20 @@ function sourceOf(disk: DiskOptions, where: string): DiskSource | null {
     return { is: 'memory', sizeBytes: memoryBytes, blockBytes }
   }
   if (file === undefined) return null
-  const path = pathOf(file)
+  const path = pathOf(file, `${where}.file`)
   const { sizeBytes, fixed = false, parent, format = null } = disk
+  if (format !== null && !FORMATS.has(format)) {
+    throw new RangeError(`${where}.format: ${show(format)} is none of vhdx, vhd and raw`)
+  }
+  if (disk.device === 'dvd' && (sizeBytes !== undefined || parent !== undefined)) {
+    throw new RangeError(`${where}: the disc of a DVD drive is not made`)
+  }
   if (parent !== undefined) {
     if (sizeBytes !== undefined || fixed || (format !== null && format !== 'vhdx')) {
       throw new RangeError(`${where}.parent: its child is a VHDX, of its size, and never fixed`)
     }
-    return { is: 'file', path, format: 'vhdx', create: { parentPath: pathOf(parent) }, blockBytes }
+    const create = { parentPath: pathOf(parent, `${where}.parent`) }
+    return { is: 'file', path, format: 'vhdx', create, blockBytes }
   }
   if (sizeBytes === undefined) return { is: 'file', path, format, create: null, blockBytes }
   checkSize(sizeBytes, DISK_MAX_BYTES, blockBytes, `${where}.sizeBytes`)
@@ -193,9 +201,17 @@ function limitsOf(disk: DiskOptions, where: string): DiskLimits | null {
   return iops === null && bytesPerSecond === null ? null : { iops, bytesPerSecond }
 }
 
-function pathOf(file: string | URL): string {
-  if (file instanceof URL) return fileURLToPath(file)
-  return file.startsWith('file:') ? fileURLToPath(file) : resolve(file)
+function pathOf(file: unknown, where: string): string {
+  const isUrl = file instanceof URL || (typeof file === 'string' && file.startsWith('file:'))
+  if (!isUrl && (typeof file !== 'string' || file === '')) {
+    throw new RangeError(`${where}: ${show(file)} is neither a path nor a file: URL`)
+  }
+  if (!isUrl) return resolve(file)
+  try {
+    return fileURLToPath(file)
+  } catch {
+    throw new RangeError(`${where}: ${String(file)} is no file: URL of this host`)
+  }
 }
 
 function checkSize(bytes: number, most: number, blockBytes: number, where: string): void {

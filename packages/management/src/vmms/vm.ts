@@ -196,7 +196,8 @@ export class Vm {
    * in one line, when the image is no good or the drive has a disc.
    */
   async insertDvd(place: DiskAddress, iso: string | URL): Promise<void> {
-    await this.#ask((control) => control.insertDvd(place, discOf(iso)))
+    const disc = discOf(iso, `VM "${this.name}": insertDvd`)
+    await this.#ask((control) => control.insertDvd(place, disc))
   }
 
   /** Takes the disc out of a drive of the running VM, locked or not; resolves when its image is free. Rejects when there is none. */

@@ -44,7 +44,8 @@ export class VirtualDisks {
   }
 
   async insert(place: DiskAddress, iso: string | URL): Promise<void> {
-    await this.#change((disks) => disks.insert(place, discOf(iso)))
+    const disc = discOf(iso, `VM "${this.#vm}": insertDvd`)
+    await this.#change((disks) => disks.insert(place, disc))
   }
 
   async eject(place: DiskAddress): Promise<void> {
