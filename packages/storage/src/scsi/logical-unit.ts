@@ -18,10 +18,10 @@ import { givenData, respond, roomForData, shorten, succeed } from './transfer.ts
 /** Bytes of the longest answer or parameter list of any command, the list of an UNMAP. */
 const SCRATCH_BYTES = UNMAP_LIST_BYTES_MAX
 const DESCRIPTOR_FORMAT = 0x01
-/** Steps of a job that are done before `execute` returns; polls do the others, within their budget: neighbours come in between. */
-const STEPS_AT_ONCE = 4
+/** Bytes that a disk fills or gives up at most when it is asked to, before it leaves the rest for polls. */
+const FILL_AT_ONCE = 1 << 18
 /** What a step of a job takes of a poll's budget. */
-const STEP_UNITS = 4
+const STEP_UNITS = 16
 
 const ATTENTION_SENSE: Readonly<Record<number, Sense>> = {
   [Attention.BUS_RESET]: Sense.BUS_RESET_OCCURRED,
@@ -241,9 +241,14 @@ export abstract class LogicalUnit {
 
   /** Hands the first step of a command to a disk. */
   protected submit(request: ScsiRequest, disk: Disk): void {
+    const { io } = request
     request.disk = disk
-    disk.submit(request.io)
-    this.#steps = STEPS_AT_ONCE
+    if (io.operation >= DiskOperation.UNMAP || request.job !== null) {
+      request.filledBytes = FILL_AT_ONCE
+    }
+    disk.submit(io)
+    // Further steps of a job are for polls, within their budget: neighbours come in between.
+    this.#steps = 0
     if (this.#advance(request, disk)) return
     request.outcome = ScsiOutcome.PENDING
     request.next = null

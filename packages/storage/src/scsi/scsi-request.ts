@@ -52,6 +52,11 @@ export class ScsiRequest {
   transferredBytes = 0
   /** Bytes that the command had to move. Above the initiator's room: an overrun, only what fitted has been moved. */
   askedBytes = 0
+  /**
+   * Bytes that `execute` may have had filled or given up before it returned, beside those that travel: for who counts work. What is
+   * PENDING then is done in polls.
+   */
+  filledBytes = 0
   /** Links requests in whatever list has them now: the target's while PENDING. */
   next: ScsiRequest | null = null
 

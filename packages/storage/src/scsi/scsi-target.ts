@@ -128,6 +128,7 @@ export class ScsiTarget {
     request.senseLength = 0
     request.transferredBytes = 0
     request.askedBytes = 0
+    request.filledBytes = 0
     if (request.cdb[0] === ScsiOpcode.REPORT_LUNS) return this.#reportLuns(request)
     const attachment = this.#byAddress.get(addressOf(request.path, request.target, request.lun))
     if (attachment !== undefined) return attachment.unit.execute(request, attachment.nexus)

@@ -41,7 +41,7 @@ const DRAIN_MAX = 64
 const BATCH_MAX = 32
 /** Bytes of ring that any completion takes, and any unsolicited packet. */
 const COMPLETION_BYTES = packetBytes(STOR_PACKET_BYTES)
-/** Bytes moved that count as one unit of a poll's budget, beside the request itself. */
+/** Bytes moved or filled that count as one unit of a poll's budget, beside the request itself. */
 const UNIT_SHIFT = 14
 /** A packet with the request of the oldest versions. */
 const EXECUTE_SRB_MIN = StorHeader.size + SRB_BYTES_WIN7
@@ -123,11 +123,11 @@ export class StorProgram implements ChannelProgram, StorEnd {
     let done = this.#slots.runningCount > 0 ? this.#goOn(budget) : 0
     if (this.#owesEnumeration) done += this.#enumerate()
     while (done < budget && this.#hasPacket()) {
-      if (this.#batched === BATCH_MAX) this.#executeBatch()
+      if (this.#batched === BATCH_MAX) done += this.#executeBatch()
       if (!this.#hasPlace()) break
       done += this.#step(this.#next)
     }
-    this.#executeBatch()
+    done += this.#executeBatch()
     if (!this.isOver) this.#flush()
     return done
   }
@@ -282,18 +282,22 @@ export class StorProgram implements ChannelProgram, StorEnd {
 
   /**
    * Has the target execute what was taken, then answers what has ended. Each of the three steps runs for many requests in a row: a
-   * file's read is a trip through the platform's kernel, after which all code here is as slow as on its first run.
+   * file's read is a trip through the platform's kernel, after which all code here is as slow as on its first run. Units done, beside
+   * those that are counted when a request is taken.
    */
-  #executeBatch(): void {
+  #executeBatch(): number {
     const batched = this.#batched
-    if (batched === 0) return
+    if (batched === 0) return 0
+    let filledBytes = 0
     this.#batched = 0
     const batch = this.#batch
     const { target } = this.#controller
     for (let index = 0; index < batched; index += 1) {
       const slot = batch[index]!
-      target.execute(slot.request)
-      if (slot.request.outcome !== ScsiOutcome.PENDING) continue
+      const { request } = slot
+      target.execute(request)
+      filledBytes += request.filledBytes
+      if (request.outcome !== ScsiOutcome.PENDING) continue
       // From here on it is one of those that run, though a later request may end it at once.
       this.#slots.run(slot)
       batch[index] = null
@@ -304,6 +308,7 @@ export class StorProgram implements ChannelProgram, StorEnd {
       this.#finish(slot)
       this.#slots.release(slot)
     }
+    return filledBytes >>> UNIT_SHIFT
   }
 
   /** The request has ended: its pages are let go, then the guest is told, if there still is one. */
@@ -324,13 +329,13 @@ export class StorProgram implements ChannelProgram, StorEnd {
   /** Everything but requests: rare, and answered at once. */
   #control(i: number, operation: number, length: number): number {
     // What came before it is under way, or over.
-    this.#executeBatch()
-    if (this.isOver) return 1
+    const filled = this.#executeBatch()
+    if (this.isOver) return 1 + filled
     const incoming = this.#incoming
     const at = incoming.payloadAt(i)
     const bytes = this.#controlBytes(length)
     const status = this.#serve(operation, at, length)
-    if (this.isOver) return 1
+    if (this.isOver) return 1 + filled
     this.#repeat(at >> 2, length >> 2)
     this.#outgoing.stagingWords[OPERATION_WORD] = StorOperation.COMPLETE_IO
     this.#outgoing.stagingView.setUint32(StorHeader.at.status, status, true)
@@ -343,7 +348,7 @@ export class StorProgram implements ChannelProgram, StorEnd {
       this.#flush()
       this.channel.offerSubChannels(subChannelCount(incoming.arenaView, at))
     }
-    return 1
+    return 1 + filled
   }
 
   // An answer repeats the body.

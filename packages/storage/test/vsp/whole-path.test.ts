@@ -18,9 +18,8 @@ import {
   writeZeroes,
 } from '@guestyard/storage/vsc'
 import { HeldDisk } from '../scsi/held-disk.ts'
+import { MIB, newImage, openCopy, write } from '../support/vhdx-images.ts'
 import { RawGuest, answerText, readCdb, srb, writeCdb } from '../support/raw-guest.ts'
-
-const MIB = 1024 * 1024
 
 interface Machine {
   readonly storage: OpenStorage
@@ -251,4 +250,35 @@ test('a poll of the bus zeroes no more for eight disks and four channels than fo
   const answers = guest.channel.incoming.drain(64)
   const tids = Array.from({ length: answers }, (_, i) => guest.channel.incoming.tidLow(i))
   expect(tids).toContain(99)
+})
+
+test('parts of VHDX blocks that are given up, which means zeros, take no more of a poll than reads', () => {
+  const { disk, file } = openCopy(newImage({ virtualBytes: 64 * MIB, blockBytes: 32 * MIB }))
+  for (const at of [0, 32 * MIB]) write(disk, at, new Uint8Array(512).fill(1))
+  let written = 0
+  const writeFile = file.write.bind(file)
+  file.write = (position, bytes, at, lengthBytes) => {
+    written += lengthBytes
+    return writeFile(position, bytes, at, lengthBytes)
+  }
+  const target = new ScsiTarget()
+  target.attach(0, 0, 0, new DiskUnit(disk))
+  const guest = new RawGuest({ vsp: { target } }).shakeHands()
+  // Four ranges of nearly 1 MiB.
+  const length = 8 + 16 * 4
+  const list = new DataView(guest.loopback.memory.u8.buffer, 40 * 4096)
+  list.setUint16(0, length - 2)
+  list.setUint16(2, length - 8)
+  for (let range = 0; range < 4; range += 1) {
+    list.setUint32(8 + 16 * range + 4, (range + 1) * 2048)
+    list.setUint32(8 + 16 * range + 8, 2047)
+  }
+  const unmap = srb([0x42, 0, 0, 0, 0, 0, 0, 0, length, 0], { direction: 0, length })
+  for (let tid = 0; tid < 100; tid += 1) guest.writeDirect(unmap, tid, [[0, length, [40]]])
+  guest.loopback.server.receiveSignal(guest.channel.relid)
+  for (let poll = 0; poll < 8; poll += 1) {
+    written = 0
+    guest.loopback.server.poll(256)
+    expect(written).toBeLessThan(16 * MIB)
+  }
 })

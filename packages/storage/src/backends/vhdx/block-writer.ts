@@ -17,7 +17,7 @@ import { ENTRY_PAGES_MAX } from './log-entry.ts'
 import { SECTORS_PER_PAGE } from './sector-bitmaps.ts'
 
 /** Zeros written in one step at most, so that nobody else waits long. */
-const ZERO_STEP_BYTES: number = MIB
+const ZERO_STEP_BYTES: number = MIB / 4
 /** A step costs 1, and 1 more for so many bytes that it writes. */
 const WORK_SHIFT = 14
 

@@ -61,7 +61,7 @@ export function openVhdxAlone(file: BackingFile, options: VhdxOpenOptions): Vhdx
  * no more than the largest write of a guest needs, since hundreds may come before the next poll.
  */
 const WORK_MAX = 1024
-const WORK_AT_ONCE = 32
+const WORK_AT_ONCE = 17
 
 export class VhdxDisk implements SparseDisk {
   readonly image: VhdxImage
