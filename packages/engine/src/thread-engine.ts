@@ -3,7 +3,7 @@
 // machine, looks once more, and sleeps on its doorbells.
 //
 //   poll -> did something: poll again                 (an event loop gets a turn every so often)
-//        -> nothing, for `spinMicroseconds`: sample doorbells -> arm -> poll -> sleep -> disarm -> poll
+//        -> nothing, for `spinMicroseconds` (at once, after a long sleep and little work): sample doorbells -> arm -> poll -> sleep -> disarm -> poll
 //           (unless the machine's deadline is nearer than a timer can tell: then it goes on polling)
 //
 // No wake-up is lost, because whoever makes work does it in the order: work, then ring. The engine samples the doorbells first
@@ -76,6 +76,12 @@ const BUSY_MS_PER_IMMEDIATE_DEFAULT = 1
 const NET_MS_MAX = 1000
 /** An alarm further off is set again when it fires: timers count in 31 bits. */
 const ALARM_MS_MAX = 3_600_000
+/**
+ * What woke the thread after so long a sleep, and took no more turns than that, is a heartbeat or the like: nothing follows that is worth
+ * spinning for, and spinning would cost more than it did. Traffic takes more turns, or wakes the thread again soon.
+ */
+const LONE_SLEEP_MS = 50
+const LONE_TURNS_MAX = 4
 /** What a blocking sleep can be late by; a deadline nearer than that is polled for. */
 const BLOCKING_GRAIN_MS = 0.05
 /**
@@ -129,6 +135,8 @@ export class ThreadEngine {
   #unitsToClock = UNITS_PER_CLOCK
   /** The next poll that does nothing makes the latest wake a spurious one. */
   #justWoke = false
+  /** The sleep before was a long one, and the event loop has not been given a turn since. */
+  #sleptLong = false
 
   constructor(options: ThreadEngineOptions) {
     this.#machine = options.machine
@@ -228,7 +236,7 @@ export class ThreadEngine {
         this.stats.spurious++
         this.#justWoke = false
       }
-      if (done === 0 && this.#spinMs === 0) return 'sleep'
+      if (done === 0 && (this.#spinMs === 0 || this.#isLone)) return 'sleep'
       this.#unitsToClock -= done
       if (--this.#pollsToClock > 0 && this.#unitsToClock > 0) continue
       const nowMs = this.#readClock()
@@ -237,6 +245,11 @@ export class ThreadEngine {
       if (idleSinceMs < 0) idleSinceMs = nowMs
       else if (nowMs - idleSinceMs >= this.#spinMs) return 'sleep'
     }
+  }
+
+  /** What there was to do is done, and was too little to wait for more. */
+  get #isLone(): boolean {
+    return this.#sleptLong && this.#turnsSinceYield <= LONE_TURNS_MAX
   }
 
   /** The time after some polls, and how many polls the next reading is away. */
@@ -280,6 +293,7 @@ export class ThreadEngine {
   async #sleep(): Promise<void> {
     if (this.#doorbells.beginWaits(() => this.#resume?.())) {
       this.stats.sleeps++
+      const fromMs = this.#clock.nowMs
       const isDeadline = await this.#resumed()
       this.#resume = null
       this.stats.wakes++
@@ -289,6 +303,7 @@ export class ThreadEngine {
       // Only a sleep that was one gave the event loop its turn: a peer that rings all the time lets none begin.
       this.#lastYieldMs = this.#clock.update()
       this.#turnsSinceYield = 0
+      this.#sleptLong = this.#lastYieldMs - fromMs >= LONE_SLEEP_MS
     }
     this.#nudged = false
     this.#machine.disarm()
@@ -313,11 +328,13 @@ export class ThreadEngine {
   #sleepBlocking(): void {
     const isDeadline = this.#sleepMs < this.#netMs
     this.stats.sleeps++
+    const fromMs = this.#clock.nowMs
     this.#doorbells.waitBlocking(isDeadline ? this.#sleepMs : this.#netMs)
     this.stats.wakes++
     const rang = this.#doorbells.rang
     this.#machine.disarm()
     this.#lastYieldMs = this.#clock.update()
+    this.#sleptLong = this.#lastYieldMs - fromMs >= LONE_SLEEP_MS
     if (rang) {
       this.#justWoke = true
       return
@@ -352,6 +369,7 @@ export class ThreadEngine {
     this.stats.yields++
     await this.#yield()
     this.#turnsSinceYield = 0
+    this.#sleptLong = false
     this.#lastYieldMs = this.#clock.update()
   }
 }

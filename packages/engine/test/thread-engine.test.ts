@@ -343,6 +343,36 @@ describe('run', () => {
     await end
   })
 
+  test('it does not spin for what may follow a lone piece of work after a long sleep', async () => {
+    const { machine, engine, clock, bell } = setup({ spinMicroseconds: 50 })
+    let armedAt = 0
+    machine.onArm = () => {
+      armedAt = clock.nowMs
+    }
+    const end = engine.run()
+    /** How long it polled on after so much work, which came after such a sleep. */
+    const spunMs = async (sleptMs: number, work: number): Promise<number> => {
+      const { sleeps } = engine.stats
+      await asleep(engine, sleeps)
+      let doneAt = 0
+      machine.onDone = () => {
+        doneAt = clock.nowMs
+      }
+      clock.advance100ns(sleptMs * 10_000)
+      machine.waiting = work
+      bell.ring()
+      await asleep(engine, sleeps + 1)
+      return armedAt - doneAt
+    }
+    await asleep(engine)
+    expect(await spunMs(100, 1)).toBeLessThan(0.01)
+    expect(await spunMs(1, 1)).toBeGreaterThanOrEqual(0.05)
+    expect(await spunMs(100, 20)).toBeGreaterThanOrEqual(0.05)
+    expect(await spunMs(100, 4)).toBeLessThan(0.01)
+    engine.stop()
+    await end
+  })
+
   test('what the machine throws rejects the run', async () => {
     const { machine, engine } = setup()
     machine.waiting = 1

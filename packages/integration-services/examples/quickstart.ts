@@ -19,7 +19,7 @@ const { status, applications, answered } = heartbeat.inspect()
 console.log(`${status}, applications ${applications}, ${answered} answers`)
 // prints: ok, applications healthy, 6 answers
 
-// The host tells the time: to set the clock by at first, then a sample every five seconds.
+// The host tells the time: to set the clock by at first, then two samples in ten seconds, each beside a heartbeat.
 const timeSync = new TimeSyncVsp({
   clock,
   unixMs: () => 1_700_000_000_000 + clock.nowMs,

@@ -244,7 +244,7 @@ describe('time synchronisation', () => {
     return { clock, timeSync }
   }
 
-  test('the first time is to set the clock by, then a sample comes every five seconds', () => {
+  test('the first time is to set the clock by, then samples come every five seconds, or with the next heartbeat', () => {
     const { clock, timeSync } = timed()
     const times: HostTime[] = []
     const driver = new TimeSyncVsc((time) => times.push(time))
@@ -252,7 +252,7 @@ describe('time synchronisation', () => {
     clock.advance(10_000, timeSync, loopback)
     expect(times).toEqual([
       { unixMs: START_MS, referenceTime: 0, isSync: true },
-      { unixMs: START_MS + 5_000, referenceTime: 50_000_000, isSync: false },
+      { unixMs: START_MS + 6_000, referenceTime: 60_000_000, isSync: false },
       { unixMs: START_MS + 10_000, referenceTime: 100_000_000, isSync: false },
     ])
     timeSync.resync()
@@ -295,6 +295,22 @@ test('a deadline is announced when the versions are agreed on, and each time tha
   expect(announced).toEqual([2_000, 4_000])
   loopback.server.reset()
   expect(host.nextDeadlineMs).toBe(Infinity)
+})
+
+test('times are told at moments at which a heartbeat is due, two of them in ten seconds', () => {
+  const clock = new TestClock()
+  const host = new IntegrationHost({ clock, unixMs: () => 0, referenceTime: () => 0 })
+  const told: number[] = []
+  const { loopback } = openService(
+    timeSyncOffer,
+    host.timeSync,
+    new TimeSyncVsc(() => told.push(clock.nowMs)),
+  )
+  clock.advance(300, host, loopback)
+  host.timeSync.resync()
+  loopback.pump()
+  clock.advance(29_700, host, loopback)
+  expect(told).toEqual([0, 300, 6_000, 10_000, 16_000, 20_000, 26_000, 30_000])
 })
 
 test('guests that came at different times are asked at the same ones', () => {

@@ -10,6 +10,9 @@ export interface TimedServices {
   wakeDue(): void
 }
 
+/** What a timer counts in. An engine polls for what is left of a grain: services can wait for a whole one. */
+const LATE_MS = 1
+
 /** Root thread only. */
 export class ServiceDeadlines {
   readonly #services: Set<TimedServices> = new Set()
@@ -29,9 +32,9 @@ export class ServiceDeadlines {
     if (atMs < this.#dueMs) this.#dueMs = atMs
   }
 
-  /** When `poll` has something to do, or a little sooner: a partition may have gone. Infinity: never. */
+  /** When `poll` has had something to do for a timer's grain, or not yet: a partition may have gone. Infinity: never. */
   get nextDeadlineMs(): number {
-    return this.#dueMs
+    return this.#dueMs + LATE_MS
   }
 
   /** Wakes the channels of what is due. Units done: 1 for each partition that had something to wake. */

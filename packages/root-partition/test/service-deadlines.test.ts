@@ -16,17 +16,17 @@ class Services implements TimedServices {
   }
 }
 
-test('who is due is woken, once, and the next deadline is the nearest of all', () => {
+test('who is due is woken, once, and the next deadline is that of the nearest, a millisecond late', () => {
   const deadlines = new ServiceDeadlines()
   const [soon, late] = [new Services(1_000), new Services(2_500)]
   deadlines.add(soon)
   deadlines.add(late)
-  expect(deadlines.nextDeadlineMs).toBe(1_000)
+  expect(deadlines.nextDeadlineMs).toBe(1_001)
   expect(deadlines.poll(999)).toBe(0)
   expect(deadlines.poll(1_000)).toBe(1)
-  expect([soon.woken, late.woken, deadlines.nextDeadlineMs]).toEqual([1, 0, 2_500])
+  expect([soon.woken, late.woken, deadlines.nextDeadlineMs]).toEqual([1, 0, 2_501])
   expect(deadlines.poll(3_000)).toBe(2)
-  expect([soon.woken, late.woken, deadlines.nextDeadlineMs]).toEqual([2, 1, 4_500])
+  expect([soon.woken, late.woken, deadlines.nextDeadlineMs]).toEqual([2, 1, 4_501])
 })
 
 test('a deadline that is announced is met though it was not there before', () => {
@@ -36,7 +36,7 @@ test('a deadline that is announced is met though it was not there before', () =>
   expect(deadlines.nextDeadlineMs).toBe(Infinity)
   services.nextDeadlineMs = 300
   deadlines.announce(300)
-  expect(deadlines.nextDeadlineMs).toBe(300)
+  expect(deadlines.nextDeadlineMs).toBe(301)
   expect(deadlines.poll(300)).toBe(1)
 })
 

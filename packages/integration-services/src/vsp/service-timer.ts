@@ -16,12 +16,15 @@ export interface ServiceTimerOptions {
 export class ServiceTimer {
   readonly #options: ServiceTimerOptions
   readonly #intervalMs: number
+  readonly #grainMs: number
   #dueMs = Number.POSITIVE_INFINITY
   #isOwed = false
 
-  constructor(options: ServiceTimerOptions, intervalMs: number) {
+  /** Requests are due at multiples of `intervalMs`, or the next multiples of `grainMs` after them: those of a service that is due more often. */
+  constructor(options: ServiceTimerOptions, intervalMs: number, grainMs: number = intervalMs) {
     this.#options = options
     this.#intervalMs = intervalMs
+    this.#grainMs = grainMs
   }
 
   get nowMs(): number {
@@ -42,7 +45,11 @@ export class ServiceTimer {
   start(): void {
     this.#isOwed = true
     // On the clock's multiples of the interval: what many guests are owed falls due at once, and whoever drives them wakes once for all.
-    this.#dueMs = (Math.floor(this.nowMs / this.#intervalMs) + 1) * this.#intervalMs
+    // On another service's multiples a guest wakes once for both.
+    const { nowMs } = this
+    let count = Math.floor(nowMs / this.#intervalMs)
+    if (this.#grainTime(count) <= nowMs) count += 1
+    this.#dueMs = this.#grainTime(count)
     this.#options.onDeadline?.(this.#dueMs)
   }
 
@@ -54,6 +61,11 @@ export class ServiceTimer {
     if (this.nowMs < this.#dueMs) return false
     this.start()
     return true
+  }
+
+  /** When the request of that number is due. */
+  #grainTime(count: number): number {
+    return Math.ceil((count * this.#intervalMs) / this.#grainMs) * this.#grainMs
   }
 
   /** The request is on its way. */

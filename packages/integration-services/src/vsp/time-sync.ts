@@ -1,9 +1,11 @@
-// Time synchronisation's host end: tells the guest the time when its channel is up, and a sample of it every five seconds.
+// Time synchronisation's host end: tells the guest the time when its channel is up, and a sample of it every five seconds,
+// or with the heartbeat that follows.
 
 import type { OfferOptions, OpenOutcome, ServerChannel, VspDevice } from '@guestyard/vmbus/server'
 import { PipeMode } from '@guestyard/hvdef'
 
 import {
+  HEARTBEAT_INTERVAL_MS,
   IcMessage,
   IcStatus,
   TIME_SAMPLE_INTERVAL_MS,
@@ -59,7 +61,7 @@ export class TimeSyncVsp implements VspDevice {
 
   constructor(options: TimeSyncOptions) {
     this.#options = options
-    this.#timer = new ServiceTimer(options, TIME_SAMPLE_INTERVAL_MS)
+    this.#timer = new ServiceTimer(options, TIME_SAMPLE_INTERVAL_MS, HEARTBEAT_INTERVAL_MS)
     this.#device = new IcDevice({
       name: 'time synchronisation',
       messageType: IcMessage.TIME_SYNC,
