@@ -9,8 +9,8 @@ import { VhdxDisk } from './vhdx/disk.ts'
 import { growVhdx } from './vhdx/grow.ts'
 
 /**
- * The work that makes a disk larger, for whoever polls the disk: `geometry` says so when it is done, and what is new reads as zeros, or
- * as a parent has it. It ends, with an `ImageError`, when the disk is closed meanwhile. Throws an `ImageError` for disks that can't
+ * The work that makes a disk larger, for whoever polls the disk: `geometry` says so when it is done, and what is new reads as zeros.
+ * It ends, with an `ImageError`, when the disk is closed meanwhile. Throws an `ImageError` for disks that can't
  * grow in use (VHD, memory), and for a size that is less than the disk's or no whole number of its blocks; `name` is the disk's, for it.
  */
 export function growDisk(disk: Disk, sizeBytes: number, name: string): ImageJob {

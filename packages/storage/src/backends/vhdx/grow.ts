@@ -15,12 +15,13 @@ import {
   writeU64,
 } from './format.ts'
 import { patchPages, type Patch } from './loose-pages.ts'
+import type { VhdxImage } from './image.ts'
 import { encodeRegions, type Region } from './regions.ts'
 import { writeTable } from './write-table.ts'
 
 /**
- * Makes a disk larger, while it is in use: `geometry` says so when the new size is durable. What is new reads as zeros, or as the
- * parent has it. Throws an `ImageError` for a size that can't be; it never gets smaller.
+ * Makes a disk larger, while it is in use: `geometry` says so when the new size is durable. What is new reads as zeros. Throws an
+ * `ImageError` for a size that can't be; it never gets smaller.
  */
 export function growVhdx(disk: VhdxDisk, virtualBytes: number): ImageJob {
   const { image } = disk
@@ -39,7 +40,17 @@ export function growVhdx(disk: VhdxDisk, virtualBytes: number): ImageJob {
       `${virtualBytes} bytes are fewer than the ${image.virtualBytes} it has`,
     )
   }
+  refuseParentShowing(image, virtualBytes)
   return new GrowJob(disk, virtualBytes)
+}
+
+/** What a larger parent has behind its child's end has never been the child's, and must not come up in it. Throws an `ImageError`. */
+export function refuseParentShowing(image: VhdxImage, virtualBytes: number): void {
+  const { parent } = image
+  if (parent === null || virtualBytes <= image.virtualBytes) return
+  if (parent.virtualBytes <= image.virtualBytes) return
+  const problem = `its parent is larger, and what that has behind ${image.virtualBytes} bytes would show`
+  throw new ImageError(image.file.name, 'virtual disk size', problem)
 }
 
 class GrowJob implements ImageJob {

@@ -15,8 +15,8 @@ import { ImageError, type ImageJob } from '../image.ts'
 import { Alterations, problemOf } from './alterations.ts'
 import { openVhdx, openVhdxAlone, type VhdxDisk, type VhdxOpenOptions } from './disk.ts'
 import { BlockState, MIB, MetadataItem } from './format.ts'
-import { growVhdx } from './grow.ts'
-import { readStructures } from './image.ts'
+import { growVhdx, refuseParentShowing } from './grow.ts'
+import { closeChain, readStructures } from './image.ts'
 import { patchPages } from './loose-pages.ts'
 import { planItem, type ItemPlan } from './metadata-room.ts'
 import { encodeParentLocator, type ParentReference } from './parent-locator.ts'
@@ -44,6 +44,12 @@ export function mergeVhdx(
   }
   const dataWriteGuid = reference.linkage2 ?? options.newGuid()
   const parentDisk = openVhdx(parent, { ...options, dataWriteGuid })
+  try {
+    refuseParentShowing(parentDisk.image, childDisk.image.virtualBytes)
+  } catch (error) {
+    closeChain(parentDisk.image.parent)
+    throw error
+  }
   return new MergeJob(childDisk, parentDisk, reference, dataWriteGuid)
 }
 

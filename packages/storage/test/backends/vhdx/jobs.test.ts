@@ -133,6 +133,19 @@ test('a disk that is closed ends the job on it', () => {
   expect(openCopy(file.bytes).disk.geometry.blockCount).toBe(8192)
 })
 
+test('a child that is smaller than its parent never shows what the parent has behind its end', () => {
+  const top = newImage({ virtualBytes: 8 * MIB })
+  const middle = newImage({ virtualBytes: 4 * MIB, parent: referenceTo(top) })
+  const { disk } = openCopy(middle, { parents: [top] })
+  expect(() => growVhdx(disk, 8 * MIB)).toThrow(/its parent is larger/)
+  finish(growVhdx(disk, 4 * MIB))
+
+  const bottom = newImage({ virtualBytes: 8 * MIB, parent: referenceTo(middle, [top]) })
+  const [child, parent] = [new SparseFile({ bytes: bottom }), new SparseFile({ bytes: middle })]
+  const merge = (): unknown => mergeVhdx(child, parent, { newGuid, openParent: parentsOf([top]) })
+  expect(merge).toThrow(/its parent is larger/)
+})
+
 test('without power at any time of a growth, the disk has the old size or the new one', () => {
   const start = newImage({ virtualBytes: 65536 * MIB })
   const { disk, file } = openCopy(start, { record: true })
