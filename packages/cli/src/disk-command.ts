@@ -31,12 +31,16 @@ interface CreateFlags extends ReplaceFlags {
   readonly blockSize?: string
   readonly sector?: keyof typeof SECTORS
 }
+interface InfoFlags extends JsonFlag {
+  readonly format?: ImageFormat
+}
 interface ConvertFlags extends ReplaceFlags {
+  readonly fromFormat?: ImageFormat
   readonly format?: ImageFormat
   readonly fixed?: boolean
   readonly blockSize?: string
 }
-interface ResizeFlags extends JsonFlag {
+interface ResizeFlags extends InfoFlags {
   readonly size: string
   readonly shrink?: boolean
 }
@@ -147,8 +151,9 @@ function infoCommand(output: CommandOutput): Command {
       examples('guestyard disk info db.vhdx', 'guestyard disk info db.vhdx --json | jq .sizeBytes'),
     )
     .argument('<file>', 'the image')
-    .action(async (path: string, flags: JsonFlag) => {
-      const info = await begun((images) => images.imageInfo(path))
+    .addOption(formatOption(WHEN_NOT_SAID))
+    .action(async (path: string, flags: InfoFlags) => {
+      const info = await begun((images) => images.imageInfo(path, flags.format))
       output.stdout.write(flags.json === true ? jsonLine(info) : infoLines(info))
     })
 }
@@ -177,10 +182,14 @@ function resizeCommand(output: CommandOutput): Command {
     )
     .argument('<file>', 'the image')
     .requiredOption('--size <size>', 'the new size of the disk')
+    .addOption(formatOption(WHEN_NOT_SAID))
     .option('--shrink', 'a raw image may get smaller: what is beyond its new end is lost')
     .action((path: string, flags: ResizeFlags) =>
       work('resize', flags, output, (images) =>
-        images.resizeImage(path, size('--size', flags.size), { shrink: flags.shrink ?? false }),
+        images.resizeImage(path, size('--size', flags.size), {
+          shrink: flags.shrink ?? false,
+          ...(flags.format === undefined ? {} : { format: flags.format }),
+        }),
       ),
     )
 }
@@ -197,20 +206,23 @@ function convertCommand(output: CommandOutput): Command {
     )
     .argument('<from>', 'the image')
     .argument('<to>', 'the new image')
+    .addOption(formatOption(WHEN_NOT_SAID, '--from-format'))
     .addOption(formatOption("by the new file's name when left out, else vhdx"))
     .option('--fixed', 'all of the disk is in the new file')
     .option('--block-size <size>', 'what the new file grows by')
-    .action((from: string, to: string, flags: ConvertFlags) =>
-      work('convert', flags, output, (images) => {
+    .action((from: string, to: string, flags: ConvertFlags) => {
+      const format = flags.format ?? formatByName(to)
+      return work('convert', { ...flags, format }, output, (images) => {
         const blockBytes = optionalSize('--block-size', flags.blockSize)
         return images.convertImage(from, to, {
-          format: flags.format ?? formatByName(to),
+          format,
+          ...(flags.fromFormat === undefined ? {} : { fromFormat: flags.fromFormat }),
           ...(blockBytes === undefined ? {} : { blockBytes }),
           fixed: flags.fixed ?? false,
           replace: flags.force ?? false,
         })
-      }),
-    )
+      })
+    })
 }
 
 function mergeCommand(output: CommandOutput): Command {
@@ -247,7 +259,7 @@ async function begun<T>(begin: (images: Images) => T): Promise<T> {
 /** Drives a job to its end, a step at a time, and prints what the image is then. */
 async function work(
   name: string,
-  flags: JsonFlag,
+  flags: InfoFlags,
   output: CommandOutput,
   begin: (images: Images) => FileJob,
 ): Promise<void> {
@@ -269,7 +281,7 @@ async function work(
       progress.end()
     }
   })
-  const info = await begun((images) => images.imageInfo(path))
+  const info = await begun((images) => images.imageInfo(path, flags.format))
   output.stdout.write(flags.json === true ? jsonLine(info) : infoLines(info))
 }
 
@@ -290,8 +302,12 @@ function withReplace(command: Command): Command {
   return withJson(command).option('--force', 'replace a file of that name')
 }
 
-function formatOption(when: string): Option {
-  return new Option('--format <format>', when).choices(['vhdx', 'vhd', 'raw'])
+/** A raw disk's guest may have written what looks like an image, with parents and all. */
+const WHEN_NOT_SAID =
+  'of the image; by its content when left out: say raw where its guest is not trusted'
+
+function formatOption(when: string, flag = '--format'): Option {
+  return new Option(`${flag} <format>`, when).choices(['vhdx', 'vhd', 'raw'])
 }
 
 const FORMATS_BY_NAME: ReadonlyMap<string, ImageFormat> = new Map([

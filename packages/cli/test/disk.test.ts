@@ -86,6 +86,21 @@ test('info, resize, convert, compact and check say what there is', async () => {
   expect(readdirSync(folder).sort()).toEqual(['a.vhd', 'b.vhdx'])
 })
 
+test('what a guest wrote into its raw disk makes no other image of it', async () => {
+  const bytes = Buffer.alloc(2 ** 20)
+  bytes.write('vhdxfile')
+  writeFileSync(at('guest.img'), bytes)
+  expect((await disk('resize /guest.img --size 2MiB')).exitCode).toBe(2)
+  const raw = '--format raw'
+  expect(await json(`resize /guest.img --size 2MiB ${raw}`)).toMatchObject({ sizeBytes: 2 ** 21 })
+  expect(await json(`info /guest.img ${raw}`)).toMatchObject({ format: 'raw' })
+  const copy = await json('convert /guest.img /copy.vhdx --from-format raw')
+  expect(copy).toMatchObject({ format: 'vhdx', sizeBytes: 2 ** 21 })
+  const other = await json('convert /guest.img /other.img --from-format raw')
+  expect(other).toMatchObject({ format: 'raw', sizeBytes: 2 ** 21 })
+  expect((await disk('convert /guest.img /b.img --from-format vhd')).stderr).toContain('is no vhd')
+})
+
 test('damage is an exit code of 1, and named', async () => {
   await disk('create /a.vhd --size 64MiB')
   truncateSync(at('a.vhd'), 700)

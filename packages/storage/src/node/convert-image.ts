@@ -13,6 +13,8 @@ import type { NewFile } from './new-file.ts'
 import { diskOf, openImage } from './open-image.ts'
 
 export interface ConvertOptions {
+  /** What the source must be; see `openImage`. Found out when left out. */
+  readonly fromFormat?: ImageFormat
   readonly format: ImageFormat
   readonly fixed?: boolean
   readonly blockBytes?: number
@@ -25,7 +27,12 @@ export interface ConvertOptions {
  * when it can't begin.
  */
 export function convertImage(from: string, to: string, options: ConvertOptions): FileJob {
-  const source = openImage(from, { readOnly: true, flush: 'sync' })
+  const { fromFormat } = options
+  const source = openImage(from, {
+    readOnly: true,
+    flush: 'sync',
+    ...(fromFormat === undefined ? {} : { format: fromFormat }),
+  })
   let fresh: NewFile
   try {
     fresh = beginImage(to, {

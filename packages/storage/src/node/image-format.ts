@@ -22,10 +22,21 @@ const NAMED_FORMATS: ReadonlyMap<string, ImageFormat> = new Map([
 ])
 
 /**
+ * The format of a file, or `wanted`, which it must be then; any file is raw to who wants that. A guest can write what looks like another
+ * format into a raw disk. Throws an `ImageError`.
+ */
+export function formatOf(file: BackingFile, wanted?: ImageFormat): ImageFormat {
+  if (wanted === 'raw') return wanted
+  const found = foundIn(file)
+  if (wanted === undefined || wanted === found) return found
+  throw new ImageError(file.name, '', `is no ${wanted} image, it is ${found}`)
+}
+
+/**
  * Sound or not: a damaged VHDX is a VHDX. One that has lost even its first bytes, or its only footer, has its name yet: taken for raw,
  * its structures would be the disk that a guest writes to. What is neither is raw.
  */
-export function formatOf(file: BackingFile): ImageFormat {
+function foundIn(file: BackingFile): ImageFormat {
   const start = new Uint8Array(8)
   if (file.sizeBytes >= 8) {
     if (file.read(0, start, 0, 8) !== FileStatus.OK) {

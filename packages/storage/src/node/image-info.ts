@@ -39,12 +39,15 @@ export interface ImageInfo {
   readonly parentProblem: string | null
 }
 
-/** Throws an `ImageError` when it is in use for writing, or damaged. Damage of blocks is not looked for. */
-export function imageInfo(path: string): ImageInfo {
+/**
+ * What an image is; `format`: what it must be, as `openImage` takes it. Throws an `ImageError` when it is in use for writing, or damaged.
+ * Damage of blocks is not looked for.
+ */
+export function imageInfo(path: string, format?: ImageFormat): ImageInfo {
   const file = openLocked(path, { readOnly: true })
   try {
     const { size, blocks } = statSync(path)
-    return { path, ...describe(file), fileBytes: size, hostBytes: blocks * 512 }
+    return { path, ...describe(file, format), fileBytes: size, hostBytes: blocks * 512 }
   } finally {
     file.close()
   }
@@ -52,8 +55,8 @@ export function imageInfo(path: string): ImageInfo {
 
 type Described = Omit<ImageInfo, 'path' | 'fileBytes' | 'hostBytes'>
 
-function describe(file: BackingFile): Described {
-  const format = formatOf(file)
+function describe(file: BackingFile, wanted: ImageFormat | undefined): Described {
+  const format = formatOf(file, wanted)
   switch (format) {
     case 'raw':
       return {

@@ -38,11 +38,7 @@ export interface OpenImageOptions extends FileOptions {
 export function openImage(path: string, options: OpenImageOptions = {}): Disk {
   const file = openLocked(path, options)
   try {
-    const found = formatOf(file)
-    const format = options.format ?? found
-    if (format !== found && format !== 'raw') {
-      throw new ImageError(path, '', `is no ${format} image, it is ${found}`)
-    }
+    const format = formatOf(file, options.format)
     const { logicalBlockBytes = 512 } = options
     return diskOf(file, format, { logicalBlockBytes, uniqueId: idOfPath(path) })
   } catch (error) {

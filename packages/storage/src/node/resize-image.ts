@@ -17,10 +17,13 @@ import { beginImage } from './create-image.ts'
 import { OpenFilesJob, atOnce } from './file-job.ts'
 import type { FileJob } from './file-job.ts'
 import { formatOf } from './image-format.ts'
+import type { ImageFormat } from './image-format.ts'
 import { openBackingFile } from './node-file.ts'
 import { newGuid, openLocked, openParent } from './open-image.ts'
 
 export interface ResizeOptions {
+  /** What the file must be; see `openImage`. Found out when left out. */
+  readonly format?: ImageFormat
   /** What is beyond the new size is lost: raw images only. False when left out: it is refused. */
   readonly shrink?: boolean
 }
@@ -29,7 +32,7 @@ export interface ResizeOptions {
 export function resizeImage(path: string, sizeBytes: number, options: ResizeOptions = {}): FileJob {
   const file = openLocked(path, { flush: 'sync' })
   try {
-    switch (formatOf(file)) {
+    switch (formatOf(file, options.format)) {
       case 'raw':
         refuse(file, file.sizeBytes, sizeBytes, options.shrink === true)
         return fileJob(file, () => resizeRaw(file, sizeBytes))
