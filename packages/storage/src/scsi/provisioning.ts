@@ -12,7 +12,8 @@ import { succeed, takeParameters } from './transfer.ts'
 /** Bytes that an UNMAP gives up at most: what a disk in memory clears within some tens of milliseconds. */
 const UNMAP_BYTES_MAX = 256 * 1024 * 1024
 const UNMAP_RANGES_MAX = 256
-const WRITE_SAME_BYTES_MAX = 16 * 1024 * 1024
+/** Bytes that a WRITE SAME fills at most: no more than a guest waits for on a disk of few operations a second, where they count. */
+const WRITE_SAME_BYTES_MAX = 1024 * 1024
 
 /** What a disk with blocks of that size states in its VPD page 0xB0. */
 export function limitsFor(blockBytes: number): BlockLimits {

@@ -67,7 +67,7 @@ test('page 0xb0 of a 512e disk: UNMAP of 256 MiB in 256 ranges, aligned to 4 KiB
       `00000008` +
       `80000000` +
       // WRITE SAME of 32,768 blocks
-      `0000000000008000` +
+      `0000000000000800` +
       `00`.repeat(20),
   )
 })
@@ -75,7 +75,7 @@ test('page 0xb0 of a 512e disk: UNMAP of 256 MiB in 256 ranges, aligned to 4 KiB
 test('page 0xb0 of a 4Kn disk that is only read: no UNMAP', () => {
   const disk = initiator({ logicalBlockBytes: 4096, readOnly: true })
   expect(hex(...disk.in(inquiry(255, 0xb0)).bytes)).toBe(
-    `00b0003c01000001` + `00`.repeat(28) + `0000000000001000` + `00`.repeat(20),
+    `00b0003c01000001` + `00`.repeat(28) + `0000000000000100` + `00`.repeat(20),
   )
   expect(hex(...disk.in(inquiry(255, 0xb2)).bytes)).toBe('00b2000400000000')
 })

@@ -213,7 +213,7 @@ describe('WRITE SAME', () => {
 
   test.each([
     ['no blocks', writeSame16(0, 0), '052400'],
-    ['more blocks than stated', writeSame16(0, 32_769), '052400'],
+    ['more blocks than stated', writeSame16(0, 2049), '052400'],
     ['blocks beyond the end', writeSame10(2047, 2), '052100'],
     ['ANCHOR', writeSame16(0, 1, 0x10), '052400'],
     ['protection information', writeSame10(0, 1, 0x20), '052400'],

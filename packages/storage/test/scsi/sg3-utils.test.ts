@@ -48,7 +48,7 @@ test.skipIf(SKIPPED)('sg_vpd reads every page that the first one lists', () => {
   expect(limits).toContain('Maximum unmap LBA count: 524288')
   expect(limits).toContain('Maximum unmap block descriptor count: 256')
   expect(limits).toContain('Optimal unmap granularity: 8 blocks')
-  expect(limits).toContain('Maximum write same length: 0x8000 blocks')
+  expect(limits).toContain('Maximum write same length: 0x800 blocks')
   expect(page(0xb1)).toContain('Non-rotating medium (e.g. solid state)')
   const provisioning = page(0xb2)
   expect(provisioning).toContain('Unmap command supported (LBPU): 1')

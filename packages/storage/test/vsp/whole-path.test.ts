@@ -146,7 +146,7 @@ test('another disc of the same size is another medium, whatever the driver asked
 
 test('long zeroing goes on in polls, beside the I/O of other channels, and ends', () => {
   const { storage, request, gpa } = machine()
-  writeZeroes(request, 0, 32_768)
+  writeZeroes(request, 0, 2048)
   storage.vsc.submit(request, 0)
   const other = new StorRequest(1, () => {})
   other.lun = 3
@@ -236,7 +236,7 @@ test('a poll of the bus zeroes no more for eight disks and four channels than fo
   const zeroed = (): number => disks.reduce((sum, { bytes }) => sum + bytes.indexOf(1), 0)
   for (const channel of channels) {
     for (let lun = 0; lun < disks.length; lun += 1) {
-      guest.write(srb([0x93, 1, ...Array(10).fill(0), 128, 0, 0, 0], { lun }), lun, 1, channel)
+      guest.write(srb([0x93, 1, ...Array(10).fill(0), 8, 0, 0, 0], { lun }), lun, 1, channel)
     }
     server.receiveSignal(channel.relid)
   }
