@@ -17,6 +17,7 @@ import type { CommandOutput } from './command-output.ts'
 import { interruptible } from './interrupt.ts'
 import { logOptions } from './output-files.ts'
 import { LinuxConsole } from './linux-console.ts'
+import { recordLinux, replayLinux } from './linux-session.ts'
 
 interface LinuxFlags {
   readonly memory: string
@@ -24,6 +25,8 @@ interface LinuxFlags {
   readonly disk: readonly string[]
   readonly folder?: string
   readonly script?: string
+  readonly record?: string
+  readonly replay?: string
   readonly log?: string
 }
 
@@ -53,12 +56,28 @@ export function linuxCommand(output: CommandOutput, done: (exitCode: number) => 
       '--script <file>',
       'run this shell script in the guest, print what it prints and nothing else, and exit with its code; - for standard input',
     )
+    .option(
+      '--record <file>',
+      'keep the console session: the machine runs in virtual time, at the pace of real time, and what you type is written to this file',
+    )
+    .option(
+      '--replay <file>',
+      'run a kept session again, with its memory and its --append: the same bytes; exits with 1 where they are not',
+    )
     .option('--folder <path>', 'where the fetched guest is, when not in the cache')
     .option('--log <file>', "write the host's log to a file (JSON lines)")
     .addHelpText('after', LINUX_HELP)
     .action(async (flags: LinuxFlags) => {
+      checkSession(flags)
       const job = await readFlags(flags)
-      done(await interruptible((signal) => runLinux(job, output, signal)))
+      const { record, replay } = flags
+      done(
+        await interruptible((signal) => {
+          if (record !== undefined) return recordLinux({ ...job, path: record }, output, signal)
+          if (replay !== undefined) return replayLinux({ ...job, path: replay }, output, signal)
+          return runLinux(job, output, signal)
+        }),
+      )
     })
 }
 
@@ -69,7 +88,8 @@ Examples:
   guestyard linux
   guestyard disk create data.vhdx --size 1GiB && guestyard linux --disk data.vhdx
   echo 'dmesg | grep -i hyper' | guestyard linux --script -
-  guestyard linux --script check.sh --memory 128MiB > out.txt`
+  guestyard linux --script check.sh --memory 128MiB > out.txt
+  guestyard linux --record bug.session; guestyard linux --replay bug.session`
 
 /** `guest fetch linux`. */
 export function guestCommand(output: CommandOutput): Command {
@@ -103,6 +123,21 @@ async function fetchGuest(guest: string, flags: FetchFlags, output: CommandOutpu
     output.stdout.write(`${manifest.packages.join('\n')}\n`)
   } catch (error) {
     throw asInputError(error)
+  }
+}
+
+/** A session is all there is to it: what it does not keep can't be part of it. */
+function checkSession(flags: LinuxFlags): void {
+  const flag = flags.record === undefined ? '--replay' : '--record'
+  if (flags.record === undefined && flags.replay === undefined) return
+  const others = [
+    ['--replay', flag === '--record' && flags.replay !== undefined],
+    ['--script', flags.script !== undefined],
+    ['--disk', flags.disk.length > 0],
+    ['--log', flags.log !== undefined],
+  ] as const
+  for (const [other, isGiven] of others) {
+    if (isGiven) throw new InputError(flag, `goes without ${other}`)
   }
 }
 

@@ -2,8 +2,6 @@
 
 import type { ReadStream } from 'node:tty'
 
-import type { Vm } from '@guestyard/management'
-
 /** Ctrl-]: as in telnet, since Ctrl-C is the guest's. */
 const LEAVE = 0x1d
 
@@ -14,16 +12,27 @@ type Output = NodeJS.WritableStream & {
   readonly rows?: number
 }
 
+/** The machine whose console it is: a VM of a host, or a session in virtual time. */
+export interface ConsoleMachine {
+  /** Bytes in order, null when there will be no more. */
+  readConsole(): Promise<Uint8Array | null>
+  writeConsole(bytes: Uint8Array): Promise<void>
+  exec(script: string): Promise<unknown>
+  turnOff(): Promise<void>
+  /** Resolves when the machine has ended. */
+  readonly exit: Promise<unknown>
+}
+
 export class LinuxConsole {
   /** The user asked to end the machine. */
   isLeft = false
-  readonly #vm: Vm
+  readonly #vm: ConsoleMachine
   readonly #input: Input
   readonly #output: Output
   readonly #onData: (bytes: Buffer) => void
   readonly #onResize: () => void
 
-  constructor(vm: Vm, input: Input, output: Output) {
+  constructor(vm: ConsoleMachine, input: Input, output: Output) {
     this.#vm = vm
     this.#input = input
     this.#output = output

@@ -37,6 +37,7 @@ export class NodeVirtualPlatform implements VirtualPlatform {
   /** What is asked and not answered: its kind, by its asynchronous id. */
   readonly #requests: Map<number, string> = new Map()
   readonly #held: Set<{ readonly what: string }> = new Set()
+  #rest: Promise<void> | null = null
   #pending = true
   #waitsSinceNs: bigint | null = null
   #hasGivenUp = false
@@ -68,7 +69,15 @@ export class NodeVirtualPlatform implements VirtualPlatform {
 
   turn(callback: () => void): void {
     this.#options.onLoop?.()
-    this.#setImmediate(callback)
+    const rest = this.#rest
+    this.#rest = null
+    if (rest === null) this.#setImmediate(callback)
+    else void rest.then(() => this.#setImmediate(callback))
+  }
+
+  /** The next turn of the event loop is not asked for before the promise, which does not reject, settles. */
+  rest(promise: Promise<void>): void {
+    this.#rest = promise
   }
 
   isWaiting(): boolean {

@@ -167,6 +167,11 @@ export class VirtualWorld {
     return this.#platform.hold(what, promise)
   }
 
+  /** No turn is taken until the promise settles, and none of this thread's time either. In virtual time nothing happens. */
+  rest(promise: Promise<void>): void {
+    this.#platform.rest(promise)
+  }
+
   /** The promise, known as something that the scenario waits for until it settles. */
   async waitingFor<T>(what: string, promise: Promise<T>): Promise<T> {
     const waiting: Waiting = { what, sinceNs: this.clock.nowNs }
