@@ -35,6 +35,8 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
     ],
     ['linux --disk none.vhdx', '--disk: none.vhdx: no such file or folder'],
     ['linux --disk', "option '--disk <file>' argument missing"],
+    ['linux --record a --replay b', '--record: goes without --replay'],
+    ['linux --replay b --script c', '--replay: goes without --script'],
     ['linux --script', "option '--script <file>' argument missing"],
     ['guest fetch', "missing required argument 'guest'"],
     ['guest fetch plan9', "<guest>: no guest 'plan9': linux"],
