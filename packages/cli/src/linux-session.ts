@@ -62,6 +62,10 @@ export async function recordLinux(
     file.end(digest.end(await session.ended))
     signal.throwIfAborted()
     return 0
+  } catch (error) {
+    // What was interrupted ends in whatever way it was interrupted.
+    signal.throwIfAborted()
+    throw error
   } finally {
     file.close()
     await session.close()

@@ -14,7 +14,7 @@ afterEach(() => {
 test('what is ahead rests for as long as it is ahead', async () => {
   const pace = new Pace()
   expect(pace.restAt(0)).toBe(null)
-  const rested = vi.fn()
+  const rested = vi.fn<() => void>()
   void pace.restAt(20)!.then(rested)
   await vi.advanceTimersByTimeAsync(19)
   expect(rested).not.toHaveBeenCalled()
@@ -24,7 +24,7 @@ test('what is ahead rests for as long as it is ahead', async () => {
 
 test('what fell behind is not caught up', async () => {
   const pace = new Pace()
-  pace.restAt(0)
+  expect(pace.restAt(0)).toBe(null)
   // A boot that took longer than its virtual time.
   await vi.advanceTimersByTimeAsync(10_000)
   expect(pace.restAt(3_000)).toBe(null)
@@ -33,7 +33,7 @@ test('what fell behind is not caught up', async () => {
 
 test('what comes from outside ends the rest', async () => {
   const pace = new Pace()
-  pace.restAt(0)
+  expect(pace.restAt(0)).toBe(null)
   const rest = pace.restAt(5_000)
   pace.hurry()
   await rest

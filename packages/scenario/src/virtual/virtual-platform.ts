@@ -72,7 +72,7 @@ export class NodeVirtualPlatform implements VirtualPlatform {
     const rest = this.#rest
     this.#rest = null
     if (rest === null) this.#setImmediate(callback)
-    else void rest.then(() => this.#setImmediate(callback))
+    else void this.#turnAfter(rest, callback)
   }
 
   /** The next turn of the event loop is not asked for before the promise, which does not reject, settles. */
@@ -126,6 +126,11 @@ export class NodeVirtualPlatform implements VirtualPlatform {
       this.#requests.delete(id)
       return result instanceof Promise ? this.hold(type, result) : result
     }
+  }
+
+  async #turnAfter(rest: Promise<void>, callback: () => void): Promise<void> {
+    await rest
+    this.#setImmediate(callback)
   }
 
   #describe(): string {
