@@ -2,7 +2,7 @@
 // work in it. One boot for all; skipped, and said so, where nobody has fetched the guest.
 
 import { spawnSync } from 'node:child_process'
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startHost, type ExecAnswer, type Host, type Vm } from '@guestyard/management'
@@ -118,6 +118,31 @@ describe.skipIf(!isFetched)('a stock Linux', { timeout: 120_000 }, () => {
     await run('while [ -e /dev/sdb ]; do sleep 0.1; done')
     const { status, stdout } = spawnSync('e2fsck', ['-f', '-n', image], { encoding: 'utf8' })
     expect([status, stdout]).toEqual([0, expect.stringContaining('Pass 5')])
+  })
+
+  test('takes a disk that grows for what it is, unasked, and discs that come and go', async () => {
+    const image = join(folder, 'grows.img')
+    const iso = join(folder, 'disc.iso')
+    writeFileSync(iso, Buffer.alloc(64 * 2048, 0x37))
+    const place = await vm.attachDisk({ file: image, format: 'raw', sizeBytes: 4 * 2 ** 20 })
+    await run('while [ ! -e /dev/sdb ]; do sleep 0.1; done')
+    await vm.resizeDisk(place, 8 * 2 ** 20)
+    await run('while [ $(cat /sys/block/sdb/size) != 16384 ]; do sleep 0.1; done')
+    await run('echo end | dd of=/dev/sdb bs=512 seek=16383 conv=sync oflag=direct 2>/dev/null')
+    expect(
+      readFileSync(image)
+        .subarray(16_383 * 512)
+        .toString('latin1', 0, 4),
+    ).toBe('end\n')
+    await vm.detachDisk(place)
+
+    const drive = await vm.attachDisk({ device: 'dvd' })
+    await run('while [ ! -e /dev/sr0 ]; do sleep 0.1; done; ! head -c 1 /dev/sr0 2>/dev/null')
+    await vm.insertDvd(drive, iso)
+    expect(await run('dd if=/dev/sr0 bs=2048 skip=63 2>/dev/null | head -c 2')).toBe('77')
+    await vm.ejectDvd(drive)
+    await run('! head -c 1 /dev/sr0 2>/dev/null')
+    await vm.detachDisk(drive)
   })
 
   test('its integration services bind: it answers heartbeats', async () => {
