@@ -66,8 +66,8 @@ class HeldLock implements ImageLock {
     this.#database = null
     held.delete(this)
     try {
-      // Alone with the file? Then nobody misses it.
-      database.exec('COMMIT; BEGIN EXCLUSIVE')
+      // Alone with the file? Then nobody misses it. Nothing is committed: that would write a page, and wait until it is durable.
+      database.exec('ROLLBACK; BEGIN EXCLUSIVE')
       unlinkSync(this.#lockPath)
     } catch {
       // Others have it, or the system keeps open files: it stays, and locks nobody out.

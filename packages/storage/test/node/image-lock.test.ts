@@ -1,6 +1,14 @@
 import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  linkSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -37,6 +45,15 @@ test('the last owner leaves nothing behind', () => {
   for (const reader of readers) reader.release()
   lockImage(path, 'write').release()
   expect(readdirSync(folder)).toEqual(['disk.vhdx'])
+})
+
+test('nothing is ever written to the lock, so that nobody waits for the host to make it durable', () => {
+  const link = join(folder, 'lock')
+  const lock = lockImage(path, 'write')
+  linkSync(`${path}.lock`, link)
+  lock.release()
+  expect(statSync(link).size).toBe(0)
+  rmSync(link)
 })
 
 test('a link is the file that it leads to', () => {
