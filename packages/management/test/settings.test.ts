@@ -25,6 +25,7 @@ describe('VM settings', () => {
       heapBytes: 1024 * MIB,
       youngHeapBytes: 32 * MIB,
       disks: [],
+      nics: [],
     })
   })
 

@@ -30,6 +30,9 @@ import { BusRota } from './bus-rota.ts'
 import type { DiskSpec } from './disks/disk-spec.ts'
 import { RootDisks } from './disks/root-disks.ts'
 import type { OpenDisk, PartitionDisks } from './disks/partition-disks.ts'
+import type { NicSpec } from './networks/nic-spec.ts'
+import type { PartitionNics } from './networks/partition-nics.ts'
+import { RootNetworks, type NamedSwitchInspection } from './networks/root-networks.ts'
 import { DeviceInterruptCalls, InterruptRouter, PortIds } from './interrupts/index.ts'
 import { offerDevices, type PartitionDevices } from './providers.ts'
 import { RelayGroups } from './relay-groups.ts'
@@ -97,6 +100,8 @@ export interface RootPartitionOptions {
   readonly onDiskWork?: () => void
   /** An image was closed, and not all that its guest was told is written is sure to be on the host's disk. */
   readonly onDiskLost?: (image: string) => void
+  /** Any u32 that guests do not know: where switches keep addresses. Default 0. */
+  readonly switchSeed?: number
   /** Told when a partition is gone. */
   readonly onDeleted?: (partitionId: number) => void
   readonly trace?: Trace | null
@@ -117,6 +122,7 @@ interface Guest {
   readonly hub: RelayHub
   readonly devices: PartitionDevices
   readonly disks: PartitionDisks
+  readonly nics: PartitionNics
   readonly inbox: GuestInbox
 }
 
@@ -146,6 +152,7 @@ export class RootPartition {
   readonly #buses: BusRota
   readonly #deadlines: ServiceDeadlines
   readonly #disks: RootDisks
+  readonly #networks: RootNetworks
   readonly #leaving: LeavingGuest[] = []
   #refusedGone: Promise<void> = Promise.resolve()
 
@@ -176,6 +183,7 @@ export class RootPartition {
       onWork: () => options.onDiskWork?.(),
       onLost: (image) => options.onDiskLost?.(image),
     })
+    this.#networks = new RootNetworks({ clock: options.clock, hashSeed: options.switchSeed ?? 0 })
   }
 
   /** RAM, VPs, routes, a bus with its devices, and a grant for each VP: by hypercall, from the first to the last. */
@@ -223,7 +231,7 @@ export class RootPartition {
     this.#deadlines.add(guest.devices.integration)
     this.#deviceCalls.add(partition.id, guest.router.remapping)
     this.#schedule(partition, cpu)
-    const problem = this.#attachAll(guest, spec.disks ?? [])
+    const problem = this.#attachAll(guest, spec.disks ?? [], spec.nics ?? [])
     if (problem !== null) {
       this.#refusedGone = this.deletePartition(partition.id)
       const reason = `partition "${spec.name}" refused: ${problem}`
@@ -260,6 +268,7 @@ export class RootPartition {
     }
     guest.inbox.isOver = true
     guest.bus.reset()
+    this.#networks.remove(guest.nics)
     const closed = this.#disks.remove(guest.disks)
     this.#relays.leave(guest.hub)
     const leaving = { guest, gone: Promise.withResolvers<void>() }
@@ -304,6 +313,11 @@ export class RootPartition {
     return this.#guests.get(id)?.devices
   }
 
+  /** Pulls the cable of a partition's adapter, or plugs it in. False when there is no such adapter. */
+  setNicLink(id: number, nic: number, isUp: boolean): boolean {
+    return this.#guests.get(id)?.nics.setLink(nic, isUp) ?? false
+  }
+
   /** The disks of a partition that may be running: they come, go and grow, and discs change. */
   disksOf(id: number): PartitionDisks | undefined {
     return this.#guests.get(id)?.disks
@@ -328,6 +342,7 @@ export class RootPartition {
     const dispatched = this.#scheduler.poll(this.#options.clock.now100ns)
     const served = this.#deadlines.poll(this.#options.clock.nowMs)
     const closed = this.#disks.poll(this.#options.clock.nowMs)
+    this.#networks.poll(this.#options.clock.nowMs)
     const gone = this.#leaving.length === 0 ? 0 : this.#pollLeaving()
     return done + dispatched + served + closed + gone + this.#buses.poll(budget)
   }
@@ -349,6 +364,7 @@ export class RootPartition {
       this.#scheduler.nextDeadlineMs,
       this.#deadlines.nextDeadlineMs,
       this.#disks.nextDeadlineMs(),
+      this.#networks.nextDeadlineMs(),
     )
   }
 
@@ -361,11 +377,13 @@ export class RootPartition {
     readonly partitions: readonly PartitionInspection[]
     readonly hypervisor: HypervisorInspection
     readonly scheduler: SchedulerInspection
+    readonly switches: readonly NamedSwitchInspection[]
   } {
     return {
       partitions: [...this.#guests.values()].map(inspectGuest),
       hypervisor: this.#hypervisor.inspect(),
       scheduler: this.#inspectScheduler(),
+      switches: this.#networks.inspect(),
     }
   }
 
@@ -380,10 +398,14 @@ export class RootPartition {
   }
 
   /** Why one of them can't be attached, or null. */
-  #attachAll(guest: Guest, disks: readonly DiskSpec[]): string | null {
+  #attachAll(guest: Guest, disks: readonly DiskSpec[], nics: readonly NicSpec[]): string | null {
     try {
       for (const disk of disks) {
         const problem = guest.disks.attach(disk)
+        if (problem !== null) return problem
+      }
+      for (const nic of nics) {
+        const problem = guest.nics.attach(nic)
         if (problem !== null) return problem
       }
       return null
@@ -451,7 +473,8 @@ export class RootPartition {
     })
     const intercepts = new InterceptQueue(partition.id, partition.slat, this.#winhv)
     const disks = this.#disks.add(bus, partition.id, partition.vpCount)
-    return { name: spec.name, partition, intercepts, router, bus, hub, devices, disks, inbox }
+    const nics = this.#networks.add(bus, partition.id, partition.vpCount)
+    return { name: spec.name, partition, intercepts, router, bus, hub, devices, disks, nics, inbox }
   }
 
   #timeOf(id: number): TimeSyncOptions {
@@ -537,6 +560,7 @@ function inspectGuest(guest: Guest): PartitionInspection {
     interrupts: guest.router.inspect(),
     intercepts: guest.intercepts.inspect(),
     scsiControllers: guest.disks.inspect(),
+    nics: guest.nics.inspect(),
     devices: {
       keyboard: guest.devices.keyboard.inspect(),
       mouse: guest.devices.mouse.inspect(),

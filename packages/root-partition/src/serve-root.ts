@@ -60,6 +60,7 @@ export function serveRoot(data: RootWorkerData): void {
     },
     openDisk: (spec, wake) => openDisk(spec, { flush: 'async', wake, clock }),
     onDiskWork: () => engine.wake(),
+    switchSeed: globalThis.crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
     onDiskLost: (image) => log.error({ image }, 'an image was closed with writes that may be lost'),
     onDeleted: (partitionId) => {
       busLog.forget(partitionId)

@@ -102,6 +102,13 @@ class PortServices implements RootServices {
     return this.#changeDisks(partitionId, (disks) => disks.attach(disk))
   }
 
+  setNicLink(partitionId: number, nic: number, isUp: boolean): boolean {
+    if (!this.#created.has(partitionId)) return false
+    const isThere = this.#root.setNicLink(partitionId, nic, isUp)
+    this.#worker.changed()
+    return isThere
+  }
+
   async detachDisk(partitionId: number, address: DiskAddress): Promise<DiskResult> {
     let closed: Promise<void> | undefined
     const result = this.#changeDisks(partitionId, (disks) => {

@@ -19,6 +19,9 @@ import type { SchedulerInspection, SchedulerSettings } from './scheduler/index.t
 
 import type { DiskAddress, DiskSource, DiskSpec } from './disks/disk-spec.ts'
 import type { ControllerInspection } from './disks/partition-disks.ts'
+import type { NicSpec } from './networks/nic-spec.ts'
+import type { NicInspection } from './networks/partition-nics.ts'
+import type { NamedSwitchInspection } from './networks/root-networks.ts'
 import type { InterruptInspection } from './interrupts/index.ts'
 import type { EmulatedRanges, InterceptInspection, VpAnswer, VpExit } from './vid/index.ts'
 
@@ -43,6 +46,9 @@ export type { SchedulerInspection, SchedulerSettings }
 
 export type { ControllerInspection, DiskInspection } from './disks/partition-disks.ts'
 export type { DiskCounters } from './disks/counted-disk.ts'
+export { NICS_MAX, type NicSpec } from './networks/nic-spec.ts'
+export type { NicInspection } from './networks/partition-nics.ts'
+export type { NamedSwitchInspection } from './networks/root-networks.ts'
 
 /** How the root waits when nothing is left to do; see `@guestyard/engine`. */
 export type RootWaitStrategy = 'event-loop' | 'busy'
@@ -86,6 +92,8 @@ export interface PartitionSpec {
   readonly reserve?: number
   /** Disks and drives on SCSI controllers that it starts with. One that can't be opened refuses the partition. */
   readonly disks?: readonly DiskSpec[]
+  /** Network adapters, each plugged into a switch of the root. One that can't be plugged in refuses the partition. */
+  readonly nics?: readonly NicSpec[]
 }
 
 /** What the guest's thread is given: its own RAM and the hypervisor's pages made for it, nothing else. */
@@ -129,6 +137,8 @@ export interface RootServices {
   addMemory(partitionId: number, bytes: number): AddMemoryResult
   /** Opens an image and puts it on a SCSI controller of a partition that may be running. */
   attachDisk(partitionId: number, disk: DiskSpec): DiskResult
+  /** Pulls the cable of an adapter, or plugs it in. False when there is no such adapter. */
+  setNicLink(partitionId: number, nic: number, isUp: boolean): boolean
   /** Takes a disk out, whatever the guest is doing with it; resolves when its image is free. */
   detachDisk(partitionId: number, address: DiskAddress): Promise<DiskResult>
   /** Opens an image and puts it, as a disc, into an empty DVD drive on a SCSI controller. */
@@ -180,6 +190,7 @@ export interface PartitionInspection {
   readonly interrupts: InterruptInspection
   readonly intercepts: InterceptInspection
   readonly scsiControllers: readonly ControllerInspection[]
+  readonly nics: readonly NicInspection[]
   readonly devices: Readonly<Record<string, unknown>>
 }
 
@@ -187,6 +198,8 @@ export interface RootInspection {
   readonly partitions: readonly PartitionInspection[]
   readonly hypervisor: HypervisorInspection
   readonly scheduler: SchedulerInspection
+  /** Switches with an adapter. */
+  readonly switches: readonly NamedSwitchInspection[]
   readonly engine: unknown
   /** CPU time of the root's thread since it started, in microseconds. */
   readonly cpuMicroseconds: number

@@ -1,6 +1,7 @@
 export { defineScenario } from './scenario.ts'
 export type { Scenario, ScenarioContext, ScenarioDefinition, VmDefinition } from './scenario.ts'
 export type { DiskDefinition, DvdDefinition } from './disk-plan.ts'
+export type { NicDefinition } from './nic-plan.ts'
 export { loadScenario } from './load-scenario.ts'
 export { planScenario } from './plan.ts'
 export type { ScenarioPlan, VmPlan } from './plan.ts'

@@ -7,11 +7,12 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 import { MEMORY_GRANULE_BYTES, MEMORY_MAX_BYTES, MEMORY_MIN_BYTES } from '@guestyard/management'
-import type { DiskOptions } from '@guestyard/management'
+import type { DiskOptions, NicOptions } from '@guestyard/management'
 import type { VmOptions } from '@guestyard/management'
 import * as v from 'valibot'
 
 import { planDisks } from './disk-plan.ts'
+import { planNics } from './nic-plan.ts'
 import { InputError } from './input-error.ts'
 import {
   formatBytes,
@@ -42,6 +43,7 @@ export interface VmPlan {
   readonly relay: string | false
   readonly placement: 'contiguous' | 'scattered'
   readonly disks: readonly DiskOptions[]
+  readonly nics: readonly NicOptions[]
 }
 
 /** A scenario that can be run. */
@@ -173,8 +175,9 @@ const vmSchema = v.strictObject(
     ),
     disks: v.optional(v.unknown(), []),
     dvd: v.optional(v.unknown()),
+    nics: v.optional(v.unknown(), []),
   },
-  'expected an object with memory, guest, linux, args, weight, cap, reserve, relay, placement, disks, dvd',
+  'expected an object with memory, guest, linux, args, weight, cap, reserve, relay, placement, disks, dvd, nics',
 )
 
 const hostSchema = v.strictObject(
@@ -252,6 +255,7 @@ export function planScenario<Vms extends Record<string, VmDefinition>>(
       relay: vm.relay,
       placement: vm.placement,
       disks: planDisks(vm.disks, vm.dvd, base, `${where}vms.${vmName}`),
+      nics: planNics(vm.nics, `${where}vms.${vmName}`),
     })),
     run,
   }

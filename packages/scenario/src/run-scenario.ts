@@ -194,6 +194,7 @@ function startVms(plan: ScenarioPlan, host: ScenarioHost): readonly TrackedVm[] 
       relay: vm.relay,
       placement: vm.placement,
       disks: vm.disks,
+      nics: vm.nics,
     }),
   )
   return vms.map((vm) => trackVm(vm, undefined, plan.fileUrl))

@@ -1,6 +1,7 @@
 /** What a scenario file says: the words people write, before anything is checked. */
 
 import type { DiskDefinition, DvdDefinition } from './disk-plan.ts'
+import type { NicDefinition } from './nic-plan.ts'
 import type { Expect } from './expect.ts'
 import type { LoadGenerator } from './load/load-generator.ts'
 import type { HostHandle, VmGroup, VmHandle } from './vm-handle.ts'
@@ -41,6 +42,8 @@ export interface VmDefinition {
   readonly disks?: readonly DiskDefinition[]
   /** A DVD drive: an ISO image, `null` for an empty drive, or an object that also says where it is. */
   readonly dvd?: string | URL | null | DvdDefinition
+  /** Network adapters: `[{ switch: 'lan' }]`. Machines that name the same switch reach each other. */
+  readonly nics?: readonly NicDefinition[]
 }
 
 /** What `run` is given. */

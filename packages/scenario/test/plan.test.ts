@@ -27,7 +27,7 @@ describe('what a scenario may not say is refused with the field and the reason',
     [{ vms: 5, run }, 'x.ts: vms: expected an object of virtual machines'],
     [
       { vms: { db: 5 }, run },
-      'x.ts: vms.db: expected an object with memory, guest, linux, args, weight, cap, reserve, relay, placement, disks, dvd',
+      'x.ts: vms.db: expected an object with memory, guest, linux, args, weight, cap, reserve, relay, placement, disks, dvd, nics',
     ],
     [{ vms: { db: {} }, run }, 'x.ts: vms.db.memory: is missing'],
     [
@@ -103,8 +103,24 @@ describe('what a scenario may not say is refused with the field and the reason',
       'x.ts: vms.db.memory: unknown field buffer (known: startup, maximum)',
     ],
     [
-      { vms: { db: { memory: '64 MiB', nics: [] } }, run },
-      'x.ts: vms.db.nics: unknown field (known: memory, guest, linux, args, weight, cap, reserve, relay, placement, disks, dvd)',
+      { vms: { db: { memory: '64 MiB', usb: [] } }, run },
+      'x.ts: vms.db.usb: unknown field (known: memory, guest, linux, args, weight, cap, reserve, relay, placement, disks, dvd, nics)',
+    ],
+    [
+      { vms: { db: { memory: '64 MiB', nics: [{ switch: 'lan' }, {}] } }, run },
+      'x.ts: vms.db.nics.1.switch: is missing',
+    ],
+    [
+      { vms: { db: { memory: '64 MiB', nics: [{ switch: 'lan', speed: 1 }] } }, run },
+      'x.ts: vms.db.nics.0.speed: unknown field (known: switch, address, mtu, vlan, macSpoofing, dhcpGuard, routerGuard, maxBitsPerSecond)',
+    ],
+    [
+      { vms: { db: { memory: '64 MiB', nics: [{ switch: 'lan', vlan: 4095 }] } }, run },
+      'x.ts: vms.db.nics.0.vlan: expected a whole number from 1 to 4094, got 4095',
+    ],
+    [
+      { vms: { db: { memory: '64 MiB', nics: [{ switch: 'lan', address: '00:15' }] } }, run },
+      "x.ts: vms.db.nics.0.address: expected an Ethernet address, got '00:15'",
     ],
     [
       { vms: { db: { memory: '64 MiB', weight: 0 } }, run },
@@ -190,6 +206,7 @@ test('a whole scenario becomes a plan with every default filled in', () => {
         relay: 'default',
         placement: 'contiguous',
         disks: [],
+        nics: [],
       },
       {
         name: 'web',
@@ -204,6 +221,7 @@ test('a whole scenario becomes a plan with every default filled in', () => {
         relay: 'default',
         placement: 'contiguous',
         disks: [],
+        nics: [],
       },
     ],
     run,

@@ -1,6 +1,7 @@
-import type { DiskSpec } from '@guestyard/root-partition/worker-protocol'
+import type { DiskSpec, NicSpec } from '@guestyard/root-partition/worker-protocol'
 
 import { diskSpecs, type DiskOptions } from './disk-settings.ts'
+import { nicSpecs, type NicOptions } from './nic-settings.ts'
 import type { LinuxSettings } from '../vmwp/protocol.ts'
 
 /** What a VM is made of, checked. Everything is plain data: it travels to the VM's worker process. */
@@ -33,6 +34,8 @@ export interface VmSettings {
   readonly youngHeapBytes: number
   /** Disks and DVD drives that it starts with. */
   readonly disks: readonly DiskSpec[]
+  /** Network adapters. */
+  readonly nics: readonly NicSpec[]
 }
 
 /** As callers write it; what is left out has a default. */
@@ -79,6 +82,8 @@ export interface VmOptions {
   readonly youngHeapBytes?: number
   /** Disks and DVD drives that it starts with: at most 4 SCSI controllers of 64 places, and 2 IDE controllers of 2. */
   readonly disks?: readonly DiskOptions[]
+  /** Network adapters, at most 8: `[{ switch: 'lan' }]`. */
+  readonly nics?: readonly NicOptions[]
 }
 
 /** One logical processor, as the hypervisor's properties count. */
@@ -146,6 +151,7 @@ export function vmSettings(options: VmOptions): VmSettings {
     heapBytes,
     youngHeapBytes,
     disks: diskSpecs(options.disks ?? [], `VM "${name}": disks`),
+    nics: nicSpecs(options.nics ?? [], `VM "${name}": nics`),
   }
 }
 

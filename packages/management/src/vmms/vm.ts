@@ -185,6 +185,11 @@ export class Vm {
     return { controllerType, controllerNumber, controllerLocation }
   }
 
+  /** Pulls the cable of a running VM's adapter, or plugs it in. False when it has no such adapter. */
+  setNicLink(nic: number, isUp: boolean): Promise<boolean> {
+    return this.#ask((control) => control.setNicLink(nic, isUp))
+  }
+
   /** Takes a disk out of the running VM, whatever the guest does with it; resolves when its image is free. */
   async detachDisk(address: DiskAddress): Promise<void> {
     await this.#ask((control) => control.detachDisk(address))

@@ -9,6 +9,7 @@ import type {
   DiskAddress,
   DiskSource,
   DiskSpec,
+  NicSpec,
   HeartbeatStatus,
 } from '@guestyard/root-partition/worker-protocol'
 import type { MessagePort } from 'node:worker_threads'
@@ -70,6 +71,7 @@ export interface VmTask {
   readonly heapBytes: number
   readonly youngHeapBytes: number
   readonly disks: readonly DiskSpec[]
+  readonly nics: readonly NicSpec[]
   readonly rootPort: MessagePort
   readonly controlPort: MessagePort
   readonly logPort: MessagePort
@@ -94,6 +96,8 @@ export interface VmwpControl {
   addMemory(bytes: number): Promise<number>
   /** Puts a disk on a SCSI controller. Rejects with what stands against it. */
   attachDisk(disk: DiskSpec): Promise<void>
+  /** Pulls the cable of an adapter, or plugs it in. False when there is no such adapter. */
+  setNicLink(nic: number, isUp: boolean): Promise<boolean>
   /** Takes a disk out; resolves when its image is free. */
   detachDisk(address: DiskAddress): Promise<void>
   /** Puts a disc into an empty drive on a SCSI controller. Rejects with what stands against it, as the next two do. */

@@ -43,6 +43,7 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
       relay: task.relay,
       emulated: devices.ranges,
       disks: task.disks.filter((disk) => disk.controllerType === 'scsi'),
+      nics: task.nics,
       ...(task.linux === null ? {} : await machineNeeds()),
     })
     if (!created.ok) return notStarted(created.reason)

@@ -140,6 +140,7 @@ export class WorkerProcess {
         this.#root.moveMouse(this.#partitionId, x, y, buttons, wheel),
       heartbeat: () => this.#root.heartbeat(this.#partitionId),
       addMemory: (bytes) => this.#addMemory(bytes),
+      setNicLink: (nic, isUp) => this.#root.setNicLink(this.#partitionId, nic, isUp),
       attachDisk: async (disk) => {
         resultOf(await this.#root.attachDisk(this.#partitionId, disk))
       },

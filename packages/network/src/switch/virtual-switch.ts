@@ -115,6 +115,11 @@ export class VirtualSwitch implements PortSwitch {
     return this.#clock.now()
   }
 
+  /** Ports that are connected. */
+  get portCount(): number {
+    return this.#ports.length
+  }
+
   /** A port's: see `SwitchPort.readyAtMs`. */
   readyAtMs(port: SwitchPort, nowMs: number): number {
     const own = port.meter.readyAtMs(nowMs)

@@ -283,6 +283,7 @@ export class VirtualVm implements ScenarioVm {
       relay,
       disks,
       ...(linux === null ? {} : { rooms: MACHINE_ROOMS, privileges: MACHINE_PRIVILEGES }),
+      nics: this.settings.nics,
     }
     const made = await world.ask(root, null, () => this.#create(spec))
     if (typeof made === 'string') {

@@ -1,0 +1,72 @@
+// Adapters of two partitions on the switches of one root.
+
+import { expect, test } from 'vitest'
+import { createLoopback } from '@guestyard/vmbus/testing'
+import type { Loopback } from '@guestyard/vmbus/testing'
+import { RootNetworks } from '../src/networks/root-networks.ts'
+
+function networks(): { root: RootNetworks; clock: { nowMs: number } } {
+  const clock = { nowMs: 0 }
+  return { root: new RootNetworks({ clock, hashSeed: 7 }), clock }
+}
+
+function bus(): Loopback {
+  const loopback = createLoopback({ memoryBytes: 1024 * 1024 })
+  loopback.client.connect()
+  return loopback
+}
+
+test('adapters are offered, each with an address of its own, and a switch is there while one is on it', () => {
+  const { root } = networks()
+  const one = bus()
+  const nics = root.add(one.server, 0x1_0203, 1)
+  expect([nics.attach({ switch: 'lan' }), nics.attach({ switch: 'wan' })]).toEqual([null, null])
+  one.pump()
+  expect(one.client.offers().map(({ instanceId }) => instanceId)).toEqual([
+    '5b1d8f2a-6c2e-4f0b-9d53-000000000000',
+    '5b1d8f2a-6c2e-4f0b-9d53-000000000001',
+  ])
+  expect(nics.inspect().map(({ switch: name, address }) => [name, address])).toEqual([
+    ['lan', '00:15:5d:02:03:00'],
+    ['wan', '00:15:5d:02:03:01'],
+  ])
+  const two = root.add(bus().server, 5, 1)
+  expect(two.attach({ switch: 'lan', name: 'second' })).toBeNull()
+  expect(root.inspect().map(({ name, ports }) => [name, ports.length])).toEqual([
+    ['lan', 2],
+    ['wan', 1],
+  ])
+  root.remove(nics)
+  expect(root.inspect().map(({ name }) => name)).toEqual(['lan'])
+  expect(nics.setLink(7, false)).toBe(false)
+  expect(two.setLink(0, false)).toBe(true)
+  expect(root.inspect()[0]!.ports).toMatchObject([{ name: 'second', isLinkUp: false }])
+  root.remove(two)
+  expect(root.inspect()).toEqual([])
+})
+
+test('what can’t be plugged in is told in one line', () => {
+  const { root } = networks()
+  const nics = root.add(bus().server, 1, 1)
+  const address = '00:15:5d:00:00:09'
+  expect(nics.attach({ switch: 'lan', name: 'a', address })).toBeNull()
+  expect(nics.attach({ switch: 'lan', name: 'b', address })).toBe(
+    'nics.1: b: another port has its address, or the table is full',
+  )
+  expect(nics.attach({ switch: 'lan', address: 'nonsense' })).toBe(
+    'nics.1: not an Ethernet address: nonsense',
+  )
+  expect(nics.attach({ switch: 'lan', mtuBytes: 100 })).toBe(
+    'nics.1: mtuBytes must be a whole number from 576 to 9000, got 100',
+  )
+  for (let count = 1; count < 8; count += 1) expect(nics.attach({ switch: 'lan' })).toBeNull()
+  expect(nics.attach({ switch: 'lan' })).toBe('nics: a partition has 8 adapters at most')
+})
+
+test('a root with nothing that waits has no deadline', () => {
+  const { root, clock } = networks()
+  root.add(bus().server, 1, 1).attach({ switch: 'lan', maxBitsPerSecond: 1_000_000 })
+  expect(root.nextDeadlineMs()).toBe(Number.POSITIVE_INFINITY)
+  clock.nowMs = 5
+  root.poll(clock.nowMs)
+})
