@@ -10,6 +10,7 @@ import { DiskDrivers } from './drivers/disks.ts'
 import { InputDrivers } from './drivers/input.ts'
 import { IntegrationDrivers } from './drivers/integration.ts'
 import { LoadChannels } from './drivers/load-channels.ts'
+import { NicDrivers } from './drivers/nics.ts'
 import { Offers } from './drivers/offers.ts'
 import { RelayStreams } from './drivers/streams.ts'
 import type { GuestEngine, GuestPlatform, GuestSetup } from './guest-platform.ts'
@@ -27,6 +28,7 @@ export class GuestRuntime implements GuestControl {
   readonly #integration: IntegrationDrivers
   readonly #load: LoadChannels
   readonly #disks: DiskDrivers
+  readonly #nics: NicDrivers
   readonly #abort: AbortController
   /** The host's order to shut down, over the bus; and that it has been done. */
   readonly #order: PromiseWithResolvers<void>
@@ -82,6 +84,13 @@ export class GuestRuntime implements GuestControl {
       devices: this.#kernel.devices,
       handle: (vector, handler) => this.#kernel.handle(vector, handler),
       clock: platform.clock,
+      wake: () => this.#wake(),
+      onProblem,
+    })
+    this.#nics = new NicDrivers({
+      bus: this.#kernel.bus,
+      memory,
+      pages: this.#kernel.pages,
       wake: () => this.#wake(),
       onProblem,
     })
@@ -242,6 +251,7 @@ export class GuestRuntime implements GuestControl {
       streams: new RelayStreams(this.#load, () => this.#wake()),
       devices: this.#devices(),
       disks: this.#disks.registry,
+      nics: this.#nics.registry,
       dma: new PageDma(this.#setup.memory, this.#kernel.pages),
       keyboard: this.#input.keys,
       mouse: this.#input.pointer,
@@ -294,6 +304,7 @@ export class GuestRuntime implements GuestControl {
         this.#input.offered(event.offer)
         this.#integration.offered(event.offer)
         this.#disks.offered(event.offer)
+        this.#nics.offered(event.offer)
         break
       case 'rescind':
         this.#offers.remove(event.offer)
@@ -307,6 +318,7 @@ export class GuestRuntime implements GuestControl {
       case 'unloaded':
         this.#offers.end('the bus is unloaded')
         this.#disks.end('the bus is unloaded')
+        this.#nics.end('the bus is unloaded')
         this.#unloaded.resolve()
         break
       case 'connected':

@@ -22,6 +22,7 @@ export type {
   GuestPartition,
   NewPartitionTable,
 } from './api/disks.ts'
+export type { GuestNic, GuestNics } from './api/nics.ts'
 export { Kernel, type KernelOptions } from './kernel/kernel.ts'
 export type { Processor } from './kernel/compute-queue.ts'
 export { enlighten, KernelPage, type Enlightenment } from './kernel/boot.ts'

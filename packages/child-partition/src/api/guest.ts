@@ -5,6 +5,7 @@ import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import type { VmbusClient } from '@guestyard/vmbus/client'
 
 import type { GuestDisks, GuestDma } from './disks.ts'
+import type { GuestNics } from './nics.ts'
 
 /** One key on the synthetic keyboard. */
 export interface KeyEvent {
@@ -74,6 +75,8 @@ export interface Guest {
   readonly disks: GuestDisks
   /** RAM that disks read into and write from. */
   readonly dma: GuestDma
+  /** Network adapters: raw Ethernet. */
+  readonly nics: GuestNics
   readonly keyboard: AsyncIterable<KeyEvent>
   readonly mouse: AsyncIterable<PointerEvent>
   runLoad(spec: LoadSpec): Promise<LoadResult>

@@ -1,0 +1,61 @@
+// Script guests on switches: raw Ethernet from one guest's RAM to the other's.
+
+import { afterAll, beforeAll, expect, test } from 'vitest'
+
+import { startHost, type Host, type NicOptions, type Vm } from '@guestyard/management'
+
+const PROGRAM = new URL('guests/ethernet.ts', import.meta.url)
+const FRAMES = 200
+
+let host: Host
+beforeAll(async () => {
+  host = await startHost({ log: { level: 'silent' } })
+})
+afterAll(async () => {
+  await host.close()
+})
+
+async function started(name: string, nic: NicOptions): Promise<Vm> {
+  const vm = host.createVm({ name, memoryBytes: 8 * 2 ** 20, program: PROGRAM, nics: [nic] })
+  await vm.start()
+  return vm
+}
+
+test('frames pass between guests on one switch, and not between switches or VLANs', async () => {
+  const one = await started('one', { switch: 'lan' })
+  const two = await started('two', { switch: 'lan' })
+  const far = await started('far', { switch: 'wan' })
+  const apart = await started('apart', { switch: 'lan', vlan: { mode: 'access', id: 5 } })
+  const address = await two.call('address')
+  const echoed = two.call('echo', FRAMES)
+  expect(await one.call('ask', { to: address, count: FRAMES })).toBe(FRAMES)
+  await echoed
+  for (const stranger of [far, apart]) await stranger.call('send', address)
+  const { partitions, switches } = await host.inspect()
+  expect(partitions.map(({ nics }) => nics.map((nic) => nic.malformed))).toEqual([
+    [0],
+    [0],
+    [0],
+    [0],
+  ])
+  expect(switches.map(({ name }) => name)).toEqual(['lan', 'wan'])
+  const [portOfOne, portOfTwo, portApart] = switches[0]!.ports
+  expect([portOfOne!.sentFrames, portOfOne!.receivedFrames]).toEqual([FRAMES, FRAMES])
+  expect([portOfTwo!.sentFrames, portOfTwo!.receivedFrames]).toEqual([FRAMES, FRAMES])
+  expect(portApart).toMatchObject({ receivedFrames: 0, sendDrops: { NO_RECEIVER: 1 } })
+  await one.setNicLink(0, false)
+  expect(await one.setNicLink(1, false)).toBe(false)
+  while ((await one.call('isLinkUp')) === true);
+  expect(await one.call('send', address)).toBe(false)
+  await Promise.all([one, two, far, apart].map((vm) => vm.stop()))
+  expect((await host.inspect()).switches).toEqual([])
+})
+
+test('an adapter that can’t be plugged in keeps its VM from starting, and says why', async () => {
+  const address = '00:15:5d:00:00:09'
+  const one = await started('a', { switch: 'lan', address })
+  await expect(started('b', { switch: 'lan', name: 'b', address })).rejects.toThrow(
+    /another port has its address/,
+  )
+  await one.stop()
+})
