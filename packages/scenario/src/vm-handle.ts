@@ -30,6 +30,7 @@ export type ScenarioVm = Pick<
   | 'takeReports'
   | 'inspectGuest'
   | 'pressKey'
+  | 'setNicLink'
   | 'moveMouse'
   | 'addMemory'
   | 'heartbeat'
@@ -98,6 +99,8 @@ export interface VmHandle extends LoadTarget {
   resizeDisk(place: DiskAddress, size: string | number): Promise<void>
   /** The guest's own counters. */
   inspect(): Promise<unknown>
+  /** Pulls the cable of its adapter of this number, or plugs it in. False when it has no such adapter. */
+  setNicLink(nic: number, isUp: boolean): Promise<boolean>
   /** Set-1 make code; false when its keyboard can't take it now. */
   pressKey(makeCode: number, flags?: number): Promise<boolean>
   /** Absolute position 0..32767; false when its mouse can't take it now. */
@@ -220,10 +223,11 @@ function guestCalls(
 /** What is asked of its devices. */
 function deviceCalls(
   vm: ScenarioVm,
-): Pick<VmHandle, 'heartbeat' | 'inspect' | 'pressKey' | 'moveMouse'> {
+): Pick<VmHandle, 'heartbeat' | 'inspect' | 'pressKey' | 'moveMouse' | 'setNicLink'> {
   return {
     heartbeat: () => vm.heartbeat(),
     inspect: () => vm.inspectGuest(),
+    setNicLink: (nic, isUp) => vm.setNicLink(nic, isUp),
     pressKey: (makeCode, flags) => vm.pressKey(makeCode, flags),
     moveMouse: (x, y, buttons, wheel) => vm.moveMouse(x, y, buttons, wheel),
   }

@@ -99,6 +99,7 @@ function fakeVm(
     takeReports: () => Promise.resolve([]),
     inspectGuest: () => Promise.reject(new Error('a fake guest has nothing to inspect')),
     pressKey: () => Promise.resolve(true),
+    setNicLink: async () => true,
     moveMouse: () => Promise.resolve(true),
     addMemory: (bytes) => Promise.resolve(bytes),
     heartbeat: () => Promise.resolve('ok' as const),

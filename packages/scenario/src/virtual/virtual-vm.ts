@@ -200,6 +200,10 @@ export class VirtualVm implements ScenarioVm {
     return this.#ask('inspection', (runtime) => runtime.inspect() as GuestInspection)
   }
 
+  setNicLink(nic: number, isUp: boolean): Promise<boolean> {
+    return this.#askRoot((partition, id) => partition.setNicLink(id, nic, isUp))
+  }
+
   pressKey(makeCode: number, flags: number = 0): Promise<boolean> {
     return this.#askRoot(
       (partition, id) => partition.devicesOf(id)?.keyboard.pressKey(makeCode, flags) ?? false,
