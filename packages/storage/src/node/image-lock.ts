@@ -41,7 +41,9 @@ export function lockImage(path: string, use: 'read' | 'write'): ImageLock {
       database.close()
       throw error
     }
-    if (before !== undefined && before === fileId(lockPath)) return new HeldLock(database, lockPath)
+    if (before !== undefined && before === fileId(lockPath)) {
+      return new HeldLock(database, lockPath, before)
+    }
     database.close()
   }
   throw new ImageError(path, '', `${lockPath} is made and removed again and again`)
@@ -52,11 +54,13 @@ const held = new Set<HeldLock>()
 
 class HeldLock implements ImageLock {
   readonly #lockPath: string
+  readonly #fileId: string
   #database: DatabaseSync | null
 
-  constructor(database: DatabaseSync, lockPath: string) {
+  constructor(database: DatabaseSync, lockPath: string, id: string) {
     this.#database = database
     this.#lockPath = lockPath
+    this.#fileId = id
     held.add(this)
   }
 
@@ -68,7 +72,8 @@ class HeldLock implements ImageLock {
     try {
       // Alone with the file? Then nobody misses it. Nothing is committed: that would write a page, and wait until it is durable.
       database.exec('ROLLBACK; BEGIN EXCLUSIVE')
-      unlinkSync(this.#lockPath)
+      // In between it may have been another's, who removed it: by that name there is somebody else's then.
+      if (fileId(this.#lockPath) === this.#fileId) unlinkSync(this.#lockPath)
     } catch {
       // Others have it, or the system keeps open files: it stays, and locks nobody out.
     }
@@ -88,6 +93,9 @@ function openLockFile(
     return new DatabaseSync(lockPath)
   } catch (error) {
     if (codeOf(error) === SQLITE_CANTOPEN && use === 'read') return undefined
+    if (codeOf(error) === SQLITE_CANTOPEN) {
+      throw new ImageError(path, '', `can't be locked for writing: ${lockPath} can't be made`)
+    }
     throw new ImageError(path, '', `can't be locked: ${lockPath}: ${errorText(error)}`)
   }
 }
@@ -117,9 +125,11 @@ function codeOf(error: unknown): number {
   return typeof errcode === 'number' ? errcode & 0xff : 0
 }
 
+/** With the time it was made at: the number of a file that was removed is soon another file's. */
 function fileId(path: string): string | undefined {
   const status = statSync(path, { throwIfNoEntry: false, bigint: true })
-  return status === undefined ? undefined : `${status.dev}:${status.ino}`
+  if (status === undefined) return undefined
+  return `${status.dev}:${status.ino}:${status.birthtimeNs}`
 }
 
 function realPath(path: string): string {

@@ -69,6 +69,14 @@ describe.skipIf(!isMounted)('a host that is full', () => {
     for (const name of readdirSync(folder)) rmSync(join(folder, name))
   })
 
+  test('lets go of a lock whole', () => {
+    const path = make('vhdx')
+    fill(join(folder, 'ballast'))
+    openImage(path, { flush: 'sync' }).close()
+    expect(readdirSync(folder).sort()).toEqual(['ballast', 'disk.vhdx'])
+    for (const name of readdirSync(folder)) rmSync(join(folder, name))
+  })
+
   test('makes no image that does not fit', () => {
     fill(join(folder, 'ballast'))
     const path = join(folder, 'new.vhdx')
