@@ -7,14 +7,16 @@ const TYPE = [0x88, 0xb5]
 const ADDRESSES_BYTES = 12
 
 export async function main(guest: Guest): Promise<void> {
-  const nic = await guest.nics.get(0)
-  const answers = nic.frames[Symbol.asyncIterator]()
+  // Exposed before the adapter is up: whoever asks waits for it.
+  const found = guest.nics.get(0)
+  const opened = found.then((nic) => ({ nic, answers: nic.frames[Symbol.asyncIterator]() }))
   guest.expose({
-    address: () => nic.address,
-    isLinkUp: () => nic.isLinkUp,
+    address: async () => (await found).address,
+    isLinkUp: async () => (await found).isLinkUp,
     /** Sends frames of growing length to an address, each when the one before has come back; how many came back as they were. */
     ask: async (data) => {
       const { to, count } = data as { readonly to: string; readonly count: number }
+      const { nic, answers } = await opened
       let same = 0
       for (let index = 0; index < count; index += 1) {
         const length = 60 + ((index * 37) % (nic.maxFrameBytes - 60))
@@ -26,8 +28,12 @@ export async function main(guest: Guest): Promise<void> {
       }
       return same
     },
-    send: (to) => nic.send(frameTo(String(to), nic, 60, 0)),
+    send: async (to) => {
+      const nic = await found
+      return nic.send(frameTo(String(to), nic, 60, 0))
+    },
     echo: async (count) => {
+      const { nic, answers } = await opened
       for (let index = 0; index < Number(count); index += 1) {
         const { value } = await answers.next()
         const frame = (value as Uint8Array).slice()
