@@ -21,6 +21,14 @@ async function started(name: string, nic: NicOptions): Promise<Vm> {
   return vm
 }
 
+function isDropped({
+  sendDrops,
+}: {
+  readonly sendDrops: Readonly<Record<string, number>>
+}): boolean {
+  return sendDrops['NO_RECEIVER'] === 1
+}
+
 test('frames pass between guests on one switch, and not between switches or VLANs', async () => {
   const one = await started('one', { switch: 'lan' })
   const two = await started('two', { switch: 'lan' })
@@ -31,7 +39,11 @@ test('frames pass between guests on one switch, and not between switches or VLAN
   expect(await one.call('ask', { to: address, count: FRAMES })).toBe(FRAMES)
   await echoed
   for (const stranger of [far, apart]) await stranger.call('send', address)
-  const { partitions, switches } = await host.inspect()
+  // The root takes a frame when it comes to it: its drop is waited for.
+  let { partitions, switches } = await host.inspect()
+  while (switches.flatMap(({ ports }) => ports).filter(isDropped).length < 2) {
+    ;({ partitions, switches } = await host.inspect())
+  }
   expect(partitions.map(({ nics }) => nics.map((nic) => nic.malformed))).toEqual([
     [0],
     [0],
@@ -42,7 +54,7 @@ test('frames pass between guests on one switch, and not between switches or VLAN
   const [portOfOne, portOfTwo, portApart] = switches[0]!.ports
   expect([portOfOne!.sentFrames, portOfOne!.receivedFrames]).toEqual([FRAMES, FRAMES])
   expect([portOfTwo!.sentFrames, portOfTwo!.receivedFrames]).toEqual([FRAMES, FRAMES])
-  expect(portApart).toMatchObject({ receivedFrames: 0, sendDrops: { NO_RECEIVER: 1 } })
+  expect(portApart!.receivedFrames).toBe(0)
   await one.setNicLink(0, false)
   expect(await one.setNicLink(1, false)).toBe(false)
   while ((await one.call('isLinkUp')) === true);
