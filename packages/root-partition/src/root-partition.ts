@@ -27,6 +27,7 @@ import type { Trace } from '@guestyard/trace'
 import { VmbusServer, type VmbusServerEvent } from '@guestyard/vmbus/server'
 
 import { BusRota } from './bus-rota.ts'
+import { inspectCrash, type CrashInspection } from './crash-inspection.ts'
 import type { DiskSpec } from './disks/disk-spec.ts'
 import { RootDisks } from './disks/root-disks.ts'
 import type { OpenDisk, PartitionDisks } from './disks/partition-disks.ts'
@@ -124,6 +125,8 @@ interface Guest {
   readonly disks: PartitionDisks
   readonly nics: PartitionNics
   readonly inbox: GuestInbox
+  /** The last one. */
+  crash: CrashReport | null
 }
 
 /** Where a guest's messages go: nowhere once it is being deleted. */
@@ -280,6 +283,12 @@ export class RootPartition {
   /** Resolves when the images are free that were opened for the partition that was refused last. */
   get refusedGone(): Promise<void> {
     return this.#refusedGone
+  }
+
+  /** What its guest reported last by its crash registers; null: nothing, or no such partition. */
+  crashOf(id: number): CrashInspection | null {
+    const report = this.#guests.get(id)?.crash ?? null
+    return report === null ? null : inspectCrash(report)
   }
 
   /** The intercepts of a partition, for whoever emulates its devices. */
@@ -474,7 +483,19 @@ export class RootPartition {
     const intercepts = new InterceptQueue(partition.id, partition.slat, this.#winhv)
     const disks = this.#disks.add(bus, partition.id, partition.vpCount)
     const nics = this.#networks.add(bus, partition.id, partition.vpCount)
-    return { name: spec.name, partition, intercepts, router, bus, hub, devices, disks, nics, inbox }
+    return {
+      name: spec.name,
+      partition,
+      intercepts,
+      router,
+      bus,
+      hub,
+      devices,
+      disks,
+      nics,
+      inbox,
+      crash: null,
+    }
   }
 
   #timeOf(id: number): TimeSyncOptions {
@@ -505,7 +526,9 @@ export class RootPartition {
       interruptEnded: (vp, vector) => late.guest?.router.ended(vp, vector),
       intercept: (vp, message) => late.guest?.intercepts.receive(vp, message),
       guestCrashed: (report) => {
-        if (late.guest !== null) this.#options.onGuestCrash?.(late.guest.partition.id, report)
+        if (late.guest === null) return
+        late.guest.crash = report
+        this.#options.onGuestCrash?.(late.guest.partition.id, report)
       },
       resetRequested: (vp) => {
         if (late.guest !== null) this.#options.onResetRequest?.(late.guest.partition.id, vp)
@@ -561,6 +584,7 @@ function inspectGuest(guest: Guest): PartitionInspection {
     intercepts: guest.intercepts.inspect(),
     scsiControllers: guest.disks.inspect(),
     nics: guest.nics.inspect(),
+    crash: guest.crash === null ? null : inspectCrash(guest.crash),
     devices: {
       keyboard: guest.devices.keyboard.inspect(),
       mouse: guest.devices.mouse.inspect(),

@@ -6,6 +6,8 @@ import { createPortLogger } from '@guestyard/engine/node'
 import { Doorbell } from '@guestyard/ring'
 
 import { BusLog } from './bus-log.ts'
+import { inspectCrash } from './crash-inspection.ts'
+import { KeptMemory } from './disks/kept-memory.ts'
 import { openDisk } from './disks/open-disk.ts'
 import { RootPartition, type VpDoorbells } from './root-partition.ts'
 import { servePort } from './services.ts'
@@ -24,6 +26,7 @@ export function serveRoot(data: RootWorkerData): void {
   const clock = new MonotonicClock({ originMs: clockOriginMs })
   const doorbells = new DoorbellSet()
   const busLog = new BusLog(log, clock)
+  const kept = new KeptMemory()
 
   // One line a guest of each kind: `inspect` counts the rest.
   const ends = new Map<number, Set<'crash' | 'reset'>>()
@@ -51,14 +54,14 @@ export function serveRoot(data: RootWorkerData): void {
       doorbells.remove((pair as OpenDoorbells).root)
     },
     onBusEvent: (partitionId, event) => busLog.write(partitionId, event),
-    onGuestCrash: (partitionId, { vp, parameters, message }) => {
+    onGuestCrash: (partitionId, report) => {
       if (!isFirst(partitionId, 'crash')) return
-      log.error({ partitionId, vp, ...crashText(parameters, message) }, 'a guest has crashed')
+      log.error({ partitionId, ...inspectCrash(report) }, 'a guest has crashed')
     },
     onResetRequest: (partitionId, vp) => {
       if (isFirst(partitionId, 'reset')) log.warn({ partitionId, vp }, 'a guest asks to be reset')
     },
-    openDisk: (spec, wake) => openDisk(spec, { flush: 'async', wake, clock }),
+    openDisk: (spec, wake) => openDisk(spec, { flush: 'async', wake, clock, kept }),
     onDiskWork: () => engine.wake(),
     switchSeed: globalThis.crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
     onDiskLost: (image) => log.error({ image }, 'an image was closed with writes that may be lost'),
@@ -90,6 +93,7 @@ export function serveRoot(data: RootWorkerData): void {
     cpuMicroseconds,
     watch: (partitionId, limitMs) => watchdog.watch(partitionId, limitMs),
     changed: () => engine.wake(),
+    forgetMemory: (keys) => kept.forget(keys),
   })
   // A machine that throws is a bug of ours: the rejection ends this worker, and management says so for every VM.
   void engine.run()
@@ -115,12 +119,4 @@ function cpuMicroseconds(): number {
   if (typeof process.threadCpuUsage !== 'function') return 0
   const { user, system } = process.threadCpuUsage()
   return user + system
-}
-
-/** A crash report for a log: both parts were written by the guest. */
-function crashText(parameters: readonly bigint[], message: Uint8Array): object {
-  return {
-    parameters: parameters.map((parameter) => `0x${parameter.toString(16)}`),
-    message: new TextDecoder().decode(message),
-  }
 }

@@ -6,6 +6,7 @@ import { portEndpoint } from '@guestyard/engine/node'
 import { HvStatus, hvStatusName } from '@guestyard/hvdef'
 import type { MessagePort } from 'node:worker_threads'
 
+import type { CrashInspection } from './crash-inspection.ts'
 import {
   describeAddress,
   type DiskAddress,
@@ -35,6 +36,8 @@ export interface RootWorker {
   watch(partitionId: number, limitMs: number): Promise<void>
   /** A call made work that no doorbell announces: the engine must poll. */
   changed(): void
+  /** Bytes of disks in memory that were kept under these keys are wanted no more. */
+  forgetMemory(keys: Iterable<string>): void
 }
 
 /** Ports that are served, by number: what resolves when all behind one is gone. */
@@ -55,6 +58,8 @@ class PortServices implements RootServices {
   readonly #attachments: Attachments
   readonly #created: Set<number>
   readonly #mailboxes: Map<number, ExitMailbox>
+  /** Of disks in memory that came over this port. */
+  readonly #memoryKeys: Set<string> = new Set()
   /** Partitions whose images are still being closed. */
   readonly #ending: Set<Promise<void>> = new Set()
 
@@ -67,6 +72,7 @@ class PortServices implements RootServices {
   }
 
   createPartition(spec: PartitionSpec): CreatePartitionResult {
+    for (const disk of spec.disks ?? []) this.#noteKey(disk)
     const result = this.#root.createPartition(spec)
     // Its VPs wait for their first grant.
     this.#worker.changed()
@@ -99,6 +105,7 @@ class PortServices implements RootServices {
   }
 
   attachDisk(partitionId: number, disk: DiskSpec): DiskResult {
+    this.#noteKey(disk)
     return this.#changeDisks(partitionId, (disks) => disks.attach(disk))
   }
 
@@ -158,6 +165,10 @@ class PortServices implements RootServices {
 
   heartbeat(partitionId: number): HeartbeatStatus {
     return this.#root.devicesOf(partitionId)?.integration.heartbeat.status ?? 'no-contact'
+  }
+
+  crashOf(partitionId: number): CrashInspection | null {
+    return this.#created.has(partitionId) ? this.#root.crashOf(partitionId) : null
   }
 
   pressKey(partitionId: number, makeCode: number, flags: number): boolean {
@@ -222,6 +233,11 @@ class PortServices implements RootServices {
     this.#created.clear()
     this.#worker.changed()
     await Promise.all(this.#ending)
+    this.#worker.forgetMemory(this.#memoryKeys)
+  }
+
+  #noteKey({ source }: DiskSpec): void {
+    if (source?.is === 'memory' && source.key !== undefined) this.#memoryKeys.add(source.key)
   }
 
   /** `change` says why it did nothing, or null. */

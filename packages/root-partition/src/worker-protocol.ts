@@ -17,6 +17,7 @@ import type { ExitAnswer } from './vid/vp-exit.ts'
 import type { LineChange } from './interrupts/isa-lines.ts'
 import type { SchedulerInspection, SchedulerSettings } from './scheduler/index.ts'
 
+import type { CrashInspection } from './crash-inspection.ts'
 import type { DiskAddress, DiskSource, DiskSpec } from './disks/disk-spec.ts'
 import type { ControllerInspection } from './disks/partition-disks.ts'
 import type { NicSpec } from './networks/nic-spec.ts'
@@ -40,6 +41,7 @@ export {
   type NewImage,
 } from './disks/disk-spec.ts'
 
+export type { CrashInspection }
 export type { HeartbeatStatus, ShutdownOutcome, ShutdownRequest }
 
 export type { SchedulerInspection, SchedulerSettings }
@@ -156,6 +158,8 @@ export interface RootServices {
   shutDown(partitionId: number, request: ShutdownRequest): Promise<ShutdownOutcome>
   /** Whether the guest answers its heartbeat service. `no-contact` for a partition that is gone. */
   heartbeat(partitionId: number): HeartbeatStatus
+  /** What the guest reported last by its crash registers; null: nothing. */
+  crashOf(partitionId: number): CrashInspection | null
   /** A key for the synthetic keyboard: set-1 make code, flags as `KeyFlags` of `@guestyard/input`. */
   pressKey(partitionId: number, makeCode: number, flags: number): boolean
   /** Absolute mouse position 0..32767, buttons bit mask (1 left, 2 right, 4 middle), wheel steps. */
@@ -191,6 +195,8 @@ export interface PartitionInspection {
   readonly intercepts: InterceptInspection
   readonly scsiControllers: readonly ControllerInspection[]
   readonly nics: readonly NicInspection[]
+  /** What the guest reported last by its crash registers. It may run on. */
+  readonly crash: CrashInspection | null
   readonly devices: Readonly<Record<string, unknown>>
 }
 

@@ -57,8 +57,8 @@ export interface ExecAnswer {
 export interface MachineControl {
   /** Resolves when the guest serves commands; rejects with the reason when it ends before. */
   booted(): Promise<MachineBootReport>
-  /** Resolves when the machine is powered off; rejects when it ends in another way. */
-  runProgram(): Promise<void>
+  /** Resolves when the machine is powered off or reset, by its guest; rejects when it ends in another way. */
+  runProgram(): Promise<'powered-off' | 'reset'>
   /** Always rejects: a machine guest has no load driver. */
   runLoad(spec: unknown): Promise<never>
   /**

@@ -38,6 +38,8 @@ function textOf(thrown: unknown): string {
 }
 
 /** Messages on a guest's ports that nobody asked for: what is above ends the guest. */
+export function ignoreUnasked(): void {}
+
 export const UNASKED_MAX = 16
 
 /**

@@ -6,6 +6,7 @@ import type { ExecAnswer, LinuxSettings } from '@guestyard/x86-partition/worker-
 import type { LogLevel } from '@guestyard/engine/node'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import type {
+  CrashInspection,
   DiskAddress,
   DiskSource,
   DiskSpec,
@@ -24,7 +25,7 @@ export type VmExitReason =
   | 'turned-off'
   /** The guest's program came to its end. */
   | 'exited'
-  /** The guest's program threw. */
+  /** The guest's program threw; a machine stopped for good, as by a panic or a triple fault. */
   | 'threw'
   /** The guest's thread died: an uncaught error outside the program, an exit code, memory exhausted. */
   | 'crashed'
@@ -39,6 +40,8 @@ export interface VmExit {
   readonly reason: VmExitReason
   /** One line for people; a stack follows on further lines when there is one. */
   readonly detail: string
+  /** What the guest reported by its crash registers; left out: nothing. */
+  readonly crash?: CrashInspection
 }
 
 /** What a task resolves with. */

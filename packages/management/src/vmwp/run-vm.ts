@@ -1,7 +1,7 @@
 // VMWP: the worker process of one running VM, as one task of a Piscina pool. It owns the VM's partition from
 // creation to deletion and watches the guest's thread. When it dies, only its VM is gone.
 
-import { wrap, type Remote } from 'comlink'
+import { expose, wrap, type Remote } from 'comlink'
 import { createPortLogger, portEndpoint, type PortLogger } from '@guestyard/engine/node'
 import type {
   PartitionSpec,
@@ -15,13 +15,49 @@ import { DeviceWork, serveExits } from './emulated/serve-exits.ts'
 import type { DiskWaker } from './emulated/vm-disks.ts'
 import { GuestLog } from './guest-log.ts'
 import { bootGuest, startGuestThread, type GuestThread } from './guest-thread.ts'
-import type { VmExit, VmOutcome, VmTask } from './protocol.ts'
-import { WorkerProcess } from './worker-process.ts'
+import { PresentDisks } from './present-disks.ts'
+import type { BootReport, VmOutcome, VmTask } from './protocol.ts'
+import { VmControl } from './vm-control.ts'
+import { WorkerProcess, type BootEnd } from './worker-process.ts'
+
+/** One VM in its worker process, through all boots of its machine. */
+interface RunningVm {
+  readonly task: VmTask
+  readonly log: PortLogger
+  readonly root: Remote<RootServices>
+  readonly control: VmControl
+  readonly disks: PresentDisks
+}
 
 /** Runs the VM and resolves with the reason of its end. Never rejects for what a guest does. */
 export async function runVm(task: VmTask): Promise<VmOutcome> {
   const log = createPortLogger(task.logPort, task.logLevel, { component: 'vmwp', vm: task.name })
   const root = wrap<RootServices>(portEndpoint(task.rootPort))
+  const control = new VmControl()
+  const disks = new PresentDisks(task.disks, task.linux !== null)
+  expose(control, portEndpoint(task.controlPort))
+  try {
+    for (let boot: BootReport | null = null; ;) {
+      const { end, ...rest } = await runBoot({ task, log, root, control, disks })
+      boot ??= rest.boot
+      if (end !== 'reset') return { exit: end, boot, reports: rest.reports }
+      log.info('the guest resets its machine, which boots again')
+    }
+  } finally {
+    // The pool reuses this thread: nothing of this VM may keep its event loop alive.
+    task.rootPort.close()
+    task.controlPort.close()
+    task.logPort.close()
+  }
+}
+
+/** From a partition to its end: the guest comes to its own, or resets the machine. */
+interface BootOutcome extends Omit<VmOutcome, 'exit'> {
+  readonly end: BootEnd
+}
+
+async function runBoot(vm: RunningVm): Promise<BootOutcome> {
+  const { task, log, root } = vm
   const thread = startGuestThread(task)
   const devices = machineOf(log)
   const waker = { wake: (): void => {} }
@@ -42,7 +78,7 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
       reserve: task.reserve,
       relay: task.relay,
       emulated: devices.ranges,
-      disks: task.disks.filter((disk) => disk.controllerType === 'scsi'),
+      disks: vm.disks.specs,
       nics: task.nics,
       ...(task.linux === null ? {} : await machineNeeds()),
     })
@@ -53,18 +89,16 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
     waker.wake = work.wake
     // A root that is gone ends the VM by other ways.
     serveExits(root, created.start.partitionId, devices, work).catch(() => {})
-    const outcome = await runGuest(task, thread, created.start, root)
-    log.info({ partitionId: created.start.partitionId, ...outcome.exit }, 'guest ended')
+    const outcome = await runGuest(vm, thread, created.start)
+    if (outcome.end !== 'reset') {
+      log.info({ partitionId: created.start.partitionId, ...outcome.end }, 'guest ended')
+    }
     return outcome
   } finally {
     await thread.worker.terminate()
     if (ide !== null) await closeIde(ide, waker, log)
-    // The pool reuses this thread: nothing of this VM may keep its event loop alive.
     thread.controlPort.close()
     thread.logPort.close()
-    task.rootPort.close()
-    task.controlPort.close()
-    task.logPort.close()
   }
 }
 
@@ -94,31 +128,48 @@ async function closeIde(ide: IdeDisks, waker: DiskWaker, log: PortLogger): Promi
   }
 }
 
-function notStarted(detail: string): VmOutcome {
-  const exit: VmExit = { reason: 'start-failed', detail }
-  return { exit, boot: null, reports: [] }
+function notStarted(detail: string): BootOutcome {
+  return { end: { reason: 'start-failed', detail }, boot: null, reports: [] }
 }
 
-/** How long the root may take to delete a partition before its worker process ends all the same. */
+/** How long the root may take to answer for a partition that is over before its worker process ends all the same. */
 const DELETE_PATIENCE_MS = 1_000
+/** The same where another boot is to open the images that this one flushes. */
+const RESET_PATIENCE_MS = 30_000
 
 async function runGuest(
-  task: VmTask,
+  vm: RunningVm,
   thread: GuestThread,
   start: PartitionStart,
-  root: Remote<RootServices>,
-): Promise<VmOutcome> {
-  const process = new WorkerProcess(task, thread, start.partitionId, root)
+): Promise<BootOutcome> {
+  const { root } = vm
+  const { partitionId } = start
+  const process = new WorkerProcess({ ...vm, thread, partitionId })
+  let patienceMs = DELETE_PATIENCE_MS
   try {
     bootGuest(thread, start)
-    const exit = await process.ended
-    return { exit, boot: process.boot, reports: process.reports }
+    const end = await process.ended
+    if (end === 'reset') patienceMs = RESET_PATIENCE_MS
+    const crash = await within(DELETE_PATIENCE_MS, root.crashOf(partitionId))
+    const isCrash = end !== 'reset' && crash !== undefined && crash !== null
+    return {
+      end: isCrash ? { ...end, crash } : end,
+      ...{ boot: process.boot, reports: process.reports },
+    }
   } finally {
     await process.dispose()
     // A root that does not answer must not hold the VM's end up; the root deletes what was created through a port that closes.
-    const patience = Promise.withResolvers<void>()
-    const timer = setTimeout(patience.resolve, DELETE_PATIENCE_MS)
-    await Promise.race([root.deletePartition(start.partitionId), patience.promise])
+    await within(patienceMs, root.deletePartition(partitionId))
+  }
+}
+
+/** What the root answers; undefined when it takes longer. */
+async function within<T>(ms: number, answer: Promise<T>): Promise<T | undefined> {
+  const patience = Promise.withResolvers<undefined>()
+  const timer = setTimeout(() => patience.resolve(undefined), ms)
+  try {
+    return await Promise.race([answer, patience.promise])
+  } finally {
     clearTimeout(timer)
   }
 }

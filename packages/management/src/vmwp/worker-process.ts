@@ -1,20 +1,41 @@
 // One guest's thread under watch: served on the VM's control port, pinged, and ended with a reason.
 
-import { expose, wrap, type Remote } from 'comlink'
+import { wrap, type Remote } from 'comlink'
 import type { BootReport, GuestControl } from '@guestyard/child-partition/worker-protocol'
-import { createPortLogger, portEndpoint } from '@guestyard/engine/node'
+import { createPortLogger } from '@guestyard/engine/node'
 import type { DiskResult, RootServices } from '@guestyard/root-partition/worker-protocol'
 
 import { GuestLog } from './guest-log.ts'
 import type { GuestThread } from './guest-thread.ts'
-import { describe, describeCall, isBootReport, plainAnswers, UNASKED_MAX } from './guest-values.ts'
+import {
+  describe,
+  describeCall,
+  ignoreUnasked,
+  isBootReport,
+  plainAnswers,
+  UNASKED_MAX,
+} from './guest-values.ts'
+import type { PresentDisks } from './present-disks.ts'
 import type { VmExit, VmTask, VmwpControl } from './protocol.ts'
+import type { VmControl } from './vm-control.ts'
 
 /** How long a guest whose program has ended may take to hand over what it reported. */
 const REPORTS_PATIENCE_MS = 1_000
 
+/** How one boot of the machine ended. */
+export type BootEnd = VmExit | 'reset'
+
+export interface WorkerProcessOptions {
+  readonly task: VmTask
+  readonly thread: GuestThread
+  readonly partitionId: number
+  readonly root: Remote<RootServices>
+  readonly control: VmControl
+  readonly disks: PresentDisks
+}
+
 export class WorkerProcess {
-  readonly ended: Promise<VmExit>
+  readonly ended: Promise<BootEnd>
   /** Set once the guest is up. */
   boot: BootReport | null
   /** What the program reported by its end and nobody had taken. */
@@ -26,8 +47,9 @@ export class WorkerProcess {
   readonly #thread: GuestThread
   readonly #guest: Remote<GuestControl>
   readonly #booted: PromiseWithResolvers<BootReport>
-  readonly #program: PromiseWithResolvers<void>
-  readonly #exit: PromiseWithResolvers<VmExit>
+  readonly #served: VmControl
+  readonly #disks: PresentDisks
+  readonly #exit: PromiseWithResolvers<BootEnd>
   readonly #timers: Set<NodeJS.Timeout>
   #over: boolean
   /** Messages on the thread's own port, which no kernel uses. */
@@ -35,11 +57,14 @@ export class WorkerProcess {
   /** `stop` was called: how the program leaves is no reason of its own any more. */
   #stopping: boolean
 
-  constructor(task: VmTask, thread: GuestThread, partitionId: number, root: Remote<RootServices>) {
+  constructor(options: WorkerProcessOptions) {
+    const { task, thread, partitionId } = options
     this.#task = task
     this.#thread = thread
     this.#partitionId = partitionId
-    this.#root = root
+    this.#root = options.root
+    this.#served = options.control
+    this.#disks = options.disks
     this.boot = null
     this.reports = []
     this.#over = false
@@ -47,12 +72,10 @@ export class WorkerProcess {
     this.#stopping = false
     this.#timers = new Set()
     this.#booted = Promise.withResolvers()
-    this.#program = Promise.withResolvers()
     this.#exit = Promise.withResolvers()
     this.ended = this.#exit.promise
     // Whoever asks gets the rejection; nobody asking is no error of this process.
     this.#booted.promise.catch(ignoreUnasked)
-    this.#program.promise.catch(ignoreUnasked)
 
     const { worker, controlPort, logPort, gone } = thread
     this.#guest = wrap<GuestControl>(plainAnswers(controlPort, () => this.#flooded('control')))
@@ -61,7 +84,7 @@ export class WorkerProcess {
     logPort.unref()
     worker.on('message', () => this.#heardUnasked())
     void gone.then((why) => this.#end('crashed', why))
-    expose(this.#control(), portEndpoint(task.controlPort))
+    this.#served.begin(this.#control())
     void this.#live()
   }
 
@@ -88,12 +111,13 @@ export class WorkerProcess {
     }
     void this.#watch()
     try {
-      await this.#guest.runProgram()
-      this.#program.resolve()
+      const how: unknown = await this.#guest.runProgram()
+      if (how === 'reset' && this.#task.linux !== null && !this.#stopping) return this.#reset()
+      this.#served.program.resolve()
       await this.#keepReports()
       if (!this.#stopping) this.#end('exited', 'the program came to its end')
     } catch (error) {
-      this.#program.reject(new Error(describe(error)))
+      this.#served.program.reject(new Error(describe(error)))
       await this.#keepReports()
       if (!this.#stopping) this.#end('threw', describe(error))
     }
@@ -130,7 +154,7 @@ export class WorkerProcess {
     const guest = this.#guest
     return {
       booted: () => this.#booted.promise,
-      programEnded: () => this.#program.promise,
+      programEnded: () => this.#served.programEnded(),
       runLoad: (spec) => this.#whileRunning(guest.runLoad(spec)),
       call: (name, data) => this.#whileRunning(guest.call(name, data)),
       takeReports: () => this.#whileRunning(this.#takeReports()),
@@ -142,16 +166,21 @@ export class WorkerProcess {
       addMemory: (bytes) => this.#addMemory(bytes),
       setNicLink: (nic, isUp) => this.#root.setNicLink(this.#partitionId, nic, isUp),
       attachDisk: async (disk) => {
-        resultOf(await this.#root.attachDisk(this.#partitionId, disk))
+        const keyed = this.#disks.keyed(disk)
+        resultOf(await this.#root.attachDisk(this.#partitionId, keyed))
+        this.#disks.add(keyed)
       },
       detachDisk: async (address) => {
         resultOf(await this.#root.detachDisk(this.#partitionId, address))
+        this.#disks.remove(address)
       },
       insertDvd: async (address, source) => {
         resultOf(await this.#root.insertDvd(this.#partitionId, address, source))
+        this.#disks.change(address, source)
       },
       ejectDvd: async (address) => {
         resultOf(await this.#root.ejectDvd(this.#partitionId, address))
+        this.#disks.change(address, null)
       },
       resizeDisk: async (address, sizeBytes) => {
         resultOf(await this.#root.resizeDisk(this.#partitionId, address, sizeBytes))
@@ -191,8 +220,9 @@ export class WorkerProcess {
 
   /** A call into a guest that dies meanwhile would never settle by itself. */
   #whileRunning<T>(call: Promise<T>): Promise<T> {
-    const ended = this.ended.then((exit): never => {
-      throw new Error(`the guest ended (${exit.reason}): ${exit.detail}`)
+    const ended = this.ended.then((end): never => {
+      if (end === 'reset') throw new Error('the guest reset its machine')
+      throw new Error(`the guest ended (${end.reason}): ${end.detail}`)
     })
     const answered = call.catch((error: unknown): never => {
       throw new Error(describeCall(error))
@@ -214,12 +244,20 @@ export class WorkerProcess {
     void this.#thread.worker.terminate()
   }
 
+  /** The next boot answers what is asked from now on. */
+  #reset(): void {
+    if (this.#over) return
+    this.#over = true
+    this.#served.pause()
+    this.#exit.resolve('reset')
+  }
+
   #end(reason: VmExit['reason'], detail: string): void {
     if (this.#over) return
     this.#over = true
     const gone = new Error(`the guest ended (${reason}): ${detail}`)
     this.#booted.reject(gone)
-    this.#program.reject(gone)
+    this.#served.program.reject(gone)
     this.#exit.resolve({ reason, detail })
   }
 
@@ -241,5 +279,3 @@ function guestLog(task: VmTask, partitionId: number, onFlood: () => void): Guest
 function resultOf(result: DiskResult): void {
   if (!result.ok) throw new Error(result.reason)
 }
-
-function ignoreUnasked(): void {}

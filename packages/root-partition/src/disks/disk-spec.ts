@@ -32,7 +32,13 @@ export type DiskSource =
       readonly create: NewImage | null
     }
   /** Memory of the host: gone when the disk is. */
-  | { readonly is: 'memory'; readonly sizeBytes: number; readonly blockBytes: 512 | 4096 }
+  | {
+      readonly is: 'memory'
+      readonly sizeBytes: number
+      readonly blockBytes: 512 | 4096
+      /** Like no other. The bytes are kept under it for a later disk, until the control port closes over which this one came. */
+      readonly key?: string
+    }
 
 /** Most of a disk's work in a second; `null`: no limit. */
 export interface DiskLimits {

@@ -13,6 +13,7 @@ import {
 } from '@guestyard/storage'
 import { createImage, openImage } from '@guestyard/storage/file'
 
+import type { KeptMemory } from './kept-memory.ts'
 import type { DiskLimits, DiskSource, DiskSpec, NewImage } from './disk-spec.ts'
 import type { OpenedDisk } from './partition-disks.ts'
 
@@ -23,6 +24,8 @@ export interface OpenDiskOptions {
   readonly wake: () => void
   /** What limits count by, moved by whoever polls the disk. */
   readonly clock: DiskClock
+  /** Left out: no bytes outlive a disk. */
+  readonly kept?: KeptMemory
 }
 
 /** Throws an ImageError, in one line, when there is no such image, it is no good, or others have it. */
@@ -30,16 +33,27 @@ export function openDisk(spec: DiskSpec, options: OpenDiskOptions): OpenedDisk {
   const { source, limits } = spec
   if (source === null) throw new ImageError('', '', 'an empty drive has no disk')
   const opened =
-    source.is === 'memory' ? memoryDisk(source, spec) : imageDisk(source, spec, options)
+    source.is === 'memory'
+      ? memoryDisk(source, spec, options.kept)
+      : imageDisk(source, spec, options)
   return limits === null ? opened : { ...opened, disk: limited(opened.disk, limits, options.clock) }
 }
 
-function memoryDisk(source: DiskSource & { readonly is: 'memory' }, spec: DiskSpec): OpenedDisk {
-  const { sizeBytes, blockBytes } = source
+function memoryDisk(
+  source: DiskSource & { readonly is: 'memory' },
+  spec: DiskSpec,
+  kept: KeptMemory | undefined,
+): OpenedDisk {
+  const { sizeBytes, blockBytes, key } = source
   const uniqueId = createHash('sha256').update(JSON.stringify(spec)).digest().subarray(0, 16)
   const { readOnly } = spec
   try {
-    const disk = new MemoryDisk({ sizeBytes, logicalBlockBytes: blockBytes, readOnly, uniqueId })
+    const bytesOf = key === undefined ? undefined : kept?.get(key)
+    const disk = new MemoryDisk({
+      ...{ sizeBytes, logicalBlockBytes: blockBytes, readOnly, uniqueId },
+      ...(bytesOf === undefined ? {} : { bytesOf }),
+    })
+    if (key !== undefined) kept?.keep(key, disk)
     return { disk, format: 'memory', grow: (bytes) => growDisk(disk, bytes, 'memory') }
   } catch (error) {
     if (!(error instanceof RangeError)) throw error

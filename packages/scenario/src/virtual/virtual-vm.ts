@@ -379,7 +379,10 @@ export class VirtualVm implements ScenarioVm {
       cancel()
     }
     try {
-      await this.#askGuest(run, (runtime) => runtime.runProgram())
+      const how = await this.#askGuest<unknown>(run, (runtime) => runtime.runProgram())
+      if (how === 'reset') {
+        throw new Error('the guest reset its machine: in virtual time none boots again')
+      }
       run.program.resolve()
       await this.#keepReports(run)
       if (!run.stopping) this.#end(run, 'exited', 'the program came to its end')

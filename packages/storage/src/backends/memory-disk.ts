@@ -22,6 +22,8 @@ export interface MemoryDiskOptions {
   readonly readOnly?: boolean
   /** 16 bytes; zeros when left out, which names no disk in particular. */
   readonly uniqueId?: Uint8Array
+  /** A closed disk of the same size, whose bytes this one takes over. */
+  readonly bytesOf?: MemoryDisk
 }
 
 /**
@@ -48,7 +50,11 @@ export class MemoryDisk implements Disk {
     assert(isWhole, 'A disk in memory has a whole number of blocks.')
     assert(sizeBytes <= MEMORY_DISK_MAX_BYTES, 'A disk in memory has at most 4 GiB.')
     const pages = Math.ceil(sizeBytes / WASM_PAGE_SIZE)
-    this.#memory = new wasm.Memory({ initial: pages, maximum: pages })
+    const { bytesOf } = options
+    const isFree = bytesOf === undefined || (bytesOf.closed && bytesOf.bytes.length === sizeBytes)
+    assert(isFree, 'Bytes are taken over from a closed disk of the same size.')
+    this.#memory =
+      bytesOf === undefined ? new wasm.Memory({ initial: pages, maximum: pages }) : bytesOf.#memory
     this.bytes = new Uint8Array(this.#memory.buffer, 0, sizeBytes)
     this.#blockBytes = logicalBlockBytes
     const readOnly = options.readOnly ?? false

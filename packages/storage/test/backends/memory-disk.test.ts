@@ -78,3 +78,12 @@ test('RAM that begins inside its memory is read and written there, and nothing b
   disk.submit(request)
   expect([disk.bytes[0], disk.bytes[1023], disk.bytes[1024]]).toEqual([0x11, 0x11, 0xcd])
 })
+
+test('a disk takes over the bytes of one that is closed, and of no other', () => {
+  const first = new MemoryDisk({ sizeBytes: 8192 })
+  first.bytes[4095] = 0xab
+  expect(() => new MemoryDisk({ sizeBytes: 8192, bytesOf: first })).toThrow('closed disk')
+  first.close()
+  expect(() => new MemoryDisk({ sizeBytes: 4096, bytesOf: first })).toThrow('same size')
+  expect(new MemoryDisk({ sizeBytes: 8192, bytesOf: first }).bytes[4095]).toBe(0xab)
+})

@@ -67,9 +67,11 @@ function initScript(options: InitramfsOptions): string {
     '/bin/busybox mkdir -p /sbin /usr/bin /usr/sbin',
     '/bin/busybox --install -s',
     // Busybox's own asks init, which this is, and which has nobody else to stop: the kernel runs it when the host wants it off.
-    'rm -f /sbin/poweroff',
-    "printf '#!/bin/sh\\nexec /bin/busybox poweroff -f\\n' >/sbin/poweroff",
-    'chmod +x /sbin/poweroff',
+    ...['poweroff', 'reboot'].flatMap((name) => [
+      `rm -f /sbin/${name}`,
+      `printf '#!/bin/sh\\nexec /bin/busybox ${name} -f\\n' >/sbin/${name}`,
+      `chmod +x /sbin/${name}`,
+    ]),
     'mount -t proc proc /proc',
     'mount -t sysfs sys /sys',
     'mount -t devtmpfs dev /dev',

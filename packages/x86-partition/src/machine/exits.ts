@@ -4,7 +4,7 @@
 //   hypervisor's APIC (vp)   requests of SINTs, timers, hypercalls: edge-triggered, ended here as they are handed on
 //   processor's APIC         the one that the guest programs: priorities, in service, EOI
 
-import { HvStatus } from '@guestyard/hvdef'
+import { CRASH_NOTIFY_HIGH, HvStatus, SyntheticMsr } from '@guestyard/hvdef'
 import { HYPERCALL_CONTINUED, NMI_VECTOR, type VirtualProcessor } from '@guestyard/hypervisor/vp'
 import type { Clock, CpuidResult } from '@guestyard/hypervisor'
 
@@ -47,6 +47,8 @@ export class MachineExits implements ProcessorExits {
   /** MSRs that the guest was refused, and the last one. */
   refusedMsrs = 0
   lastRefusedMsr = 0
+  /** The guest has reported a crash. */
+  hasCrashed = false
   /** Interrupts handed on. */
   interrupts = 0
   readonly ports: PortDevice
@@ -97,7 +99,9 @@ export class MachineExits implements ProcessorExits {
     if (msr === MSR_TSC) return 'done'
     if (msr < SYNTHETIC_MSRS || msr >= SYNTHETIC_MSRS_END) return 'own'
     this.#clock.update?.()
-    const accepted = this.#vp.writeMsr(msr, registers[Reg.EAX]! >>> 0, registers[Reg.EDX]! >>> 0)
+    const high = registers[Reg.EDX]! >>> 0
+    const accepted = this.#vp.writeMsr(msr, registers[Reg.EAX]! >>> 0, high)
+    if (msr === SyntheticMsr.CRASH_CTL && (high & CRASH_NOTIFY_HIGH) !== 0) this.hasCrashed = true
     return accepted ? 'done' : this.#refuse(msr)
   }
 

@@ -33,6 +33,8 @@ export interface MachineGuestOptions {
 }
 
 const UNITS_PER_MS = 10_000
+/** A system that resets its machine because it has crashed is not to be booted again. */
+const CRASHED: MachineEnd = { is: 'stopped', detail: 'its kernel crashed' }
 /**
  * How late a timer may be for a processor that halts, so that its thread sleeps and does not poll for the last bit of a millisecond; and for
  * one that has done nothing but answer its tick for a while, which in a stock 32-bit kernel comes 250 times a second. What rings is never late.
@@ -175,8 +177,9 @@ export class MachineGuest {
     const executed = (this.#processor.instructions - before) >>> 0
     this.#instructions += executed
     this.#idleSlices = executed < IDLE_INSTRUCTIONS_MAX ? this.#idleSlices + 1 : 0
-    const end = this.#ports.end ?? fault ?? this.#deadEnd()
+    let end = this.#ports.end ?? fault ?? this.#deadEnd()
     if (end === null) return
+    if (end.is === 'reset' && this.#exits.hasCrashed) end = CRASHED
     this.#end = end
     this.#vp.halt()
     this.#onEnd(end)

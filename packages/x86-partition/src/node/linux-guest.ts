@@ -116,9 +116,10 @@ export class LinuxGuest implements MachineControl {
     return this.#booted
   }
 
-  async runProgram(): Promise<void> {
+  async runProgram(): Promise<'powered-off' | 'reset'> {
     const end = await this.#ended.promise
-    if (end.is !== 'powered-off') throw new Error(this.#describe(end))
+    if (end.is === 'powered-off' || end.is === 'reset') return end.is
+    throw new Error(this.#describe(end))
   }
 
   runLoad(_spec: unknown): Promise<never> {
@@ -249,7 +250,8 @@ export class LinuxGuest implements MachineControl {
 
   #end(end: MachineEnd): void {
     this.#log.info({ end }, 'the machine has ended')
-    this.#console.close()
+    // The console of a machine that is reset goes on in its next boot.
+    if (end.is !== 'reset') this.#console.close()
     this.#ended.resolve(end)
   }
 
