@@ -28,13 +28,7 @@ export function serveRoot(data: RootWorkerData): void {
   const busLog = new BusLog(log, clock)
   const kept = new KeptMemory()
 
-  // One line a guest of each kind: `inspect` counts the rest.
-  const ends = new Map<number, Set<'crash' | 'reset'>>()
-  const isFirst = (partitionId: number, kind: 'crash' | 'reset'): boolean => {
-    const told = ends.get(partitionId) ?? new Set()
-    ends.set(partitionId, told)
-    return !told.has(kind) && told.add(kind).size > 0
-  }
+  const ends = new FirstEnds()
 
   const root = new RootPartition({
     clock,
@@ -55,11 +49,12 @@ export function serveRoot(data: RootWorkerData): void {
     },
     onBusEvent: (partitionId, event) => busLog.write(partitionId, event),
     onGuestCrash: (partitionId, report) => {
-      if (!isFirst(partitionId, 'crash')) return
+      if (!ends.isFirst(partitionId, 'crash')) return
       log.error({ partitionId, ...inspectCrash(report) }, 'a guest has crashed')
     },
     onResetRequest: (partitionId, vp) => {
-      if (isFirst(partitionId, 'reset')) log.warn({ partitionId, vp }, 'a guest asks to be reset')
+      if (!ends.isFirst(partitionId, 'reset')) return
+      log.warn({ partitionId, vp }, 'a guest asks to be reset')
     },
     openDisk: (spec, wake) => openDisk(spec, { flush: 'async', wake, clock, kept }),
     onDiskWork: () => engine.wake(),
@@ -67,7 +62,7 @@ export function serveRoot(data: RootWorkerData): void {
     onDiskLost: (image) => log.error({ image }, 'an image was closed with writes that may be lost'),
     onDeleted: (partitionId) => {
       busLog.forget(partitionId)
-      ends.delete(partitionId)
+      ends.forget(partitionId)
       watchdog.forget(partitionId)
     },
   })
@@ -97,6 +92,21 @@ export function serveRoot(data: RootWorkerData): void {
   })
   // A machine that throws is a bug of ours: the rejection ends this worker, and management says so for every VM.
   void engine.run()
+}
+
+/** One line a guest of each kind: `inspect` counts the rest. */
+class FirstEnds {
+  readonly #told: Set<string> = new Set()
+
+  isFirst(partitionId: number, kind: 'crash' | 'reset'): boolean {
+    const end = `${partitionId} ${kind}`
+    return !this.#told.has(end) && this.#told.add(end).size > 0
+  }
+
+  forget(partitionId: number): void {
+    this.#told.delete(`${partitionId} crash`)
+    this.#told.delete(`${partitionId} reset`)
+  }
 }
 
 /** The engine reads its clock when it polls, and may be asleep: whoever is asked how long something has lasted reads it anew. */

@@ -187,14 +187,15 @@ test('a guest that only ticks is let sleep through ticks, and wakes at once for 
   const origin = performance.now()
   // How much later than its timer the machine lets itself be woken.
   const slacks: number[] = []
-  while (slacks.length < 100 && performance.now() - origin < 10_000) {
+  while (slacks.length < 136 && performance.now() - origin < 10_000) {
     tick()
     if (machine.poll(1) === 0) continue
     slacks.push(Math.round(machine.nextDeadlineMs() - vp.nextDeadline100ns / 10_000))
   }
   // Its own devices may want to be looked at sooner than its timer.
   expect(Math.max(...slacks.slice(0, 50))).toBe(1)
-  expect(Math.max(...slacks.slice(-20))).toBe(16)
+  expect(Math.max(...slacks.slice(80, 110))).toBe(16)
+  expect(slacks.at(-1)).toBe(64)
   machine.sendSerial(0, Uint8Array.of(0x61))
   expect(machine.poll(1)).toBe(1)
 })

@@ -42,6 +42,11 @@ const CRASHED: MachineEnd = { is: 'stopped', detail: 'its kernel crashed' }
 const TIMER_SLACK_MS = 1
 const IDLE_SLACK_MS = 16
 const IDLE_AFTER_SLICES = 64
+/** The same for one that has been idle for a second or so: its kernel counts the ticks that it missed by its clock. */
+const DEEP_IDLE_SLACK_MS = 64
+const DEEP_IDLE_AFTER_SLICES = 128
+/** A slice with work in it makes up for so many: what comes now and then, as heartbeats do, leaves an idle processor idle. */
+const BUSY_SLICE_WEIGHT = 16
 /** A tick that finds nothing to do takes some thousands. */
 const IDLE_INSTRUCTIONS_MAX = 20_000
 /** An idle processor whose devices name no time is looked at so often. */
@@ -60,7 +65,7 @@ export class MachineGuest {
   #wakeAtMs = 0
   /** Something was put into its devices from outside: it has to look, though it halts. */
   #isNudged = true
-  /** Slices in a row in which next to nothing was done. */
+  /** Slices in which next to nothing was done, less BUSY_SLICE_WEIGHT for each other one: 0..DEEP_IDLE_AFTER_SLICES. */
   #idleSlices = 0
   #instructions = 0
   slices = 0
@@ -140,12 +145,17 @@ export class MachineGuest {
     if (this.#end !== null) return Number.POSITIVE_INFINITY
     if (this.#vp.grantedLp() < 0 && !this.#vp.isHalted) return Number.POSITIVE_INFINITY
     const deadlineMs = Math.min(this.#wakeAtMs, this.#vp.nextDeadline100ns / UNITS_PER_MS)
-    return deadlineMs + (this.#idleSlices < IDLE_AFTER_SLICES ? TIMER_SLACK_MS : IDLE_SLACK_MS)
+    return deadlineMs + this.#slackMs()
   }
 
   /** Instructions executed, modulo 2^32, to the last block that was left: for an `InstructionClock`. */
   get instructionCounter(): number {
     return this.#processor.instructions
+  }
+
+  #slackMs(): number {
+    if (this.#idleSlices < IDLE_AFTER_SLICES) return TIMER_SLACK_MS
+    return this.#idleSlices < DEEP_IDLE_AFTER_SLICES ? IDLE_SLACK_MS : DEEP_IDLE_SLACK_MS
   }
 
   /** Bytes for one of its serial ports. The engine has to be woken. */
@@ -176,7 +186,10 @@ export class MachineGuest {
     const fault = this.#run()
     const executed = (this.#processor.instructions - before) >>> 0
     this.#instructions += executed
-    this.#idleSlices = executed < IDLE_INSTRUCTIONS_MAX ? this.#idleSlices + 1 : 0
+    this.#idleSlices =
+      executed < IDLE_INSTRUCTIONS_MAX
+        ? Math.min(this.#idleSlices + 1, DEEP_IDLE_AFTER_SLICES)
+        : Math.max(this.#idleSlices - BUSY_SLICE_WEIGHT, 0)
     let end = this.#ports.end ?? fault ?? this.#deadEnd()
     if (end === null) return
     if (end.is === 'reset' && this.#exits.hasCrashed) end = CRASHED
