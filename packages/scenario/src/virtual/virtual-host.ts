@@ -42,13 +42,7 @@ export class VirtualHost implements ScenarioHost {
         ? {}
         : { hostMemoryBytes: options.hostMemoryBytes }),
       scheduler: schedulerSettings(options, logicalProcessors),
-      ...(options.hostMemoryBytes === undefined
-        ? {}
-        : { hostMemoryBytes: options.hostMemoryBytes }),
       onOverdue: (overdue) => rootLog.warn(overdue, 'a VP does not stop when told to'),
-      ...(options.hostMemoryBytes === undefined
-        ? {}
-        : { hostMemoryBytes: options.hostMemoryBytes }),
       openDoorbells: () => this.#openDoorbells(),
       closeDoorbells: () => {},
       onBusEvent: (partitionId, event) => busLog.write(partitionId, event),
