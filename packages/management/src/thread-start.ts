@@ -32,9 +32,19 @@ export function hostEnvironment(): Environment {
   return { ...process.env, ...compileCache() }
 }
 
-/** Environment of a guest's thread: nothing of the host's. */
+/** Environment of a script guest's thread: nothing of the host's. */
 export function guestEnvironment(): Environment {
   return compileCache()
+}
+
+/** Environment of a machine guest's thread, which no code of the guest's sees: of the host's, where fetched guests are kept. */
+export function machineEnvironment(): Environment {
+  const { GUESTYARD_CACHE, XDG_CACHE_HOME } = process.env
+  return {
+    ...compileCache(),
+    ...(GUESTYARD_CACHE === undefined ? {} : { GUESTYARD_CACHE }),
+    ...(XDG_CACHE_HOME === undefined ? {} : { XDG_CACHE_HOME }),
+  }
 }
 
 /** Limits of a worker process. */

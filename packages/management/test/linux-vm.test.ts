@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { startHost } from '@guestyard/management'
-import { expect, test } from 'vitest'
+import { expect, test, vi } from 'vitest'
 
 test('a VM whose Linux is not there does not start, and says how to get it', async () => {
   const folder = mkdtempSync(join(tmpdir(), 'guestyard-no-linux-'))
@@ -17,5 +17,19 @@ test('a VM whose Linux is not there does not start, and says how to get it', asy
   } finally {
     await host.close()
     rmSync(folder, { recursive: true })
+  }
+})
+
+test('a VM whose settings name no folder looks for its Linux where the environment says', async () => {
+  const cache = mkdtempSync(join(tmpdir(), 'guestyard-cache-'))
+  vi.stubEnv('GUESTYARD_CACHE', cache)
+  const host = await startHost({ log: { level: 'silent' } })
+  try {
+    const vm = host.createVm({ name: 'box', linux: {} })
+    await expect(vm.start()).rejects.toThrow(`no Linux guest in ${join(cache, 'linux')}`)
+  } finally {
+    await host.close()
+    vi.unstubAllEnvs()
+    rmSync(cache, { recursive: true })
   }
 })

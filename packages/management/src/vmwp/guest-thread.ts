@@ -6,7 +6,7 @@ import type { GuestPartition, GuestWorkerData } from '@guestyard/child-partition
 import type { MachinePartition, MachineWorkerData } from '@guestyard/x86-partition/worker-protocol'
 import type { PartitionStart } from '@guestyard/root-partition/worker-protocol'
 
-import { guestEnvironment, guestLimits } from '../thread-start.ts'
+import { guestEnvironment, guestLimits, machineEnvironment } from '../thread-start.ts'
 import { describe } from './guest-values.ts'
 import type { VmTask } from './protocol.ts'
 
@@ -32,7 +32,7 @@ export function startGuestThread(task: VmTask): GuestThread {
     name: `guest ${task.name}`,
     workerData: data,
     transferList: [ports.controlPort, ports.logPort],
-    env: guestEnvironment(),
+    env: task.linux === null ? guestEnvironment() : machineEnvironment(),
     resourceLimits: guestLimits(task.heapBytes, task.youngHeapBytes),
   })
   const gone = Promise.withResolvers<string>()
