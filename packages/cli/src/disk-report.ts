@@ -17,7 +17,7 @@ export function infoLines(info: ImageInfo): string {
   const lines = [
     `${info.path}: ${info.format}, ${info.kind}`,
     `  disk      ${formatBytes(info.sizeBytes)} (${info.sizeBytes} bytes)`,
-    `  blocks    ${info.logicalBlockBytes} bytes, ${info.physicalBlockBytes} below`,
+    `  blocks    ${info.logicalBlockBytes} bytes, physically ${info.physicalBlockBytes}`,
     `  file      ${formatBytes(info.fileBytes)}, of which the host keeps ${formatBytes(info.hostBytes)}`,
   ]
   if (info.blockBytes !== null) lines.push(`  grows by  ${formatBytes(info.blockBytes)}`)

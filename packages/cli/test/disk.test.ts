@@ -127,7 +127,7 @@ describe('what is wrong is refused on one line, with exit code 2, and nothing is
     ['resize /a.img', "required option '--size <size>' not specified"],
     ['resize /a.img --size 512B', '/a.img: size: the disk has 4096 bytes: 512 would cut it off'],
     ['compact /a.img', '/a.img: a raw image keeps all of its disk'],
-    ['convert /a.img /a.img --force', '/a.img: is in use already'],
+    ['convert /a.img /a.img --force', '/a.img: is the image that is copied'],
     ['convert /a.img', "missing required argument 'to'"],
     ['frobnicate /a.img', "unknown command 'frobnicate'"],
   ]

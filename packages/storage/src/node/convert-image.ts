@@ -1,5 +1,7 @@
 // A disk copied into a new image.
 
+import { resolve } from 'node:path'
+
 import { CopyDisk } from '../backends/copy-disk.ts'
 import type { NamedDisk } from '../backends/copy-disk.ts'
 import { DiskStatus, diskBytes } from '../backends/disk.ts'
@@ -27,6 +29,9 @@ export interface ConvertOptions {
  * when it can't begin.
  */
 export function convertImage(from: string, to: string, options: ConvertOptions): FileJob {
+  if (resolve(from) === resolve(to)) {
+    throw new ImageError(to, '', 'is the image that is copied: give the new one another name')
+  }
   const { fromFormat } = options
   const source = openImage(from, {
     readOnly: true,
