@@ -9,6 +9,8 @@
 import { defineScenario } from '@guestyard/scenario'
 import type { ScenarioDefinition, VmDefinition } from '@guestyard/scenario'
 
+import { sayHowToRun } from './scenario-file.ts'
+
 const guest = './guests/block-checker.ts'
 const REQUESTS = 15
 const WORKERS = 2
@@ -47,3 +49,5 @@ const scenario: ScenarioDefinition<{
 })
 
 export default scenario
+
+if (import.meta.main) sayHowToRun('ide-disks')

@@ -6,6 +6,8 @@
 
 import { defineScenario } from '@guestyard/scenario'
 
+import { sayHowToRun } from './scenario-file.ts'
+
 const BOOT_ID = 'cat /proc/sys/kernel/random/boot_id'
 const FIRST_MIB = 'dd if=/dev/sda bs=64k count=16 iflag=direct 2>/dev/null | sha256sum'
 
@@ -41,3 +43,5 @@ export default defineScenario({
     expect((await box.exit).reason, 'off').toBe('exited')
   },
 })
+
+if (import.meta.main) sayHowToRun('linux-endings')

@@ -5,6 +5,8 @@
 
 import { defineScenario } from '@guestyard/scenario'
 
+import { sayHowToRun } from './scenario-file.ts'
+
 export default defineScenario({
   vms: {
     box: { memory: '128 MiB', linux: {}, disks: [{ memory: '64 MiB' }] },
@@ -19,3 +21,5 @@ export default defineScenario({
     await vms.all.stop()
   },
 })
+
+if (import.meta.main) sayHowToRun('linux-in-scenario')

@@ -12,6 +12,8 @@
 import { defineScenario } from '@guestyard/scenario'
 import type { ScenarioDefinition, VmDefinition } from '@guestyard/scenario'
 
+import { sayHowToRun } from './scenario-file.ts'
+
 const LINES = 200_000
 
 /** How long is measured, and what must hold: packets a second at 64 B, and the median round trip. */
@@ -59,3 +61,5 @@ const scenario: ScenarioDefinition<{ readonly [Name in 'writer' | 'reader']: VmD
   })
 
 export default scenario
+
+if (import.meta.main) sayHowToRun('two-guests')
