@@ -23,10 +23,9 @@ export async function runCommand(
   let exitCode = 0
   const program = new Command('guestyard')
     .description(
-      'Run multi-guest scenarios and load tests on a Hyper-V compatible bus; make their disks.',
+      'Run multi-guest scenarios, load tests and a stock Linux on a Hyper-V compatible bus; make their disks.',
     )
     .version(packageVersion(), '--version', 'print the version')
-    .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
     .addHelpText('after', EXAMPLES)
   const done = (code: number): void => {
@@ -39,11 +38,14 @@ export async function runCommand(
   program.addCommand(linuxCommand(output, done))
   program.addCommand(guestCommand(output))
   for (const command of withSubcommands(program)) {
-    command.exitOverride().configureOutput({
-      writeOut: (text) => output.stdout.write(text),
-      writeErr: (text) => output.stderr.write(text),
-      outputError: (text, write) => write(`guestyard: ${oneLine(text)}\n`),
-    })
+    command
+      .helpOption('-h, --help', 'print this help')
+      .exitOverride()
+      .configureOutput({
+        writeOut: (text) => output.stdout.write(text),
+        writeErr: (text) => output.stderr.write(text),
+        outputError: (text, write) => write(`guestyard: ${oneLine(text)}\n`),
+      })
   }
   try {
     await program.parseAsync(args, { from: 'user' })

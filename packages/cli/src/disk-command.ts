@@ -291,7 +291,7 @@ function percent(job: FileJob): string {
 }
 
 function examples(...lines: readonly string[]): string {
-  return `\nExamples:\n${lines.map((line) => `  ${line}\n`).join('')}`
+  return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`
 }
 
 function withJson(command: Command): Command {

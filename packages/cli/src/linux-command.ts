@@ -101,7 +101,10 @@ export function guestCommand(output: CommandOutput): Command {
     .option('--folder <path>', 'where to keep it, when not in the cache')
     .action(async (guest: string, flags: FetchFlags) => fetchGuest(guest, flags, output))
   return new Command('guest')
-    .description("Operating systems to run as guests: other people's work, kept outside of here.")
+    .description(
+      "Fetch operating systems that run as guests: other people's work, kept in your cache.",
+    )
+    .helpCommand(false)
     .addCommand(fetch)
     .addHelpText('after', '\nExample:\n  guestyard guest fetch linux')
 }
