@@ -248,15 +248,19 @@ async function useScript(vm: Vm, script: string, output: CommandOutput): Promise
 
 async function useConsole(vm: Vm, output: CommandOutput): Promise<number> {
   output.stderr.write('guestyard: booting Linux; Ctrl-] ends the machine, `exit` turns it off\n')
-  await vm.start()
   const console = new LinuxConsole(vm, process.stdin, output.stdout)
+  console.open()
   try {
+    await vm.start()
     await console.run()
+  } catch (error) {
+    if (!console.isLeft) throw error
   } finally {
     console.dispose()
   }
+  if (console.isLeft) return 0
   const exit = await vm.exit
-  if (exit.reason === 'exited' || exit.reason === 'turned-off' || console.isLeft) return 0
+  if (exit.reason === 'exited' || exit.reason === 'turned-off') return 0
   throw new MachineEnded(exit)
 }
 

@@ -1,11 +1,14 @@
 /** A Linux guest's console in this terminal: bytes both ways, its size, and a way out. */
 
-import type { ReadStream } from 'node:tty'
-
 /** Ctrl-]: as in telnet, since Ctrl-C is the guest's. */
 const LEAVE = 0x1d
+/** Ctrl-C: the host's, as long as there is no guest to hear it. */
+const INTERRUPT = 0x03
 
-type Input = NodeJS.ReadableStream & Partial<Pick<ReadStream, 'isTTY' | 'setRawMode'>>
+type Input = NodeJS.ReadableStream & {
+  readonly isTTY?: boolean
+  setRawMode?(isRaw: boolean): unknown
+}
 type Output = NodeJS.WritableStream & {
   readonly isTTY?: boolean
   readonly columns?: number
@@ -31,6 +34,8 @@ export class LinuxConsole {
   readonly #output: Output
   readonly #onData: (bytes: Buffer) => void
   readonly #onResize: () => void
+  #isListening = false
+  #isUp = false
 
   constructor(vm: ConsoleMachine, input: Input, output: Output) {
     this.#vm = vm
@@ -40,10 +45,15 @@ export class LinuxConsole {
     this.#onResize = () => this.#resize()
   }
 
-  /** Until the machine ends, or the user ends it. */
+  /** Before the machine is up: the way out is there from now on, and what else is typed goes nowhere. What is piped waits for the guest. */
+  open(): void {
+    if (this.#input.isTTY === true) this.#listen()
+  }
+
+  /** Of a machine that is up: until it ends, or the user ends it. */
   async run(): Promise<void> {
-    this.#input.setRawMode?.(true)
-    this.#input.on('data', this.#onData)
+    this.#isUp = true
+    this.#listen()
     this.#output.on('resize', this.#onResize)
     this.#resize()
     // A shell that was there before its terminal was: it shows its prompt again.
@@ -68,11 +78,22 @@ export class LinuxConsole {
     this.#input.pause()
   }
 
+  #listen(): void {
+    if (this.#isListening) return
+    this.#isListening = true
+    if (this.#input.isTTY === true) this.#input.setRawMode?.(true)
+    this.#input.on('data', this.#onData)
+  }
+
   #type(bytes: Buffer): void {
-    const at = this.#input.isTTY === true ? bytes.indexOf(LEAVE) : -1
-    if (at >= 0) {
+    if (this.#input.isTTY === true && bytes.includes(LEAVE)) {
       this.isLeft = true
       void this.#vm.turnOff()
+      return
+    }
+    if (!this.#isUp) {
+      // A raw terminal makes no signal of it.
+      if (bytes.includes(INTERRUPT)) process.kill(process.pid, 'SIGINT')
       return
     }
     // What is typed while the machine ends goes nowhere.
