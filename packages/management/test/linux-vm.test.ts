@@ -26,7 +26,9 @@ test('a VM whose settings name no folder looks for its Linux where the environme
   const host = await startHost({ log: { level: 'silent' } })
   try {
     const vm = host.createVm({ name: 'box', linux: {} })
-    await expect(vm.start()).rejects.toThrow(`no Linux guest in ${join(cache, 'linux')}`)
+    const detail = `no Linux guest in ${join(cache, 'linux')}: run \`guestyard guest fetch linux\` first`
+    await expect(vm.start()).rejects.toThrow(detail)
+    expect(vm.lastExit).toEqual({ reason: 'start-failed', detail })
   } finally {
     await host.close()
     vi.unstubAllEnvs()
