@@ -8,6 +8,7 @@ import { StorRequest, readBlocks } from '@guestyard/storage/vsc'
 import type { StorTarget } from '@guestyard/storage/vsp'
 
 const ROUNDS = 100_000
+const TURNS = 4
 const DEPTH = 32
 /** Compilation takes some, whatever runs; the smallest object a request would take 1.6 MB. */
 const NOISE_BYTES = 1_000_000
@@ -46,7 +47,12 @@ test('a request leaves no garbage at either end', () => {
     storage.loopback.pump()
   }
   serve(ROUNDS)
-  const before = getHeapStatistics().total_allocated_bytes
-  serve(ROUNDS)
-  expect(getHeapStatistics().total_allocated_bytes - before).toBeLessThan(NOISE_BYTES)
+  // What requests leave, each turn has; what is compiled anew, one of them.
+  let least = Number.POSITIVE_INFINITY
+  for (let turn = 0; turn < TURNS && least >= NOISE_BYTES; turn++) {
+    const before = getHeapStatistics().total_allocated_bytes
+    serve(ROUNDS)
+    least = Math.min(least, getHeapStatistics().total_allocated_bytes - before)
+  }
+  expect(least).toBeLessThan(NOISE_BYTES)
 })
