@@ -135,6 +135,8 @@ describe.skipIf(!isFetched)('a stock Linux', { timeout: 120_000 }, () => {
         .toString('latin1', 0, 4),
     ).toBe('end\n')
     await vm.detachDisk(place)
+    // The drive takes the same place: to a guest that has not looked meanwhile it would still be the disk.
+    await run('while [ -e /dev/sdb ]; do sleep 0.1; done')
 
     const drive = await vm.attachDisk({ device: 'dvd' })
     await run('while [ ! -e /dev/sr0 ]; do sleep 0.1; done; ! head -c 1 /dev/sr0 2>/dev/null')
