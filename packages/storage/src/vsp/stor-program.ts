@@ -39,6 +39,11 @@ import type { StorChannelInspection, StorController, StorEnd } from './stor-cont
 const DRAIN_MAX = 64
 /** Requests that are executed in a row. */
 const BATCH_MAX = 32
+/**
+ * Bytes after which requests are executed and the guest told: it goes on with what has ended while the next are under way, and does not
+ * fall asleep over one long batch.
+ */
+const BATCH_BYTES = 64 * 1024
 /** Bytes of ring that any completion takes, and any unsolicited packet. */
 const COMPLETION_BYTES = packetBytes(STOR_PACKET_BYTES)
 /** Bytes moved or filled that count as one unit of a poll's budget, beside the request itself. */
@@ -68,6 +73,7 @@ export class StorProgram implements ChannelProgram, StorEnd {
   /** Requests that were taken in this poll and are not executed yet. */
   readonly #batch: (RequestSlot | null)[] = Array.from({ length: BATCH_MAX }, () => null)
   #batched = 0
+  #batchedBytes = 0
   #requests = 0
   #refused = 0
 
@@ -123,7 +129,10 @@ export class StorProgram implements ChannelProgram, StorEnd {
     let done = this.#slots.runningCount > 0 ? this.#goOn(budget) : 0
     if (this.#owesEnumeration) done += this.#enumerate()
     while (done < budget && this.#hasPacket()) {
-      if (this.#batched === BATCH_MAX) done += this.#executeBatch()
+      if (this.#batched === BATCH_MAX || this.#batchedBytes >= BATCH_BYTES) {
+        done += this.#executeBatch()
+        if (!this.isOver) this.#flush()
+      }
       if (!this.#hasPlace()) break
       done += this.#step(this.#next)
     }
@@ -277,6 +286,7 @@ export class StorProgram implements ChannelProgram, StorEnd {
     }
     this.#batch[this.#batched] = slot
     this.#batched += 1
+    this.#batchedBytes += slot.wantedBytes
     return 1 + (slot.wantedBytes >>> UNIT_SHIFT)
   }
 
@@ -290,6 +300,7 @@ export class StorProgram implements ChannelProgram, StorEnd {
     if (batched === 0) return 0
     let filledBytes = 0
     this.#batched = 0
+    this.#batchedBytes = 0
     const batch = this.#batch
     const { target } = this.#controller
     for (let index = 0; index < batched; index += 1) {
