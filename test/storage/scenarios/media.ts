@@ -93,9 +93,13 @@ async function discs(guest: VmHandle, at: (name: string) => string, expect: Expe
   await reported(guest, { is: 'added', address: 'scsi0:1' })
   expect(await refusal(guest.ejectDvd(disk))).toBe('scsi 0:1 is no DVD drive')
   await guest.detachDisk(disk)
+  // The same place again: a guest that has not looked meanwhile would read the drive by the disk's blocks.
+  await reported(guest, { is: 'removed', address: 'scsi0:1' })
   const more = await guest.attachDisk({ iso: at('2.iso') })
+  await reported(guest, { is: 'added', address: 'scsi0:1' })
   expect(await byteAt(guest, 'scsi0:1', 0), 'the disc of the drive that came').toBe(2)
   await guest.detachDisk(more)
+  await reported(guest, { is: 'removed', address: 'scsi0:1' })
   expect(await refusal(guest.insertDvd(more, at('1.iso')))).toBe('no disk at scsi 0:1')
 }
 
