@@ -8,9 +8,10 @@ import { DiskOperation, DiskStatus } from './disk.ts'
 import type { DiskRequest } from './disk.ts'
 import { FileDisk } from './file-disk.ts'
 import type { BlockStore } from './file-disk.ts'
-import { diskStatusOf, writeZeros } from './file-status.ts'
+import { diskStatusOf } from './file-status.ts'
 import { ImageError } from './image.ts'
 import type { ImageJob } from './image.ts'
+import { writeZeros } from './zeros.ts'
 
 export interface RawDiskOptions {
   /** 512 when left out. */

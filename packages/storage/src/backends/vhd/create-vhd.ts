@@ -4,7 +4,7 @@ import { assert } from '@guestyard/hvdef'
 
 import { FileStatus } from '../backing-file.ts'
 import type { BackingFile } from '../backing-file.ts'
-import { writeZeros } from '../file-status.ts'
+import { writeZeros } from '../zeros.ts'
 import { ImageError } from '../image.ts'
 import { DEFAULT_BLOCK_BYTES, Header, SECTOR_BYTES, VHD_MAX_BYTES, tableBytesOf } from './format.ts'
 import { makeFooter, makeHeader, readLayout, resizedFooter } from './structures.ts'

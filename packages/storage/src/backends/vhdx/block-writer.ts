@@ -9,7 +9,7 @@
 import { FileStatus, type BackingFile } from '../backing-file.ts'
 import type { PieceWalk } from '../piece-walk.ts'
 import type { BlockTable } from './block-table.ts'
-import { writeZeros } from './file-access.ts'
+import { writeZeros } from '../zeros.ts'
 import { BlockState, FILE_MIB_MAX, MIB } from './format.ts'
 import type { VhdxImage } from './image.ts'
 import type { Journal } from './journal.ts'

@@ -3,9 +3,6 @@
 import { FileStatus, type BackingFile } from '../backing-file.ts'
 import { ImageError } from '../image.ts'
 
-/** Zeros to write from. Nobody writes into it. */
-const ZEROS: Uint8Array = new Uint8Array(256 * 1024)
-
 /** `lengthBytes` of the file at `position`. Throws an `ImageError` that names `field`. */
 export function readField(
   file: BackingFile,
@@ -31,15 +28,6 @@ export function writeField(
 ): void {
   const status = file.write(position, bytes, 0, bytes.length)
   if (status !== FileStatus.OK) throw fileFailure(file, field, status, 'written')
-}
-
-/** Writes zeros over a range. HOT for unaligned zeroing; no larger than a block. */
-export function writeZeros(file: BackingFile, position: number, lengthBytes: number): FileStatus {
-  for (let done = 0; done < lengthBytes; done += ZEROS.length) {
-    const status = file.write(position + done, ZEROS, 0, Math.min(ZEROS.length, lengthBytes - done))
-    if (status !== FileStatus.OK) return status
-  }
-  return FileStatus.OK
 }
 
 /** What a status of the file is, as an error for people. */

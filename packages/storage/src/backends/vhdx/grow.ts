@@ -4,7 +4,7 @@ import { FileStatus, type BackingFile } from '../backing-file.ts'
 import { ImageError, type ImageJob } from '../image.ts'
 import { Alterations } from './alterations.ts'
 import type { VhdxDisk } from './disk.ts'
-import { writeZeros } from './file-access.ts'
+import { writeZeros } from '../zeros.ts'
 import {
   BlockState,
   FILE_MIB_MAX,
