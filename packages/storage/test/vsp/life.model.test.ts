@@ -44,9 +44,14 @@ class Real {
     return this.lanes[n % Math.max(1, this.lanes.length)]
   }
 
-  send(lane: Lane, hasData: boolean): void {
+  /** A transaction id that no other request of this run has: several of a kind may wait at once. */
+  nextTid(): number {
     this.#tid += 1
-    const tid = this.#tid
+    return this.#tid
+  }
+
+  send(lane: Lane, hasData: boolean): void {
+    const tid = this.nextTid()
     const packet = hasData
       ? srb(readCdb(0, 1), { direction: 1, length: 512 })
       : srb([0, 0, 0, 0, 0, 0])
@@ -116,8 +121,9 @@ const steps: Record<string, Step> = {
     const before = real.guest.subChannels.length
     const packet = new Uint8Array(64)
     packet.set([StorOperation.CREATE_SUB_CHANNELS, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, SUB_CHANNELS])
-    if (!real.guest.write(packet, -5)) return
-    real.lanes[0]!.waiting.add(-5)
+    const tid = real.nextTid()
+    if (!real.guest.write(packet, tid)) return
+    real.lanes[0]!.waiting.add(tid)
     real.guest.loopback.pump()
     for (const channel of real.guest.subChannels.slice(before)) {
       if (channel.state === 'open') real.lanes.push({ channel, waiting: new Set() })
@@ -127,7 +133,8 @@ const steps: Record<string, Step> = {
     const [primary] = real.lanes
     const packet = new Uint8Array(64)
     packet.set([StorOperation.RESET_BUS, 0, 0, 0, 1])
-    if (primary !== undefined && real.guest.write(packet, -6)) primary.waiting.add(-6)
+    const tid = real.nextTid()
+    if (primary !== undefined && real.guest.write(packet, tid)) primary.waiting.add(tid)
     real.guest.loopback.pump()
     real.read()
   },
