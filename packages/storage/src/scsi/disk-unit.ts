@@ -131,10 +131,6 @@ export class DiskUnit extends LogicalUnit {
     super.reset(attention)
   }
 
-  protected override ignoresAttentions(opcode: number): boolean {
-    return opcode === ScsiOpcode.INQUIRY
-  }
-
   protected override lookAround(): void {
     const { blockCount } = this.#disk.geometry
     if (blockCount === this.#blockCount) return

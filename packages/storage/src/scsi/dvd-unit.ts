@@ -123,7 +123,7 @@ export class DvdUnit extends LogicalUnit {
 
   protected override ignoresAttentions(opcode: number): boolean {
     return (
-      opcode === ScsiOpcode.INQUIRY ||
+      super.ignoresAttentions(opcode) ||
       opcode === ScsiOpcode.GET_CONFIGURATION ||
       opcode === ScsiOpcode.GET_EVENT_STATUS_NOTIFICATION
     )

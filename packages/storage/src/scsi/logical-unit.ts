@@ -61,8 +61,14 @@ export abstract class LogicalUnit {
   /** Notices what changed since the last command, and raises attentions. */
   protected abstract lookAround(): void
 
-  /** True for commands that are served though the initiator has something to be told first. */
-  protected abstract ignoresAttentions(opcode: number): boolean
+  /**
+   * True for commands that are served though the initiator has something to be told first. INQUIRY, as SPC-4 section 5.14 has it; and MODE
+   * SENSE (6), against it: Linux takes every answer to that for a success (drivers/scsi/storvsc_drv.c, storvsc_on_io_completion), and would
+   * never learn that a disk has grown which told it so there.
+   */
+  protected ignoresAttentions(opcode: number): boolean {
+    return opcode === ScsiOpcode.INQUIRY || opcode === ScsiOpcode.MODE_SENSE_6
+  }
 
   /** Serves a command that nothing stands against. Ends it, or has `submit` begin it. */
   protected abstract dispatch(request: ScsiRequest, nexus: Nexus): void

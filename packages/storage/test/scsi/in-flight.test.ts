@@ -96,6 +96,17 @@ test('several attentions are told one by one, a reset first', () => {
   expect(told).toEqual(['062902', '062a09', '063f0e', ''])
 })
 
+test('a disk that has grown says so after MODE SENSE (6), whose sense Linux throws away', () => {
+  const { disk, initiators } = scene()
+  const [one] = initiators
+  one!.in(TEST_UNIT_READY)
+  disk.geometry = { ...disk.geometry, blockCount: 5 }
+  expect(one!.in([0x1a, 0, 0x3f, 0, 192, 0])).toMatchObject({ status: 0 })
+  expect(one!.in([0x12, 0, 0, 0, 36, 0])).toMatchObject({ status: 0 })
+  expect(one!.in(TEST_UNIT_READY).sense).toBe('062a09')
+  expect(one!.in(TEST_UNIT_READY).status).toBe(0)
+})
+
 test('detached: its own commands are given up, the other target’s go on', () => {
   const { disk, unit, targets, read } = scene()
   disk.abortsAtOnce = false
