@@ -1,6 +1,10 @@
-import { availableParallelism } from 'node:os'
+import { availableParallelism, tmpdir } from 'node:os'
+import { join } from 'node:path'
 
 import { defineConfig, type TestUserConfig } from 'vitest/config'
+
+// Tests start hundreds of processes and threads of the same modules; each has this environment from the first.
+process.env['NODE_COMPILE_CACHE'] ??= join(tmpdir(), 'node-compile-cache')
 
 /**
  * The tests run on Node's own module loader, as everything else here does: the same resolution and type

@@ -98,7 +98,7 @@ describe.skipIf(!isFetched)('a stock Linux', { timeout: 120_000 }, () => {
       new RegExp(`^${DISK_BYTES / 512}\\nMsft *\\n$`),
     )
     const sums = await run(
-      'dd if=/dev/urandom of=/tmp/data bs=64k count=64 2>/dev/null; dd if=/tmp/data of=/dev/sda bs=64k oflag=direct 2>/dev/null; sync; sha256sum </tmp/data; dd if=/dev/sda bs=64k count=64 iflag=direct 2>/dev/null | sha256sum',
+      'dd if=/dev/urandom of=/tmp/data bs=64k count=16 2>/dev/null; dd if=/tmp/data of=/dev/sda bs=64k oflag=direct 2>/dev/null; sync; sha256sum </tmp/data; dd if=/dev/sda bs=64k count=16 iflag=direct 2>/dev/null | sha256sum',
     )
     const [written, read] = sums.split('\n')
     expect(read).toBe(written)

@@ -22,6 +22,7 @@ export { schedulerSettings, type SchedulerOptions } from './vmms/scheduler-setti
 export type { DiskAddress } from '@guestyard/root-partition/worker-protocol'
 export { IdeDisks } from './vmwp/emulated/ide-disks.ts'
 export { EmulatedMachine } from './vmwp/emulated/machine.ts'
+export { hostEnvironment } from './thread-start.ts'
 export type { LogOptions } from './vmms/log-service.ts'
 export type {
   BootReport,

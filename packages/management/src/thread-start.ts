@@ -27,7 +27,7 @@ function compileCache(): { readonly NODE_COMPILE_CACHE: string } {
   return { NODE_COMPILE_CACHE: asked === '' ? join(tmpdir(), 'node-compile-cache') : asked }
 }
 
-/** Environment of the root and of worker processes: this process's own, with the compile cache on. */
+/** Environment of a thread of the host's, as are the root and worker processes: this process's own, with the compile cache on. Any thread. */
 export function hostEnvironment(): Environment {
   return { ...process.env, ...compileCache() }
 }

@@ -2,6 +2,8 @@
 
 import { Worker } from 'node:worker_threads'
 
+import { hostEnvironment } from '@guestyard/management'
+
 import type {
   SessionCommand,
   SessionEnd,
@@ -38,7 +40,11 @@ export class ConsoleSession {
     this.ended = ended.promise
     this.started.catch(() => {})
     this.ended.catch(() => {})
-    this.#worker = new Worker(THREAD, { name: 'console session', workerData: task })
+    this.#worker = new Worker(THREAD, {
+      name: 'console session',
+      env: hostEnvironment(),
+      workerData: task,
+    })
     this.#worker.on('message', (message: SessionMessage) => {
       switch (message.is) {
         case 'started':

@@ -4,6 +4,7 @@
 import { availableParallelism } from 'node:os'
 import { MessageChannel } from 'node:worker_threads'
 
+import { hostEnvironment } from '@guestyard/management'
 import { Piscina } from 'piscina'
 
 import { InputError } from '../input-error.ts'
@@ -163,6 +164,7 @@ function newThread(): Piscina<VirtualTask, VirtualOutcome> {
     minThreads: 0,
     maxThreads: 1,
     concurrentTasksPerWorker: 1,
+    env: hostEnvironment(),
     // The thread's globals are virtual while it runs: nothing of the pool may look at a clock there.
     atomics: 'disabled',
   })
