@@ -24,6 +24,7 @@ export class Frame {
   /** The head, private. */
   readonly header: Uint8Array<ArrayBuffer>
   readonly view: DataView<ArrayBuffer>
+  readonly #words: Int32Array<ArrayBuffer>
   /** Bytes of the frame in `header`: all of them while `memory` is null. */
   headerBytes = 0
   /** Bytes of the frame, the tag left out. */
@@ -45,8 +46,10 @@ export class Frame {
 
   /** `headerRoomBytes`: more than FRAME_HEADER_BYTES for senders without a guest's memory, whose frames are all head. */
   constructor(headerRoomBytes: number = FRAME_HEADER_BYTES) {
-    this.header = new Uint8Array(headerRoomBytes)
-    this.view = new DataView(this.header.buffer)
+    const buffer = new ArrayBuffer((headerRoomBytes + 3) & -4)
+    this.header = new Uint8Array(buffer, 0, headerRoomBytes)
+    this.view = new DataView(buffer, 0, headerRoomBytes)
+    this.#words = new Int32Array(buffer)
     this.addresses = new Uint32Array(PIECES)
     this.lengths = new Uint32Array(PIECES)
   }
@@ -71,10 +74,16 @@ export class Frame {
     const room = FRAME_HEADER_BYTES - this.headerBytes
     if (this.pieceCount === 0 && room > 0) {
       const taken = left < room ? left : room
-      const { u8 } = memory
+      const { u8, i32 } = memory
       const { header } = this
+      const words = this.#words
       const at = this.headerBytes
-      for (let index = 0; index < taken; index += 1) header[at + index] = u8[from + index]!
+      // By words where both are aligned, as they are for Linux and for our own driver: a third of the time of bytes.
+      const inWords = ((from | at) & 3) === 0 ? taken & -4 : 0
+      for (let done = 0; done < inWords; done += 4) {
+        words[(at + done) >> 2] = i32[(from + done) >>> 2]!
+      }
+      for (let done = inWords; done < taken; done += 1) header[at + done] = u8[from + done]!
       this.headerBytes = at + taken
       from += taken
       left -= taken
@@ -131,9 +140,14 @@ export class Frame {
     if (ahead > 0) {
       const taken = ahead < left ? ahead : left
       const { header } = this
-      const { u8 } = to
+      const words = this.#words
+      const { u8, i32 } = to
       const from = this.#offset
-      for (let index = 0; index < taken; index += 1) u8[at + index] = header[from + index]!
+      const inWords = ((from | at) & 3) === 0 ? taken & -4 : 0
+      for (let done = 0; done < inWords; done += 4) {
+        i32[(at + done) >>> 2] = words[(from + done) >> 2]!
+      }
+      for (let done = inWords; done < taken; done += 1) u8[at + done] = header[from + done]!
       this.#offset += taken
       at += taken
       left -= taken

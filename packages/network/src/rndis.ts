@@ -38,7 +38,7 @@ export type RndisStatus = (typeof RndisStatus)[keyof typeof RndisStatus]
 /** Where offsets inside a body count from. */
 export const RNDIS_BODY_AT = 8
 /** Frames of one packet to the host, at most. */
-export const RNDIS_MAX_PACKETS = 8
+export const RNDIS_MAX_PACKETS = 32
 /** What the host says a packet to it may be. */
 export const RNDIS_MAX_TRANSFER_BYTES = 0xefff_ffff
 /** Alignment of packets that lie in one message, as a power of two. */

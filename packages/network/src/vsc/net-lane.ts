@@ -3,6 +3,7 @@
 // answer; until then it waits in the ring.
 
 import {
+  PACKET_FLAG_COMPLETION_REQUESTED,
   PACKET_TYPE_COMPLETION,
   PACKET_TYPE_DATA_INBAND,
   PACKET_TYPE_DATA_USING_TRANSFER_PAGES,
@@ -13,6 +14,7 @@ import type { Channel, ChannelProgram } from '@guestyard/vmbus'
 import {
   NVSP_MESSAGE_BYTES_V61,
   NVSP_RECEIVE_BUFFER_ID,
+  NvspRndisPacket,
   NvspRndisPacketComplete,
   NvspStatus,
   NvspType,
@@ -34,13 +36,16 @@ export interface LaneOwner {
   told(lane: NetLane, at: number, length: number): void
   /** Sends what the driver has to send besides frames. False while there is no room for it. */
   sendControl(lane: NetLane): boolean
+  /** Writes the packet of the frames that were gathered on a lane, if there are any. HOT. */
+  sendGathered(lane: NetLane): void
   failed(lane: NetLane): void
 }
 
 const DRAIN_MAX = 64
 const ANSWER_BYTES = packetBytes(NvspRndisPacketComplete.size)
-/** Any packet of the driver's. */
-const LARGEST_BYTES = packetBytes(NVSP_MESSAGE_BYTES_V61)
+const RNDIS_BYTES = packetBytes(NvspRndisPacket.size)
+/** Any packet of the driver's, and an answer. */
+const LARGEST_BYTES = packetBytes(NVSP_MESSAGE_BYTES_V61) + ANSWER_BYTES
 
 export class NetLane implements ChannelProgram {
   readonly channel: DriverChannel
@@ -49,6 +54,13 @@ export class NetLane implements ChannelProgram {
   isOver = false
   /** Packets that were skipped because they made no sense. */
   ignored = 0
+  /** The driver's: which of the lanes this is. */
+  index = 0
+  // The driver's: frames that are gathered for the next packet, in which section (-1: none), and how many bytes of it they take. While
+  // there is a section, the ring has room for its packet.
+  section = -1
+  gathered = 0
+  gatheredBytes = 0
   readonly #owner: LaneOwner
   #drained = 0
   #next = 0
@@ -66,7 +78,7 @@ export class NetLane implements ChannelProgram {
     let done = 0
     this.#isShort = false
     while (done < budget && this.#hasPacket()) {
-      if (this.outgoing.writableBytes() < ANSWER_BYTES) {
+      if (!this.hasRoom()) {
         this.#isShort = true
         break
       }
@@ -79,8 +91,30 @@ export class NetLane implements ChannelProgram {
     return done
   }
 
+  /** Room for an answer, and a packet besides. */
+  hasRoom(): boolean {
+    return this.outgoing.writableBytes() >= ANSWER_BYTES + RNDIS_BYTES
+  }
+
+  /** Writes the packet of RNDIS messages that lie in a send section. Its transaction id: the section and 1. False: it did not. */
+  writeRndis(channelType: number, section: number, lengthBytes: number): boolean {
+    const { outgoing } = this
+    const words = outgoing.stagingWords
+    words[0] = NvspType.SEND_RNDIS_PACKET
+    words[NvspRndisPacket.at.channelType >> 2] = channelType
+    words[NvspRndisPacket.at.sectionIndex >> 2] = section
+    words[NvspRndisPacket.at.sectionBytes >> 2] = lengthBytes
+    const { size } = NvspRndisPacket
+    const flags = PACKET_FLAG_COMPLETION_REQUESTED
+    const written = outgoing.write(0, size, PACKET_TYPE_DATA_INBAND, flags, section + 1, 0)
+    if (written === RingStatus.FAULT) this.fail(outgoing.fault)
+    return written === RingStatus.OK
+  }
+
   /** Publishes what was written. */
   flush(): void {
+    if (this.isOver) return
+    this.#owner.sendGathered(this)
     if (this.isOver) return
     if (!this.#owner.sendControl(this)) this.#isShort = true
     if (this.isOver) return

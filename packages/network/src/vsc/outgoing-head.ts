@@ -21,20 +21,21 @@ const INFO_OFFSET_WORD = RndisPacket.at.infoOffset >> 2
 const INFO_LENGTH_WORD = RndisPacket.at.infoLength >> 2
 const INFO_WORD = RndisPacket.size >> 2
 
-/** Composes it at `gpa`, a multiple of 4, for a frame of `lengthBytes` directly behind. How long the message is. */
+/** Composes it at `gpa`, a multiple of 4, for a frame of `lengthBytes` directly behind, in a message of `messageBytes` with its padding. */
 export function composeHead(
   words: Int32Array,
   gpa: number,
   lengthBytes: number,
+  messageBytes: number,
   tag: number,
-): number {
+): void {
   const word = gpa >>> 2
   for (let at = 0; at < HEAD_WORDS; at += 1) words[word + at] = 0
   words[word] = RndisType.PACKET
-  words[word + LENGTH_WORD] = HEAD_BYTES + lengthBytes
+  words[word + LENGTH_WORD] = messageBytes
   words[word + DATA_OFFSET_WORD] = HEAD_BYTES - RNDIS_BODY_AT
   words[word + DATA_LENGTH_WORD] = lengthBytes
-  if (tag === NO_TAG) return HEAD_BYTES + lengthBytes
+  if (tag === NO_TAG) return
   words[word + INFO_OFFSET_WORD] = RndisPacket.size - RNDIS_BODY_AT
   words[word + INFO_LENGTH_WORD] = PACKET_INFO_BYTES
   const info = word + INFO_WORD
@@ -42,5 +43,4 @@ export function composeHead(
   words[info + 1] = PacketInfo.VLAN
   words[info + 2] = RndisPacketInfo.size
   words[info + 3] = ((tag >>> 13) & 7) | ((tag >>> 9) & 8) | ((tag & 0xfff) << 4)
-  return HEAD_BYTES + lengthBytes
 }

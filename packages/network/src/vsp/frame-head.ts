@@ -12,16 +12,20 @@ import {
   RndisPacketInfo,
   RndisType,
 } from '../rndis.ts'
-import { RECEIVE_INFO_BYTES_MAX } from './receive-buffer.ts'
 
+/** Room for per-packet information: checksum, tag, hash. */
+export const RECEIVE_INFO_BYTES_MAX = 3 * PACKET_INFO_BYTES
 const INFO_AT = RndisPacket.size
 
 export class FrameHead {
   readonly bytes: Uint8Array<ArrayBuffer> = new Uint8Array(INFO_AT + RECEIVE_INFO_BYTES_MAX)
+  /** The same bytes. */
+  readonly words: Int32Array<ArrayBuffer>
   readonly #view: DataView<ArrayBuffer>
 
   constructor() {
     this.#view = new DataView(this.bytes.buffer)
+    this.words = new Int32Array(this.bytes.buffer)
   }
 
   /** Composes it; how many bytes. `tellsChecksums`: the guest wants to know which are right. */

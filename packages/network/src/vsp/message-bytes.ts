@@ -80,6 +80,18 @@ export class MessageBytes {
     }
   }
 
+  /** `read` of whole words, into two views of one private buffer. */
+  readWords(at: number, to: Int32Array, bytes: Uint8Array, lengthBytes: number): void {
+    const from = this.#addresses[0]! + at
+    if ((from & 3) !== 0 || at + lengthBytes > this.#lengths[0]!) {
+      this.read(at, bytes, lengthBytes)
+      return
+    }
+    const { i32 } = this.memory
+    const words = lengthBytes >> 2
+    for (let word = 0; word < words; word += 1) to[word] = i32[(from >>> 2) + word]!
+  }
+
   /** Makes a frame of bytes that are there. False when it has too many pieces. */
   fill(frame: Frame, at: number, lengthBytes: number): boolean {
     const { memory } = this
@@ -102,6 +114,13 @@ export class MessageBytes {
   }
 
   #add(address: number, lengthBytes: number): boolean {
+    const last = this.#count - 1
+    const lastEnd = last < 0 ? -1 : this.#addresses[last]! + this.#lengths[last]!
+    if (address === lastEnd) {
+      this.#lengths[last] = this.#lengths[last]! + lengthBytes
+      this.lengthBytes += lengthBytes
+      return true
+    }
     if (this.#count === MESSAGE_PAGES_MAX) return false
     this.#addresses[this.#count] = address
     this.#lengths[this.#count] = lengthBytes

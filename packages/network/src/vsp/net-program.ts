@@ -49,13 +49,16 @@ import type { NetAdapter, NetEnd } from './net-adapter.ts'
 import type { NetStateName } from './net-state.ts'
 import { serveSetup } from './nvsp-setup.ts'
 import { CONTROL_BYTES_MAX } from './receive-buffer.ts'
+import type { ReceiveBuffer } from './receive-buffer.ts'
 import { indicateStatus, serveControl } from './rndis-control.ts'
 
 const DRAIN_MAX = 64
-/** Between descriptor and payload of a transfer-page packet with one range. */
-const TRANSFER_HEADER_BYTES = 16
+/** Between descriptor and payload of a transfer-page packet, for so many ranges. */
+const transferHeaderBytes = (ranges: number): number => 8 + 8 * ranges
+/** Messages of one packet to the guest. */
+const TOLD_MAX = 64
 const COMPLETION_BYTES = packetBytes(NVSP_MESSAGE_BYTES_V61)
-const TRANSFER_BYTES = packetBytes(TRANSFER_HEADER_BYTES + NVSP_MESSAGE_BYTES_V61)
+const TRANSFER_BYTES = packetBytes(transferHeaderBytes(1) + NVSP_MESSAGE_BYTES_V61)
 const TABLE_BYTES = packetBytes(NvspIndirectionTable.size)
 /** Sub-allocations that frames leave to control messages. */
 const CONTROL_RESERVE = 2
@@ -81,6 +84,15 @@ export class NetProgram implements ChannelProgram, NetEnd {
   readonly #head: FrameHead = new FrameHead()
   #drained = 0
   #next = 0
+  // Frames that are in the guest's buffer and not told yet, and how many more there is room to tell of.
+  readonly #lengths: Int32Array<ArrayBuffer> = new Int32Array(TOLD_MAX)
+  readonly #offsets: Int32Array<ArrayBuffer> = new Int32Array(TOLD_MAX)
+  #untold = 0
+  #untoldOf: ReceiveBuffer | null = null
+  #canTell = 0
+  #firstUntold = 0
+  #lastUntold = 0
+  #use = 0
   /** A write of a delivery found the ring broken; told with the next poll. */
   #isBroken = false
 
@@ -103,6 +115,8 @@ export class NetProgram implements ChannelProgram, NetEnd {
 
   poll(budget: number): number {
     if (this.state === 'over') return 0
+    // Whoever polls delivers to others only: nothing becomes untold before the end.
+    if (this.#untold > 0) this.#tell(NvspChannelType.DATA)
     if (this.#isBroken) return this.#fail()
     let done = this.#adapter.primary === this && this.#adapter.hasNews ? this.#announce() : 0
     while (done < budget && this.#hasPacket()) {
@@ -116,7 +130,7 @@ export class NetProgram implements ChannelProgram, NetEnd {
 
   arm(): boolean {
     if (this.state === 'over') return false
-    if (this.#isBroken) return true
+    if (this.#isBroken || this.#untold > 0) return true
     this.#flush()
     if (this.#next < this.#drained) {
       if (this.waitsUntilMs === NEVER) {
@@ -147,32 +161,60 @@ export class NetProgram implements ChannelProgram, NetEnd {
     const buffer = adapter.receiveBuffer
     const { copies } = adapter
     if (buffer === null || copies === null || this.state === 'over') return DropReason.NO_RECEIVER
-    if (this.#outgoing.writableBytes() < TRANSFER_BYTES + COMPLETION_BYTES) {
-      return DropReason.NO_BUFFER
-    }
+    // What was in a buffer that the guest took back is of no use to it.
+    if (this.#untoldOf !== buffer) this.#untold = 0
+    if (this.#untold === 0 && !this.#makeRoom()) return DropReason.NO_BUFFER
     const index = buffer.freeCount > CONTROL_RESERVE ? buffer.peek() : -1
     if (index < 0) return DropReason.NO_BUFFER
     const headBytes = this.#head.compose(frame, tag, adapter.tellsChecksums)
     const length = headBytes + frame.lengthBytes
     if (length > buffer.subAllocationBytes - NVSP_RECEIVE_RESERVE_BYTES) return DropReason.MTU
     const { domain } = this.channel
-    const { memory } = domain
     domain.sampleOverlays()
-    if (!buffer.write(index, this.#head.bytes, headBytes, memory)) return DropReason.FAULT
-    if (!buffer.writeFrame(index, headBytes, frame, memory, copies)) return DropReason.FAULT
-    this.#giveToGuest(index, length, NvspChannelType.DATA)
-    this.channel.wake()
+    if (!buffer.writeFrame(index, this.#head, headBytes, frame, domain.memory, copies)) {
+      return DropReason.FAULT
+    }
+    if (this.#untold === 0) this.channel.wake()
+    this.#give(buffer, index, length)
+    if (this.#untold === this.#canTell) this.#tell(NvspChannelType.DATA)
     return this.#isBroken ? DropReason.NO_BUFFER : DropReason.NONE
   }
 
-  /** Tells the guest of a message in a sub-allocation. There is room. */
-  #giveToGuest(index: number, lengthBytes: number, channelType: number): void {
-    const buffer = this.#adapter.receiveBuffer!
-    const use = buffer.give(index)
+  /** Room to tell of frames: for one at least, and a completion beside it. */
+  #makeRoom(): boolean {
+    const room = this.#outgoing.writableBytes() - TRANSFER_BYTES - COMPLETION_BYTES
+    if (room < 0) return false
+    const more = room >> 3
+    this.#canTell = more < TOLD_MAX ? more + 1 : TOLD_MAX
+    return true
+  }
+
+  /** A message in a sub-allocation is the guest's, as soon as it is told. */
+  #give(buffer: ReceiveBuffer, index: number, lengthBytes: number): void {
+    if (this.#untold === 0) {
+      this.#use = buffer.give(index)
+      this.#untoldOf = buffer
+      this.#firstUntold = index
+    } else {
+      buffer.join(this.#lastUntold, index)
+    }
+    this.#lastUntold = index
+    this.#lengths[this.#untold] = lengthBytes
+    this.#offsets[this.#untold] = index * buffer.subAllocationBytes
+    this.#untold += 1
+  }
+
+  /** Tells the guest of what it was given: one packet, with one completion for all. There is room. */
+  #tell(channelType: number): void {
+    const count = this.#untold
+    this.#untold = 0
+    if (this.#untoldOf !== this.#adapter.receiveBuffer) return
     const words = this.#outgoing.stagingWords
-    words[2] = lengthBytes
-    words[3] = index * buffer.subAllocationBytes
-    const from = TRANSFER_HEADER_BYTES >> 2
+    for (let range = 0; range < count; range += 1) {
+      words[2 + 2 * range] = this.#lengths[range]!
+      words[3 + 2 * range] = this.#offsets[range]!
+    }
+    const from = transferHeaderBytes(count) >> 2
     for (let at = from; at < from + MESSAGE_WORDS_MAX; at += 1) words[at] = 0
     words[from] = NvspType.SEND_RNDIS_PACKET
     words[from + CHANNEL_TYPE_WORD] = channelType
@@ -180,11 +222,11 @@ export class NetProgram implements ChannelProgram, NetEnd {
     const written = this.#outgoing.writeTransferPages(
       0,
       NVSP_RECEIVE_BUFFER_ID,
-      1,
+      count,
       this.messageBytes,
       PACKET_FLAG_COMPLETION_REQUESTED,
-      index + 1,
-      use,
+      this.#firstUntold + 1,
+      this.#use,
     )
     if (written === RingStatus.OK) return
     assert(written === RingStatus.FAULT, 'A frame has room before it is copied.')
@@ -390,7 +432,8 @@ export class NetProgram implements ChannelProgram, NetEnd {
     domain.sampleOverlays()
     // Where the buffer is not the guest's any more, the message is lost, as it would be on hardware.
     if (!buffer.write(index, bytes, bytes.length, domain.memory)) return true
-    this.#giveToGuest(index, bytes.length, NvspChannelType.CONTROL)
+    this.#give(buffer, index, bytes.length)
+    this.#tell(NvspChannelType.CONTROL)
     return true
   }
 

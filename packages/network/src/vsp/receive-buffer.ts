@@ -8,16 +8,17 @@ import type { GuestMemory } from '@guestyard/guestmem'
 import type { MappedGpadl } from '@guestyard/vmbus/server'
 import type { Frame, GuestCopies } from '../frame.ts'
 import { NETWORK_MTU_MAX, NVSP_RECEIVE_RESERVE_BYTES } from '../protocol.ts'
-import { PACKET_INFO_BYTES, RndisPacket } from '../rndis.ts'
+import { RndisPacket } from '../rndis.ts'
+import { RECEIVE_INFO_BYTES_MAX } from './frame-head.ts'
+import type { FrameHead } from './frame-head.ts'
 
-/** Room for per-packet information: checksum, tag, hash. */
-export const RECEIVE_INFO_BYTES_MAX = 3 * PACKET_INFO_BYTES
 /** Ethernet header and tag. */
 const LINK_BYTES = 18
 /** What Windows' host gives, and Linux expects at least as much as a frame. */
 const SUB_ALLOCATION_BYTES_MIN = 1728
 /** Sub-allocations that are used at most; what a buffer has beyond stays untouched. */
 const SUB_ALLOCATIONS_MAX = 16_384
+const NONE = -1
 /** The largest control message. */
 export const CONTROL_BYTES_MAX = 1024
 
@@ -38,6 +39,8 @@ export class ReceiveBuffer {
   #freeCount: number
   /** Which use of a sub-allocation the guest has, 0: it is free. */
   readonly #uses: Int32Array<ArrayBuffer>
+  /** The next sub-allocation of the same packet, or NONE. */
+  readonly #joined: Int32Array<ArrayBuffer>
   #use = 0
 
   /** The buffer must hold one sub-allocation, in one range. */
@@ -50,6 +53,7 @@ export class ReceiveBuffer {
     this.#free = Int32Array.from({ length: count }, (_, index) => count - 1 - index)
     this.#freeCount = count
     this.#uses = new Int32Array(count)
+    this.#joined = new Int32Array(count).fill(NONE)
   }
 
   get freeCount(): number {
@@ -70,7 +74,16 @@ export class ReceiveBuffer {
     return this.#use
   }
 
-  /** The guest has done with one. False when it did not have it. */
+  /**
+   * The sub-allocation that `peek` told goes to the guest in one packet with `last`, which was given or joined before: both are free
+   * again with that packet's completion.
+   */
+  join(last: number, index: number): void {
+    this.#freeCount -= 1
+    this.#joined[last] = index
+  }
+
+  /** The guest has done with a packet, known by its first sub-allocation. False when it did not have it. */
   complete(index: number, use: number): boolean {
     const isTheirs = index >= 0 && index < this.count && use !== 0 && this.#uses[index] === use
     if (!isTheirs) {
@@ -78,8 +91,13 @@ export class ReceiveBuffer {
       return false
     }
     this.#uses[index] = 0
-    this.#free[this.#freeCount] = index
-    this.#freeCount += 1
+    for (let next = index; next !== NONE;) {
+      const after = this.#joined[next]!
+      this.#joined[next] = NONE
+      this.#free[this.#freeCount] = next
+      this.#freeCount += 1
+      next = after
+    }
     return true
   }
 
@@ -100,18 +118,31 @@ export class ReceiveBuffer {
     return true
   }
 
-  /** Copies a frame behind the first `atBytes` of a sub-allocation. As `write`. */
+  /** Writes a frame behind its head, of `headBytes`. As `write`. */
   writeFrame(
     index: number,
-    atBytes: number,
+    head: FrameHead,
+    headBytes: number,
     frame: Frame,
     memory: GuestMemory,
     copies: GuestCopies,
   ): boolean {
     const range = this.#gpadl.ranges[0]!
-    let offset = range.offsetBytes + index * this.subAllocationBytes + atBytes
+    let offset = range.offsetBytes + index * this.subAllocationBytes
     let left = frame.lengthBytes
     frame.rewind()
+    const first = range.pages.addressOf(offset, SlatRight.WRITE)
+    if (first < 0) return false
+    if ((first & 3) === 0 && (first % PAGE_SIZE) + headBytes + left <= PAGE_SIZE) {
+      const { i32 } = memory
+      const { words } = head
+      const count = headBytes >> 2
+      for (let word = 0; word < count; word += 1) i32[(first >>> 2) + word] = words[word]!
+      frame.copyNext(memory, copies, first + headBytes, left)
+      return true
+    }
+    if (!this.write(index, head.bytes, headBytes, memory)) return false
+    offset += headBytes
     while (left > 0) {
       const address = range.pages.addressOf(offset, SlatRight.WRITE)
       if (address < 0) return false

@@ -47,6 +47,7 @@ export class Transmitter {
   readonly #segments: Segments = new Segments()
   readonly #head: Uint8Array<ArrayBuffer> = new Uint8Array(RndisPacket.size)
   readonly #headView: DataView<ArrayBuffer>
+  readonly #headWords: Int32Array<ArrayBuffer>
   readonly #info: Uint8Array<ArrayBuffer> = new Uint8Array(INFO_BYTES_MAX)
   readonly #infoView: DataView<ArrayBuffer>
   // What the information of the message at hand says.
@@ -56,6 +57,7 @@ export class Transmitter {
 
   constructor() {
     this.#headView = new DataView(this.#head.buffer)
+    this.#headWords = new Int32Array(this.#head.buffer)
     this.#infoView = new DataView(this.#info.buffer)
   }
 
@@ -80,7 +82,7 @@ export class Transmitter {
   #message(bytes: MessageBytes, at: number, port: SwitchPort): number {
     const available = bytes.lengthBytes - at
     if (available < RndisPacket.size) return -1
-    bytes.read(at, this.#head, RndisPacket.size)
+    bytes.readWords(at, this.#headWords, this.#head, RndisPacket.size)
     const view = this.#headView
     const length = view.getUint32(LENGTH, true)
     if (view.getUint32(0, true) !== RndisType.PACKET) return -1

@@ -45,12 +45,39 @@ test('frames pass between guests in order, however many, and every buffer comes 
   expect([one.vsc.ignored, two.vsc.ignored]).toEqual([0, 0])
 })
 
+test('small frames share sections, and come as they were, in order, each with its tag', () => {
+  const net = lan()
+  const got: (readonly [number, Uint8Array])[] = []
+  const vlan = { mode: 'trunk', native: 0, allowed: [2] } as const
+  const vsc = { sendBuffer: { firstPfn: 1536, pageCount: 3 } }
+  const portOf = (address: string): { readonly vsp: object; readonly vsc: object } => ({
+    vsp: { port: { address, vlan, macSpoofing: true } },
+    vsc,
+  })
+  const one = openAdapter(net, macText(1), portOf(macText(1)))
+  const two = openAdapter(net, macText(2), {
+    ...portOf(macText(2)),
+    onFrame: (frame) => got.push([frame.tag, frame.bytes()]),
+  })
+  // Two sections hold them all.
+  const sent = Array.from({ length: 40 }, (_, index) => {
+    const bytes = frameBytes({ to: BROADCAST, from: 1, length: 60 + index, payload: [index] })
+    return [index % 2 === 0 ? -1 : 2, bytes] as const
+  })
+  for (const [tag, bytes] of sent) expect(one.vsc.send(bytes, tag)).toBe(true)
+  one.loopback.pump()
+  two.loopback.pump()
+  expect(got).toEqual(sent)
+})
+
 test('without a free section there is no place, and space is told once there is', () => {
   const one = openAdapter(lan(), macText(1), {
     vsc: { sendBuffer: { firstPfn: 1536, pageCount: 3 } },
   })
-  const bytes = frameBytes({ to: 2, from: 1 })
-  expect([1, 2, 3].map(() => one.vsc.send(bytes))).toEqual([true, true, false])
+  // Three of these share one of the two sections.
+  const bytes = frameBytes({ to: 2, from: 1, length: 1514 })
+  const sent = Array.from({ length: 7 }, () => one.vsc.send(bytes))
+  expect(sent).toEqual([true, true, true, true, true, true, false])
   one.loopback.pump()
   expect(one.events).toEqual(['ready', 'space'])
   expect(one.vsc.send(bytes)).toBe(true)

@@ -10,6 +10,7 @@ import {
   NvspVersion,
 } from '@guestyard/network/protocol'
 import {
+  RNDIS_MAX_PACKETS,
   NdisOffload,
   NdisRssCapabilities,
   Oid,
@@ -91,7 +92,12 @@ test('RNDIS answers what Linux asks at its start', () => {
   const initialize = new Uint8Array(24)
   initialize.set([2, 0, 0, 0, 24, 0, 0, 0, 77, 0, 0, 0, 1])
   const complete = RndisInitializeComplete.decode(new DataView(one.control(initialize)!.buffer))
-  expect(complete).toMatchObject({ requestId: 77, status: 0, deviceFlags: 1, maxPackets: 8 })
+  expect(complete).toMatchObject({
+    requestId: 77,
+    status: 0,
+    deviceFlags: 1,
+    maxPackets: RNDIS_MAX_PACKETS,
+  })
   expect(one.query(Oid.PERMANENT_ADDRESS)).toEqual({
     status: 0,
     info: Uint8Array.of(2, 0, 0, 0, 0, 1),

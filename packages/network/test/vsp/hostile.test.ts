@@ -4,6 +4,8 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { DropReason, Frame, VirtualSwitch } from '@guestyard/network'
 import type { SwitchPort } from '@guestyard/network'
+import { NvspRevokeBuffer, NvspType } from '@guestyard/network/protocol'
+import { RNDIS_MAX_PACKETS } from '@guestyard/network/rndis'
 import { frameBytes, ipv4, macText, tcp } from '../support/frames.ts'
 import { DATA_GPA, RawGuest, packet, request, rndis } from '../support/raw-guest.ts'
 
@@ -103,10 +105,11 @@ test('pages that are not the guest’s memory are not read', () => {
 test('more messages in a packet than were announced end with a status', () => {
   const net = new Net()
   const one = net.guest(1).start()
-  const all = new Uint8Array(9 * plain.length)
-  for (let index = 0; index < 9; index += 1) all.set(plain, index * plain.length)
+  const count = RNDIS_MAX_PACKETS + 1
+  const all = new Uint8Array(count * plain.length)
+  for (let index = 0; index < count; index += 1) all.set(plain, index * plain.length)
   expect(one.sendSection(all)).toBe(INVALID)
-  expect(net.got.length).toBe(8)
+  expect(net.got.length).toBe(RNDIS_MAX_PACKETS)
 })
 
 test('RNDIS before its time, of no kind, or too short, is refused', () => {
@@ -142,6 +145,37 @@ test('completions of what was never sent, or twice, change nothing', () => {
   one.loopback.pump()
   const { freeReceiveBuffers, strayCompletions } = one.vsp.inspect()
   expect([freeReceiveBuffers, strayCompletions]).toEqual([before, 7])
+})
+
+test('frames that were told in one packet are given back with its completion, and not one by one', () => {
+  const net = new Net()
+  const one = net.guest(1).start()
+  const before = one.vsp.inspect().freeReceiveBuffers
+  for (let count = 0; count < 5; count += 1) net.send(frameBytes({ to: 1, from: 9 }))
+  const transfers = one.receive()
+  expect(transfers.map(({ ranges }) => ranges.length)).toEqual([5])
+  const [first, use] = transfers[0]!.tid
+  for (let other = 0; other <= before; other += 1) if (other !== first) one.complete([other, use])
+  one.loopback.pump()
+  expect(one.vsp.inspect().freeReceiveBuffers).toBe(before - 5)
+  one.complete([first, use])
+  one.complete([first, use])
+  one.loopback.pump()
+  expect(one.vsp.inspect().freeReceiveBuffers).toBe(before)
+})
+
+test('frames for a buffer that the guest takes back are not told, and the next buffer is whole', () => {
+  const net = new Net()
+  const one = net.guest(1).start()
+  const before = one.vsp.inspect().freeReceiveBuffers
+  net.send(frameBytes({ to: 1, from: 9 }))
+  one.write(NvspRevokeBuffer.pack({ type: NvspType.REVOKE_RECEIVE_BUFFER, id: 0xcafe }), 1, 0)
+  one.receive()
+  one.giveReceiveBuffer()
+  expect(one.vsp.inspect().freeReceiveBuffers).toBe(before)
+  for (let count = 0; count < 3; count += 1) net.send(frameBytes({ to: 1, from: 9 }))
+  expect(one.frames().length).toBe(3)
+  expect(one.vsp.inspect().freeReceiveBuffers).toBe(before)
 })
 
 test('a guest that gives no buffers back loses its own frames, and no one else’s', () => {
