@@ -5,6 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { startHost, type Host, type NicOptions, type Vm } from '@guestyard/management'
 
 const PROGRAM = new URL('guests/ethernet.ts', import.meta.url)
+const MOVER = new URL('../../scripts/guests/frame-mover.ts', import.meta.url)
 const FRAMES = 200
 
 let host: Host
@@ -61,6 +62,36 @@ test('frames pass between guests on one switch, and not between switches or VLAN
   expect(await one.call('send', address)).toBe(false)
   await Promise.all([one, two, far, apart].map((vm) => vm.stop()))
   expect((await host.inspect()).switches).toEqual([])
+})
+
+test('frames of a queue come without copies, all of them and in order', async () => {
+  const [one, two] = (await Promise.all(
+    ['from', 'to'].map(async (name) => {
+      const vm = host.createVm({
+        name,
+        memoryBytes: 64 * 2 ** 20,
+        program: MOVER,
+        nics: [{ switch: 'queues' }],
+      })
+      await vm.start()
+      return vm
+    }),
+  )) as [Vm, Vm]
+  const to = String(await two.call('address'))
+  for (const [bytes, count] of [
+    [64, 20_000],
+    [1514, 5_000],
+  ] as const) {
+    expect(await one.call('send', { to, bytes, count, window: 1024 })).toMatchObject({ lost: 0 })
+  }
+  expect(await one.call('ping', { to, bytes: 60, count: 20, window: 1 })).toBeGreaterThan(0)
+  const { switches } = await host.inspect()
+  const ports = switches.flatMap(({ ports }) => ports)
+  expect(ports.map(({ sendDrops, receiveDrops }) => [sendDrops, receiveDrops])).toEqual([
+    [{}, {}],
+    [{}, {}],
+  ])
+  await Promise.all([one.stop(), two.stop()])
 })
 
 test('an adapter that can’t be plugged in keeps its VM from starting, and says why', async () => {

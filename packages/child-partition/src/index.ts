@@ -22,7 +22,7 @@ export type {
   GuestPartition,
   NewPartitionTable,
 } from './api/disks.ts'
-export type { GuestNic, GuestNics } from './api/nics.ts'
+export type { FrameQueue, FrameReceiver, GuestNic, GuestNics } from './api/nics.ts'
 export { Kernel, type KernelOptions } from './kernel/kernel.ts'
 export type { Processor } from './kernel/compute-queue.ts'
 export { enlighten, KernelPage, type Enlightenment } from './kernel/boot.ts'

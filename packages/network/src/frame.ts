@@ -6,8 +6,10 @@
 import { createGuestTransferKernel } from '@guestyard/guestmem'
 import type { GuestMemory, TransferKernel } from '@guestyard/guestmem'
 
-/** Bytes of a frame's head that are private: Ethernet, tag, IPv6 with some extension headers, TCP with options. */
+/** Bytes of a frame's head that are private once somebody reads headers: Ethernet, tag, IPv6 with some extension headers, TCP with options. */
 export const FRAME_HEADER_BYTES = 192
+/** Bytes that are private from the start: addresses, type and tag, and with them the whole of the smallest frames. */
+const FIRST_BYTES = 64
 /** Largest frame, tag left out: what LSO hands over. */
 export const FRAME_MAX_BYTES = 65_550
 /** Smallest: addresses and type. */
@@ -71,20 +73,10 @@ export class Frame {
   addGuest(memory: GuestMemory, gpa: number, lengthBytes: number): boolean {
     let from = gpa
     let left = lengthBytes
-    const room = FRAME_HEADER_BYTES - this.headerBytes
+    const room = FIRST_BYTES - this.headerBytes
     if (this.pieceCount === 0 && room > 0) {
       const taken = left < room ? left : room
-      const { u8, i32 } = memory
-      const { header } = this
-      const words = this.#words
-      const at = this.headerBytes
-      // By words where both are aligned, as they are for Linux and for our own driver: a third of the time of bytes.
-      const inWords = ((from | at) & 3) === 0 ? taken & -4 : 0
-      for (let done = 0; done < inWords; done += 4) {
-        words[(at + done) >> 2] = i32[(from + done) >>> 2]!
-      }
-      for (let done = inWords; done < taken; done += 1) header[at + done] = u8[from + done]!
-      this.headerBytes = at + taken
+      this.#addHead(memory, from, taken)
       from += taken
       left -= taken
     }
@@ -105,6 +97,41 @@ export class Frame {
     this.lengths[this.pieceCount] = lengthBytes
     this.pieceCount += 1
     return true
+  }
+
+  /** Makes as much of the head private as anybody reads of it: to be called before headers behind the first are read. */
+  deepen(): void {
+    const { memory } = this
+    if (memory === null) return
+    let gone = 0
+    while (gone < this.pieceCount && this.headerBytes < FRAME_HEADER_BYTES) {
+      const room = FRAME_HEADER_BYTES - this.headerBytes
+      const length = this.lengths[gone]!
+      const from = this.addresses[gone]!
+      const taken = length < room ? length : room
+      this.#addHead(memory, from, taken)
+      this.addresses[gone] = from + taken
+      this.lengths[gone] = length - taken
+      if (taken === length) gone += 1
+    }
+    if (gone === 0) return
+    this.pieceCount -= gone
+    this.addresses.copyWithin(0, gone, gone + this.pieceCount)
+    this.lengths.copyWithin(0, gone, gone + this.pieceCount)
+  }
+
+  #addHead(memory: GuestMemory, from: number, lengthBytes: number): void {
+    const { u8, i32 } = memory
+    const { header } = this
+    const words = this.#words
+    const at = this.headerBytes
+    // By words where both are aligned, as they are for Linux and for our own driver: a third of the time of bytes.
+    const inWords = ((from | at) & 3) === 0 ? lengthBytes & -4 : 0
+    for (let done = 0; done < inWords; done += 4) {
+      words[(at + done) >> 2] = i32[(from + done) >>> 2]!
+    }
+    for (let done = inWords; done < lengthBytes; done += 1) header[at + done] = u8[from + done]!
+    this.headerBytes = at + lengthBytes
   }
 
   /** Makes it a frame of private bytes alone, copied. Throws a RangeError for more than its head has room for. */

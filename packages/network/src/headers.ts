@@ -44,6 +44,7 @@ export class FrameHeaders {
 
   /** Reads the head of a frame of at least ETHERNET_BYTES. */
   parse(frame: Frame): void {
+    frame.deepen()
     this.etherType = frame.view.getUint16(12)
     this.ipAt = 0
     this.ipVersion = 0

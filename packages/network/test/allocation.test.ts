@@ -42,9 +42,11 @@ test('a frame leaves no garbage on its way', () => {
     one.loopback.pump()
     two.loopback.pump()
   }
+  // Twice: batches are polled more seldom than frames, and their code is compiled later.
+  serve(FRAMES)
   serve(FRAMES)
   const before = getHeapStatistics().total_allocated_bytes
   serve(FRAMES)
   expect(getHeapStatistics().total_allocated_bytes - before).toBeLessThan(NOISE_BYTES)
-  expect(got.frames).toBe(Math.ceil(FRAMES / BATCH) * BATCH * 2)
+  expect(got.frames).toBe(Math.ceil(FRAMES / BATCH) * BATCH * 3)
 })

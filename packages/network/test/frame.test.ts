@@ -17,7 +17,8 @@ test('pieces of one memory are copied into any pieces of another, or of the same
       fc.array(piece, { minLength: 1, maxLength: 8 }),
       cuts,
       fc.boolean(),
-      (pieces, sizes, isSame) => {
+      fc.nat(200),
+      (pieces, sizes, isSame, deepenAt) => {
         const to = isSame ? from : other
         const copies = new GuestCopies(to)
         frame.clear(from)
@@ -36,6 +37,14 @@ test('pieces of one memory are copied into any pieces of another, or of the same
           frame.copyNext(to, copies, at, length)
           at += length
           done += length
+          // Heads are read between receivers.
+          if (done <= deepenAt && index === 0) {
+            frame.deepen()
+            expect(frame.headerBytes).toBe(Math.min(192, expected.length))
+            frame.rewind()
+            at = 70_000
+            done = 0
+          }
         }
         expect([...to.u8.subarray(70_000, at)]).toEqual(expected)
         expect([...bytes]).toEqual(expected)

@@ -18,6 +18,36 @@ export interface GuestNic {
   readonly frames: AsyncIterable<Uint8Array>
   /** Frames that were dropped because the program did not read. */
   readonly dropped: number
+  /** Frames without copies and promises, for loops that must not allocate. */
+  readonly queue: FrameQueue
+}
+
+/**
+ * Frames straight from and to the driver, where they lie in the guest's RAM. Nothing here allocates. The words of RAM are `words`, its bytes
+ * `bytes`; addresses count bytes.
+ */
+export interface FrameQueue {
+  readonly bytes: Uint8Array
+  readonly words: Int32Array
+  /**
+   * Where the next frame may be composed: `maxFrameBytes` of room, from a multiple of 4 on. -1: there is none now, and `space` of the
+   * receiver follows.
+   */
+  place(): number
+  /** Sends the frame that was composed at the last `place`. False: the adapter is gone, or the frame too long. */
+  submit(lengthBytes: number): boolean
+  /** Hands what was submitted to the host now. After submitting anywhere but in a receiver's calls, whose poll does it by itself. */
+  publish(): void
+  /** Takes what comes, in the place of `frames`; null: `frames` again. */
+  receive(receiver: FrameReceiver | null): void
+}
+
+/** Called in the kernel's poll; may send. */
+export interface FrameReceiver {
+  /** A frame lies at `gpa`, for the time of the call. */
+  frame(gpa: number, lengthBytes: number): void
+  /** There is a place again. */
+  space(): void
 }
 
 export interface GuestNics {

@@ -1,12 +1,11 @@
 // The network adapters of a guest: a driver bound to each that is offered. Loaded when the first is offered, since many guests have none.
 
 import type { GuestMemory } from '@guestyard/guestmem'
-import { NetVsc, type ReceivedFrame } from '@guestyard/network/vsc'
+import { NetVsc } from '@guestyard/network/vsc'
 import type { ChannelOffer, ClientChannel, VmbusClient } from '@guestyard/vmbus/client'
 
-import { EventStream } from '../api/event-stream.ts'
-import type { GuestNic } from '../api/nics.ts'
 import type { PageAllocator } from '../kernel/page-allocator.ts'
+import { DrivenNic } from './driven-nic.ts'
 import type { NicRegistry } from './guest-nics.ts'
 
 export interface NicHome {
@@ -17,9 +16,11 @@ export interface NicHome {
   readonly onProblem: (device: string, reason: string) => void
 }
 
-/** Pages of the buffers: 600 frames to receive, 42 to send. */
-const RECEIVE_PAGES = 256
-const SEND_PAGES = 64
+/** Pages of the buffers: a sixteenth of RAM to receive, within bounds; a quarter of that to send. 256 hold 600 frames. */
+const RECEIVE_PAGES_MIN = 256
+const RECEIVE_PAGES_MAX = 2048
+const RECEIVE_SHARE = 16
+const SEND_SHARE = 2
 /** Data bytes of each ring. */
 const RING_BYTES = 31 * 4096
 
@@ -38,8 +39,11 @@ export class NetAdapters {
     const { bus, memory, pages, onProblem } = this.#home
     const name = `eth${this.#count}`
     this.#count += 1
-    const receive = pages.allocateRun(RECEIVE_PAGES)
-    const send = pages.allocateRun(SEND_PAGES)
+    const share = (memory.pageCount / RECEIVE_SHARE) & -SEND_SHARE
+    const receivePages = Math.max(RECEIVE_PAGES_MIN, Math.min(RECEIVE_PAGES_MAX, share))
+    const sendPages = receivePages / SEND_SHARE
+    const receive = pages.allocateRun(receivePages)
+    const send = pages.allocateRun(sendPages)
     const release = (): void => {
       if (receive !== undefined) pages.free(receive)
       if (send !== undefined) pages.free(send)
@@ -58,12 +62,13 @@ export class NetAdapters {
     const vsc: NetVsc = new NetVsc({
       memory,
       client: bus,
-      receiveBuffer: { firstPfn: receive[0]!, pageCount: RECEIVE_PAGES },
-      sendBuffer: { firstPfn: send[0]!, pageCount: SEND_PAGES },
+      receiveBuffer: { firstPfn: receive[0]!, pageCount: receivePages },
+      sendBuffer: { firstPfn: send[0]!, pageCount: sendPages },
       ringBytes: RING_BYTES,
       listener: {
         onReady: () => this.#registry.add(nic),
         onFrame: (frame) => nic.received(frame),
+        onSpace: () => nic.space(),
         onFailed: failed,
         onClosed: () => {
           nic.end()
@@ -72,7 +77,7 @@ export class NetAdapters {
         },
       },
     })
-    const nic = new DrivenNic(name, vsc, this.#home.wake)
+    const nic = new DrivenNic(name, vsc, memory, this.#home.wake)
     const { sendBytes, receiveBytes, channels } = vsc
     own.channel = bus.open(
       offer,
@@ -88,52 +93,5 @@ export class NetAdapters {
     if (own.channel !== undefined) return
     release()
     failed('it could not be opened')
-  }
-}
-
-class DrivenNic implements GuestNic {
-  readonly name: string
-  readonly #vsc: NetVsc
-  readonly #wake: () => void
-  readonly #frames: EventStream<Uint8Array> = new EventStream()
-
-  constructor(name: string, vsc: NetVsc, wake: () => void) {
-    this.name = name
-    this.#vsc = vsc
-    this.#wake = wake
-  }
-
-  get address(): string {
-    return [...this.#vsc.address].map((byte) => byte.toString(16).padStart(2, '0')).join(':')
-  }
-
-  get isLinkUp(): boolean {
-    return this.#vsc.isLinkUp
-  }
-
-  get maxFrameBytes(): number {
-    return this.#vsc.maxFrameBytes
-  }
-
-  get frames(): AsyncIterable<Uint8Array> {
-    return this.#frames
-  }
-
-  get dropped(): number {
-    return this.#frames.dropped
-  }
-
-  send(frame: Uint8Array): boolean {
-    if (!this.#vsc.isLinkUp || !this.#vsc.send(frame)) return false
-    this.#wake()
-    return true
-  }
-
-  received(frame: ReceivedFrame): void {
-    this.#frames.push(frame.bytes())
-  }
-
-  end(): void {
-    this.#frames.end()
   }
 }

@@ -122,6 +122,11 @@ export class NetLane implements ChannelProgram {
     if (this.outgoing.commit() || frees) this.channel.signal()
   }
 
+  /** Shows the host what was written, and gives it no room: that may wait for a poll. */
+  publish(): void {
+    if (!this.isOver && this.outgoing.commit()) this.channel.signal()
+  }
+
   arm(): boolean {
     if (this.isOver) return false
     this.flush()

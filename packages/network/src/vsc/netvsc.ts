@@ -124,7 +124,11 @@ export class NetVsc implements LaneOwner {
       return -1
     }
     const fits = end.gatheredBytes + HEAD_BYTES + this.maxFrameBytes <= sections.sectionBytes
-    if (end.section !== NO_SECTION && (!fits || end.gathered >= maxMessages)) this.sendGathered(end)
+    if (end.section !== NO_SECTION && (!fits || end.gathered >= maxMessages)) {
+      // At once: the host works on them while more are composed.
+      this.sendGathered(end)
+      end.publish()
+    }
     if (end.section === NO_SECTION) {
       const section = end.hasRoom() ? sections.peek() : NO_SECTION
       if (section === NO_SECTION) {

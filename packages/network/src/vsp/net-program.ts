@@ -67,6 +67,8 @@ const MESSAGE_WORDS_MAX = NVSP_MESSAGE_BYTES_V61 >> 2
 const CHANNEL_TYPE_WORD = NvspRndisPacket.at.channelType >> 2
 const SECTION_INDEX_WORD = NvspRndisPacket.at.sectionIndex >> 2
 const SECTION_BYTES_WORD = NvspRndisPacket.at.sectionBytes >> 2
+/** Units of work after which a guest is signalled though there is more to do for it. */
+const HELD_MAX = 1024
 const NEVER = Number.POSITIVE_INFINITY
 
 /** Runs on an open channel of an adapter. Root's thread only. */
@@ -93,6 +95,9 @@ export class NetProgram implements ChannelProgram, NetEnd {
   #firstUntold = 0
   #lastUntold = 0
   #use = 0
+  // A signal that is due, and the work done since.
+  #owesSignal = false
+  #held = 0
   /** A write of a delivery found the ring broken; told with the next poll. */
   #isBroken = false
 
@@ -116,7 +121,8 @@ export class NetProgram implements ChannelProgram, NetEnd {
   poll(budget: number): number {
     if (this.state === 'over') return 0
     // Whoever polls delivers to others only: nothing becomes untold before the end.
-    if (this.#untold > 0) this.#tell(NvspChannelType.DATA)
+    const told = this.#untold
+    if (told > 0) this.#tell(NvspChannelType.DATA)
     if (this.#isBroken) return this.#fail()
     let done = this.#adapter.primary === this && this.#adapter.hasNews ? this.#announce() : 0
     while (done < budget && this.#hasPacket()) {
@@ -124,14 +130,14 @@ export class NetProgram implements ChannelProgram, NetEnd {
       if (units === 0) break
       done += units
     }
-    this.#flush()
+    this.#publish(done + told)
     return done
   }
 
   arm(): boolean {
     if (this.state === 'over') return false
     if (this.#isBroken || this.#untold > 0) return true
-    this.#flush()
+    this.#publish(0)
     if (this.#next < this.#drained) {
       if (this.waitsUntilMs === NEVER) {
         return this.#outgoing.setPendingSendSize(2 * COMPLETION_BYTES)
@@ -394,7 +400,7 @@ export class NetProgram implements ChannelProgram, NetEnd {
     this.#complete(i, length)
     if (answer.subChannels > 0) {
       // The answer first: a guest that has it expects the offers.
-      this.#flush()
+      this.#publish(0)
       this.channel.offerSubChannels(answer.subChannels)
     }
     return 1
@@ -457,10 +463,20 @@ export class NetProgram implements ChannelProgram, NetEnd {
     return true
   }
 
-  #flush(): void {
+  /**
+   * Shows the guest what there is. While its channel has more work with every poll it is not signalled, up to a limit: a guest that sleeps
+   * is not woken for each piece of a stream, which would cost both more than the pieces.
+   */
+  #publish(units: number): void {
     if (this.state === 'over') return
     const frees = this.#incoming.commit()
-    if (this.#outgoing.commit() || frees) this.channel.signal()
+    if (this.#outgoing.commit() || frees) this.#owesSignal = true
+    if (!this.#owesSignal) return
+    this.#held += units
+    if (units > 0 && this.#held < HELD_MAX) return
+    this.#owesSignal = false
+    this.#held = 0
+    this.channel.signal()
   }
 
   /** One unit: the ring broke, and the channel is over. */

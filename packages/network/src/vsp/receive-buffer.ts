@@ -129,30 +129,32 @@ export class ReceiveBuffer {
   ): boolean {
     const range = this.#gpadl.ranges[0]!
     let offset = range.offsetBytes + index * this.subAllocationBytes
-    let left = frame.lengthBytes
-    frame.rewind()
-    const first = range.pages.addressOf(offset, SlatRight.WRITE)
-    if (first < 0) return false
-    if ((first & 3) === 0 && (first % PAGE_SIZE) + headBytes + left <= PAGE_SIZE) {
+    let address = range.pages.addressOf(offset, SlatRight.WRITE)
+    if (address < 0) return false
+    let inPage = PAGE_SIZE - (address % PAGE_SIZE) - headBytes
+    if (inPage >= 0 && (address & 3) === 0) {
       const { i32 } = memory
       const { words } = head
       const count = headBytes >> 2
-      for (let word = 0; word < count; word += 1) i32[(first >>> 2) + word] = words[word]!
-      frame.copyNext(memory, copies, first + headBytes, left)
-      return true
+      for (let word = 0; word < count; word += 1) i32[(address >>> 2) + word] = words[word]!
+    } else {
+      if (!this.write(index, head.bytes, headBytes, memory)) return false
+      inPage = 0
     }
-    if (!this.write(index, head.bytes, headBytes, memory)) return false
+    address += headBytes
     offset += headBytes
-    while (left > 0) {
-      const address = range.pages.addressOf(offset, SlatRight.WRITE)
-      if (address < 0) return false
-      const inPage = PAGE_SIZE - (address % PAGE_SIZE)
+    let left = frame.lengthBytes
+    frame.rewind()
+    for (;;) {
       const taken = inPage < left ? inPage : left
-      frame.copyNext(memory, copies, address, taken)
+      if (taken > 0) frame.copyNext(memory, copies, address, taken)
       left -= taken
       offset += taken
+      if (left === 0) return true
+      address = range.pages.addressOf(offset, SlatRight.WRITE)
+      if (address < 0) return false
+      inPage = PAGE_SIZE - (address % PAGE_SIZE)
     }
-    return true
   }
 
   release(): void {

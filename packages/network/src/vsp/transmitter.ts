@@ -168,7 +168,7 @@ export class Transmitter {
     }
     if (this.#checksum !== 0 && !this.#fillChecksums()) this.malformed += 1
     this.frames += 1
-    this.work += 1 + port.send(frame)
+    this.#forward(frame, port)
   }
 
   #sendSegments(port: SwitchPort): void {
@@ -180,8 +180,13 @@ export class Transmitter {
     }
     while (segments.next()) {
       this.frames += 1
-      this.work += 1 + port.send(segments.segment)
+      this.#forward(segments.segment, port)
     }
+  }
+
+  #forward(frame: Frame, port: SwitchPort): void {
+    const deliveries = port.send(frame)
+    this.work += deliveries > 0 ? deliveries : 1
   }
 
   /** What the guest left out. False when the frame is not what it said it was: it goes as it is. */
