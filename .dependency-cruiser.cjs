@@ -7,7 +7,7 @@ const { existsSync, readdirSync } = require('node:fs')
 /** A package imports only from rows below its own: nothing beside it, nothing above it. */
 const ROWS = [
   ['hvdef'],
-  ['guestmem', 'trace'],
+  ['guestmem', 'trace', 'tcpip'],
   ['hypervisor', 'ring'],
   ['vmbus', 'engine'],
   ['input', 'load-device', 'storage', 'network', 'video', 'integration-services'],

@@ -15,6 +15,7 @@ import { Offers } from './drivers/offers.ts'
 import { RelayStreams } from './drivers/streams.ts'
 import type { GuestEngine, GuestPlatform, GuestSetup } from './guest-platform.ts'
 import { Kernel } from './kernel/kernel.ts'
+import { NetRegistry } from './net/guest-net.ts'
 import type { BootReport, GuestControl, GuestInspection } from './worker-protocol.ts'
 
 /** VP's thread only; one for each VP. */
@@ -29,6 +30,7 @@ export class GuestRuntime implements GuestControl {
   readonly #load: LoadChannels
   readonly #disks: DiskDrivers
   readonly #nics: NicDrivers
+  readonly #net: NetRegistry
   readonly #abort: AbortController
   /** The host's order to shut down, over the bus; and that it has been done. */
   readonly #order: PromiseWithResolvers<void>
@@ -93,6 +95,12 @@ export class GuestRuntime implements GuestControl {
       pages: this.#kernel.pages,
       wake: () => this.#wake(),
       onProblem,
+    })
+    this.#net = new NetRegistry(this.#nics.registry, {
+      clock: platform.clock,
+      addChore: (chore) => this.#kernel.addChore(chore),
+      removeChore: (chore) => this.#kernel.removeChore(chore),
+      wake: () => this.#wake(),
     })
     this.#abort = new AbortController()
     this.#up = Promise.withResolvers()
@@ -252,6 +260,7 @@ export class GuestRuntime implements GuestControl {
       devices: this.#devices(),
       disks: this.#disks.registry,
       nics: this.#nics.registry,
+      net: this.#net,
       dma: new PageDma(this.#setup.memory, this.#kernel.pages),
       keyboard: this.#input.keys,
       mouse: this.#input.pointer,

@@ -23,6 +23,17 @@ export type {
   NewPartitionTable,
 } from './api/disks.ts'
 export type { FrameQueue, FrameReceiver, GuestNic, GuestNics } from './api/nics.ts'
+export type {
+  GuestDatagram,
+  GuestDatagrams,
+  GuestInterface,
+  GuestListener,
+  GuestNet,
+  GuestSocket,
+  NetSettings,
+  SocketEnd,
+  SocketOptions,
+} from './api/net.ts'
 export { Kernel, type KernelOptions } from './kernel/kernel.ts'
 export type { Processor } from './kernel/compute-queue.ts'
 export { enlighten, KernelPage, type Enlightenment } from './kernel/boot.ts'

@@ -5,6 +5,7 @@ import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
 import type { VmbusClient } from '@guestyard/vmbus/client'
 
 import type { GuestDisks, GuestDma } from './disks.ts'
+import type { GuestNet } from './net.ts'
 import type { GuestNics } from './nics.ts'
 
 /** One key on the synthetic keyboard. */
@@ -77,6 +78,8 @@ export interface Guest {
   readonly dma: GuestDma
   /** Network adapters: raw Ethernet. */
   readonly nics: GuestNics
+  /** TCP, UDP and ping over them. */
+  readonly net: GuestNet
   readonly keyboard: AsyncIterable<KeyEvent>
   readonly mouse: AsyncIterable<PointerEvent>
   runLoad(spec: LoadSpec): Promise<LoadResult>

@@ -33,6 +33,14 @@ export interface KernelOptions {
   readonly processor?: Processor
 }
 
+/** Work that goes by the clock and that no doorbell announces: the timers of a network stack. */
+export interface Chore {
+  /** When `poll` has something to do, by the kernel's clock; Infinity: never. */
+  nextDeadlineMs(): number
+  /** Called in each poll of the kernel's that has a grant, after the bus; does what is due, and says how much that was. */
+  poll(): number
+}
+
 /** 100 ns units. */
 const UNITS_PER_MS = 10_000
 /** Interrupts taken in a row before the bus client gets its turn. */
@@ -54,6 +62,7 @@ export class Kernel {
   /** What the guest's program wants to compute. */
   readonly work: ComputeQueue
   readonly #clock: { readonly nowMs: number }
+  readonly #chores: Chore[] = []
   /** The bus was asked for signals, and the VP halted; it stays so until the VP runs again. */
   #isArmed: boolean
   /** The program made work, outside of any poll. */
@@ -127,6 +136,15 @@ export class Kernel {
     this.#handlers.set(vector, handler)
   }
 
+  /** Has it polled from now on. */
+  addChore(chore: Chore): void {
+    this.#chores.push(chore)
+  }
+
+  removeChore(chore: Chore): void {
+    this.#chores.splice(this.#chores.indexOf(chore), 1)
+  }
+
   /** The program made work that no doorbell announces: a halted VP wants a processor for it. */
   nudge(): void {
     this.#isNudged = true
@@ -147,7 +165,8 @@ export class Kernel {
       this.#isArmed = false
       this.bus.disarm()
     }
-    const done = this.#takeInterrupts() + this.bus.poll(budget) + this.work.poll()
+    let done = this.#takeInterrupts() + this.bus.poll(budget) + this.work.poll()
+    for (const chore of this.#chores) done += chore.poll()
     vp.yieldAfterSpin()
     return answered + done
   }
@@ -167,7 +186,7 @@ export class Kernel {
   nextDeadlineMs(): number {
     // A VP that waits for a processor can do nothing about it.
     if (this.vp.grantedLp() < 0 && !this.vp.isHalted) return Number.POSITIVE_INFINITY
-    return Math.min(this.bus.nextDeadlineMs, this.vp.nextDeadline100ns / UNITS_PER_MS)
+    return Math.min(this.#ownDeadlineMs(), this.vp.nextDeadline100ns / UNITS_PER_MS)
   }
 
   disarm(): void {
@@ -183,9 +202,15 @@ export class Kernel {
     this.pollsWithoutGrant += 1
     vp.pingPending()
     if (!vp.isHalted) return 0
-    const isDue = this.#clock.nowMs >= this.bus.nextDeadlineMs
+    const isDue = this.#clock.nowMs >= this.#ownDeadlineMs()
     if (isDue || this.#isNudged || this.work.isPending || vp.hasWork) vp.announceReady()
     return 0
+  }
+
+  #ownDeadlineMs(): number {
+    let least = this.bus.nextDeadlineMs
+    for (const chore of this.#chores) least = Math.min(least, chore.nextDeadlineMs())
+    return least
   }
 
   #dispatch(vector: number): void {

@@ -5,16 +5,18 @@ import type { GuestMemory } from '@guestyard/guestmem'
 import type { NetVsc, ReceivedFrame } from '@guestyard/network/vsc'
 
 import { EventStream } from '../api/event-stream.ts'
-import type { FrameQueue, FrameReceiver, GuestNic } from '../api/nics.ts'
+import type { FrameQueue, FrameReceiver } from '../api/nics.ts'
+import type { NicPort } from './guest-nics.ts'
 
 /** VP's thread only. */
-export class DrivenNic implements GuestNic, FrameQueue {
+export class DrivenNic implements NicPort, FrameQueue {
   readonly name: string
   readonly #vsc: NetVsc
   readonly #memory: GuestMemory
   readonly #wake: () => void
   readonly #frames: EventStream<Uint8Array> = new EventStream()
   #receiver: FrameReceiver | null = null
+  onGone: (() => void) | null = null
 
   constructor(name: string, vsc: NetVsc, memory: GuestMemory, wake: () => void) {
     this.name = name
@@ -25,6 +27,10 @@ export class DrivenNic implements GuestNic, FrameQueue {
 
   get address(): string {
     return [...this.#vsc.address].map((byte) => byte.toString(16).padStart(2, '0')).join(':')
+  }
+
+  get mac(): Uint8Array {
+    return this.#vsc.address
   }
 
   get isLinkUp(): boolean {
@@ -61,6 +67,14 @@ export class DrivenNic implements GuestNic, FrameQueue {
     return true
   }
 
+  transmit(frame: Uint8Array, bytes: number): boolean {
+    return this.#vsc.isLinkUp && this.#vsc.send(frame.subarray(0, bytes))
+  }
+
+  flush(): void {
+    this.#vsc.flush()
+  }
+
   place(): number {
     return this.#vsc.place()
   }
@@ -92,5 +106,6 @@ export class DrivenNic implements GuestNic, FrameQueue {
   end(): void {
     this.#receiver = null
     this.#frames.end()
+    this.onGone?.()
   }
 }
