@@ -284,6 +284,9 @@ export class NetVsc implements LaneOwner {
       case RndisStatus.NETWORK_CHANGE:
         this.#listener.onNetworkChange?.()
         return
+      case RndisStatus.LINK_SPEED_CHANGE:
+        // Nothing here goes by it.
+        return
       default:
         this.#ignored += 1
     }

@@ -17,6 +17,8 @@ export class ReceivedFrame {
   tag = NO_TAG
   /** ReceiveChecksum bits. */
   checked = 0
+  /** Toeplitz hash of its flow, signed; 0 where the host told none. */
+  hash = 0
   /** Channel that it came by. */
   lane = 0
 
@@ -40,6 +42,7 @@ export class ReceivedFrame {
     this.lengthBytes = dataLength
     this.tag = NO_TAG
     this.checked = 0
+    this.hash = 0
     if (infoLength === 0) return true
     if (infoOffset > body || infoLength > body - infoOffset) return false
     return this.#readInfo(at + RNDIS_BODY_AT + infoOffset, infoLength)
@@ -64,6 +67,7 @@ export class ReceivedFrame {
       if (dataOffset <= size && size - dataOffset >= 4) {
         const value = view.getUint32(at + dataOffset, true)
         if (type === PacketInfo.CHECKSUM) this.checked = value
+        if (type === PacketInfo.HASH) this.hash = value | 0
         if (type === PacketInfo.VLAN) {
           this.tag = ((value & 7) << 13) | ((value & 8) << 9) | ((value >>> 4) & 0xfff)
         }

@@ -28,8 +28,8 @@ export class FrameHead {
     this.words = new Int32Array(this.bytes.buffer)
   }
 
-  /** Composes it; how many bytes. `tellsChecksums`: the guest wants to know which are right. */
-  compose(frame: Frame, tag: number, tellsChecksums: boolean): number {
+  /** Composes it; how many bytes. `tellsChecksums`: the guest wants to know which are right. `hash`: one word, or null. */
+  compose(frame: Frame, tag: number, tellsChecksums: boolean, hash: Int32Array | null): number {
     const view = this.#view
     let at = INFO_AT
     if (tag !== NO_TAG) {
@@ -39,6 +39,7 @@ export class FrameHead {
     if (frame.checked !== 0 && tellsChecksums) {
       at = this.#addInfo(at, PacketInfo.CHECKSUM, frame.checked)
     }
+    if (hash !== null) at = this.#addInfo(at, PacketInfo.HASH, hash[0]!)
     const infoLength = at - INFO_AT
     view.setUint32(0, RndisType.PACKET, true)
     view.setUint32(RndisPacket.at.lengthBytes, at + frame.lengthBytes, true)

@@ -45,7 +45,7 @@ export class NetAdapter implements PortEnd, RndisAdapter {
   address: MacAddress
   readonly name: string
   readonly mtuBytes: number
-  readonly linkBitsPerSecond: number
+  linkBitsPerSecond: number
   readonly maxSubChannels: number
   readonly rss: Rss = {
     isEnabled: false,
@@ -67,11 +67,14 @@ export class NetAdapter implements PortEnd, RndisAdapter {
   readonly ends: (NetEnd | null)[]
   /** Of the guest that has the channels. */
   copies: GuestCopies | null = null
+  /** Toeplitz hash of the frame that is delivered, told to the guest where it spreads flows. */
+  readonly hash: Int32Array<ArrayBuffer> = new Int32Array(1)
   /** Control messages to the guest. */
   readonly replies: Uint8Array[] = []
   /** The guest is to be told of its link, or of another network behind it. */
   owesLink = false
   owesNetworkChange = false
+  owesLinkSpeed = false
   /** The guest is to be told which channel its own frames should take. */
   owesTable = false
   readonly #permanent: MacAddress
@@ -117,7 +120,8 @@ export class NetAdapter implements PortEnd, RndisAdapter {
   }
 
   get hasNews(): boolean {
-    return this.replies.length > 0 || this.owesLink || this.owesNetworkChange || this.owesTable
+    const owesStatus = this.owesLink || this.owesLinkSpeed || this.owesNetworkChange
+    return this.replies.length > 0 || owesStatus || this.owesTable
   }
 
   /** The switch's. */
@@ -175,6 +179,7 @@ export class NetAdapter implements PortEnd, RndisAdapter {
     this.replies.length = 0
     this.owesLink = false
     this.owesNetworkChange = false
+    this.owesLinkSpeed = false
     this.owesTable = false
     this.copies = null
   }
@@ -209,6 +214,7 @@ export class NetAdapter implements PortEnd, RndisAdapter {
     const headers = this.#headers
     headers.parse(frame)
     const hash = rss.hash.hashFrame(frame, headers)
+    this.hash[0] = hash
     const index = rss.table[hash & (rss.entries - 1)]!
     return this.ends[index] ?? this.primary
   }

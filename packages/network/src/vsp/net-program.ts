@@ -50,7 +50,7 @@ import type { NetStateName } from './net-state.ts'
 import { serveSetup } from './nvsp-setup.ts'
 import { CONTROL_BYTES_MAX } from './receive-buffer.ts'
 import type { ReceiveBuffer } from './receive-buffer.ts'
-import { indicateStatus, serveControl } from './rndis-control.ts'
+import { indicateLinkSpeed, indicateStatus, serveControl } from './rndis-control.ts'
 
 const DRAIN_MAX = 64
 /** Between descriptor and payload of a transfer-page packet, for so many ranges. */
@@ -172,7 +172,8 @@ export class NetProgram implements ChannelProgram, NetEnd {
     if (this.#untold === 0 && !this.#makeRoom()) return DropReason.NO_BUFFER
     const index = buffer.freeCount > CONTROL_RESERVE ? buffer.peek() : -1
     if (index < 0) return DropReason.NO_BUFFER
-    const headBytes = this.#head.compose(frame, tag, adapter.tellsChecksums)
+    const hash = adapter.rss.isEnabled ? adapter.hash : null
+    const headBytes = this.#head.compose(frame, tag, adapter.tellsChecksums, hash)
     const length = headBytes + frame.lengthBytes
     if (length > buffer.subAllocationBytes - NVSP_RECEIVE_RESERVE_BYTES) return DropReason.MTU
     const { domain } = this.channel
@@ -420,6 +421,10 @@ export class NetProgram implements ChannelProgram, NetEnd {
     }
     if (adapter.owesLink && this.#sendControl(indicateStatus(adapter.linkStatus))) {
       adapter.owesLink = false
+      done += 1
+    }
+    if (adapter.owesLinkSpeed && this.#sendControl(indicateLinkSpeed(adapter.linkBitsPerSecond))) {
+      adapter.owesLinkSpeed = false
       done += 1
     }
     if (!adapter.owesNetworkChange) return done

@@ -109,6 +109,19 @@ export class NetVsp implements VspDevice {
     adapter.primary?.channel.wake()
   }
 
+  /** The link has another speed: the guest is told, in the units that it asks for it in. Throws a RangeError for none. */
+  setLinkSpeed(bitsPerSecond: number): void {
+    if (!(bitsPerSecond >= 100)) {
+      throw new RangeError(`bitsPerSecond must be at least 100, got ${bitsPerSecond}`)
+    }
+    const adapter = this.#adapter
+    if (adapter.linkBitsPerSecond === bitsPerSecond) return
+    adapter.linkBitsPerSecond = bitsPerSecond
+    if (!adapter.isRndisUp) return
+    adapter.owesLinkSpeed = true
+    adapter.primary?.channel.wake()
+  }
+
   /** There is another network behind the link: the guest asks for its addresses again. */
   networkChanged(): void {
     const adapter = this.#adapter

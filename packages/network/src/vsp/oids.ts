@@ -74,6 +74,11 @@ const OFFLOAD_BOTH = 4
 const CONFIG_BYTES = 20
 const NAME_BYTES_MAX = 512
 
+/** Link speed on the wire: units of 100 bit/s, as many as fit. */
+export function linkSpeedUnits(bitsPerSecond: number): number {
+  return Math.min(Math.floor(bitsPerSecond / 100), 0xffff_ffff)
+}
+
 export function queryOid(adapter: OidAdapter, oid: number): OidAnswer {
   switch (oid) {
     case Oid.SUPPORTED_LIST:
@@ -90,7 +95,7 @@ export function queryOid(adapter: OidAdapter, oid: number): OidAnswer {
     case Oid.MEDIA_CONNECT_STATUS:
       return answer(u32s(adapter.isLinkUp ? 0 : 1))
     case Oid.LINK_SPEED:
-      return answer(u32s(Math.min(Math.floor(adapter.linkBitsPerSecond / 100), 0xffff_ffff)))
+      return answer(u32s(linkSpeedUnits(adapter.linkBitsPerSecond)))
     case Oid.CURRENT_PACKET_FILTER:
       return answer(u32s(adapter.packetFilter))
     case Oid.TCP_OFFLOAD_HARDWARE_CAPABILITIES:

@@ -16,7 +16,7 @@ import {
   RndisStatus,
   RndisType,
 } from '../rndis.ts'
-import { queryOid, setOid } from './oids.ts'
+import { linkSpeedUnits, queryOid, setOid } from './oids.ts'
 import type { OidAdapter } from './oids.ts'
 
 /** What the messages change besides objects. */
@@ -73,6 +73,21 @@ export function indicateStatus(status: number): Uint8Array {
     infoLength: 0,
     infoOffset: 0,
   })
+}
+
+/** The link's new speed, where Linux looks for it: one word behind the status (netvsc_linkstatus_callback). */
+export function indicateLinkSpeed(bitsPerSecond: number): Uint8Array {
+  const bytes = new Uint8Array(RndisIndicateStatus.size + 4)
+  const view = new DataView(bytes.buffer)
+  RndisIndicateStatus.encode(view, 0, {
+    type: RndisType.INDICATE_STATUS,
+    lengthBytes: bytes.length,
+    status: RndisStatus.LINK_SPEED_CHANGE,
+    infoLength: 4,
+    infoOffset: RndisIndicateStatus.size - RNDIS_BODY_AT,
+  })
+  view.setUint32(RndisIndicateStatus.size, linkSpeedUnits(bitsPerSecond), true)
+  return bytes
 }
 
 function serveObject(

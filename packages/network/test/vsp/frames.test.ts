@@ -224,4 +224,12 @@ test('flows are spread over channels by their hash, each always over the same', 
     net.send(frameBytes({ to: 1, from: 9, type: 0x800, payload: ipv4(6, tcp(1000, 80, [times])) }))
   }
   expect(counts().toSorted((a, b) => a - b)).toEqual([0, 0, 0, 5])
+  // The hash goes with the frame, whatever the table makes of it.
+  net.send(frameBytes({ to: 1, from: 9, type: 0x800, payload: ipv4(6, tcp(1000, 80, [])) }))
+  net.send(frameBytes({ to: 1, from: 9, type: 0x800, payload: ipv4(6, tcp(1001, 80, [])) }))
+  const hashes = channels.flatMap((channel) =>
+    one.receive(channel).flatMap(({ ranges }) => ranges.map((range) => infoOf(range).get(8))),
+  )
+  expect(new Set(hashes).size).toBe(2)
+  expect(hashes).not.toContain(undefined)
 })

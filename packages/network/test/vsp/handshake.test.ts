@@ -185,6 +185,18 @@ test('a cable that is pulled is told, as it is when there is room to tell', () =
   expect(once).toEqual([RndisStatus.MEDIA_CONNECT])
 })
 
+test('a link of another speed is told, in the units of its OID', () => {
+  const one = guest().start()
+  one.vsp.setLinkSpeed(2_500_000_000)
+  const [told] = one.receive().map(({ ranges }) => new DataView(ranges[0]!.buffer))
+  const words = Array.from({ length: 6 }, (_, word) => told!.getUint32(word * 4, true))
+  expect(words).toEqual([7, 24, RndisStatus.LINK_SPEED_CHANGE, 4, 12, 25_000_000])
+  expect([...one.query(Oid.LINK_SPEED).info]).toEqual([64, 120, 125, 1])
+  one.vsp.setLinkSpeed(2_500_000_000)
+  expect(one.receive()).toEqual([])
+  expect(() => one.vsp.setLinkSpeed(0)).toThrow(/bitsPerSecond/)
+})
+
 test('sub-channels come as many as were granted, and the guest learns which to send on', () => {
   const one = guest({ maxSubChannels: 3 }).start()
   const ask = (count: number): readonly number[] => {
