@@ -67,8 +67,9 @@ const MESSAGE_WORDS_MAX = NVSP_MESSAGE_BYTES_V61 >> 2
 const CHANNEL_TYPE_WORD = NvspRndisPacket.at.channelType >> 2
 const SECTION_INDEX_WORD = NvspRndisPacket.at.sectionIndex >> 2
 const SECTION_BYTES_WORD = NvspRndisPacket.at.sectionBytes >> 2
-/** Units of work after which a guest is signalled though there is more to do for it. */
+/** Units of work, and milliseconds, after which a guest is signalled though there is more to do for it. */
 const HELD_MAX = 1024
+const HELD_MS = 0.25
 const NEVER = Number.POSITIVE_INFINITY
 
 /** Runs on an open channel of an adapter. Root's thread only. */
@@ -98,6 +99,7 @@ export class NetProgram implements ChannelProgram, NetEnd {
   // A signal that is due, and the work done since.
   #owesSignal = false
   #held = 0
+  #heldSinceMs = 0
   /** A write of a delivery found the ring broken; told with the next poll. */
   #isBroken = false
 
@@ -475,10 +477,13 @@ export class NetProgram implements ChannelProgram, NetEnd {
   #publish(units: number): void {
     if (this.state === 'over') return
     const frees = this.#incoming.commit()
-    if (this.#outgoing.commit() || frees) this.#owesSignal = true
-    if (!this.#owesSignal) return
+    const isDue = this.#outgoing.commit() || frees
+    if (!isDue && !this.#owesSignal) return
+    const nowMs = this.#adapter.port.now()
+    if (!this.#owesSignal) this.#heldSinceMs = nowMs
+    this.#owesSignal = true
     this.#held += units
-    if (units > 0 && this.#held < HELD_MAX) return
+    if (units > 0 && this.#held < HELD_MAX && nowMs - this.#heldSinceMs < HELD_MS) return
     this.#owesSignal = false
     this.#held = 0
     this.channel.signal()

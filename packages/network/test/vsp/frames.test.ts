@@ -191,6 +191,44 @@ test('the port holds a guest to its bandwidth, and its packets wait in its ring'
   expect(net.got.length).toBe(60 > atOnce + 40 ? atOnce + 40 : 60)
 })
 
+test('a guest is signalled once for a stream: when it ends, or has gone on for long', () => {
+  const net = new Net()
+  const one = net.guest(1)
+  const signals = { count: 0 }
+  // The channel opens once more, where its signals are counted.
+  const { vsp } = one
+  const open = vsp.open.bind(vsp)
+  vsp.open = (channel) => {
+    const signal = channel.signal.bind(channel)
+    channel.signal = () => {
+      signals.count += 1
+      signal()
+    }
+    return open(channel)
+  }
+  one.loopback.client.close(one.channel)
+  one.loopback.pump()
+  one.open()
+  one.start()
+  const more = (): number => {
+    net.send(frameBytes({ to: 1, from: 9 }))
+    one.loopback.step()
+    return signals.count
+  }
+  one.receive()
+  one.channel.incoming.unmask()
+  signals.count = 0
+  expect(Array.from({ length: 8 }, more)).toEqual([0, 0, 0, 0, 0, 0, 0, 0])
+  one.loopback.step()
+  expect(signals.count).toBe(1)
+  expect(one.frames().length).toBe(8)
+  one.channel.incoming.unmask()
+  signals.count = 0
+  expect([more(), more()]).toEqual([0, 0])
+  net.clock.nowMs += 1
+  expect(more()).toBe(1)
+})
+
 test('flows are spread over channels by their hash, each always over the same', () => {
   const net = new Net()
   const one = net.guest(1, { maxSubChannels: 3 })
