@@ -25,7 +25,8 @@ const HELP = `What the virtual switch carries between two script guests, over so
 
 A round is a stretch of each kind, and counts when two spinning threads met equally fast before and after it. Guests acknowledge 1,024
 frames at a time; a lost frame ends the run. Three threads share the processors: two guests and the root. Payloads of sockets are as long as
-the frames; both ends of either leave the bytes as they are. A bare round trip is that of two threads that spin on a word each.
+the frames; both ends of either leave the bytes as they are. A bare round trip is that of two threads that spin on a word each; the spinning one is from one adapter of a guest to another of
+the same guest, so that its threads are two.
 
   npx node scripts/network-throughput.ts --json network.json
 `
@@ -56,6 +57,7 @@ interface Stretch {
   readonly small: number
   readonly large: number
   readonly ping: number
+  readonly spinningPing: number
   readonly socketSmall: number
   readonly socketLarge: number
   readonly socketPing: number
@@ -115,9 +117,10 @@ async function stretch(guests: TwoGuests, sockets: Sockets, signal: AbortSignal)
   const socketSmall = await sockets.send(SMALL_BYTES, SMALL_WRITES)
   const large = await guests.send(LARGE_BYTES, LARGE_FRAMES)
   const socketLarge = await sockets.send(LARGE_PAYLOAD_BYTES, LARGE_WRITES)
-  const ping = await guests.ping(PINGS)
+  const ping = await guests.ping('other', PINGS)
+  const spinningPing = await guests.ping('self', PINGS)
   const socketPing = await sockets.ping(SMALL_BYTES, SOCKET_PINGS)
-  return { small, large, ping, socketSmall, socketLarge, socketPing }
+  return { small, large, ping, spinningPing, socketSmall, socketLarge, socketPing }
 }
 
 function judge(rounds: readonly Round<Stretch>[], heapBytes: number): readonly Line[] {
