@@ -1,20 +1,47 @@
-// Two stock Linux guests on one switch, their own hv_netvsc and their own TCP: ping, a file over HTTP, a cable that is pulled and put back.
-// Two boots, and five minutes that the driver needs: minutes, not seconds.
+// Two stock Linux guests on switches, their own hv_netvsc and their own TCP: ping, files over HTTP both ways, a gigabyte in one piece, jumbo
+// frames, VLANs, Debian's ethtool and what it turns off, a driver unbound and bound under traffic, a cable that is pulled and put back.
+// Two boots, and five minutes that the driver needs for its first news of a cable: minutes, not seconds.
 //
 //   guestyard guest fetch linux
 //   guestyard run scripts/linux-network.ts
 
+import { createHash } from 'node:crypto'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { defineScenario } from '@guestyard/scenario'
 
-/** Blocks of 64 KiB. */
-const FILE_BLOCKS = 128
+import { ETHTOOL, makeToolDisk } from './linux-network/tool-disk.ts'
+
+/** The file that goes to and fro: lines of `seq`, which the host can write as well. */
+const LINES = 1_000_000
+/** Of the bulk transfer, in all. */
+const BULK_BYTES = 2 ** 30
 const QUIET_SECONDS = 303
+const JUMBO_MTU = 8000
 const CARRIER = '/sys/class/net/eth0/carrier'
+const SERVER = '10.0.0.1'
+const CLIENT = '10.0.0.2'
 
 export default defineScenario({
   vms: {
-    server: { memory: '96 MiB', linux: {}, nics: [{ switch: 'lan' }] },
-    client: { memory: '96 MiB', linux: {}, nics: [{ switch: 'lan' }] },
+    server: {
+      memory: '128 MiB',
+      linux: {},
+      nics: [
+        { switch: 'lan', mtu: 9000 },
+        { switch: 'tagged', vlan: 5 },
+      ],
+    },
+    client: {
+      memory: '128 MiB',
+      linux: {},
+      nics: [
+        { switch: 'lan', mtu: 9000 },
+        { switch: 'tagged', vlan: 5 },
+        { switch: 'tagged', vlan: 6 },
+      ],
+    },
   },
   async run({ vms, host, expect, log }) {
     const { server, client } = vms
@@ -24,28 +51,112 @@ export default defineScenario({
       if (exitCode !== 0) throw new Error(`${script}: exit code ${exitCode}: ${text}`)
       return text
     }
-    const up = (vm: typeof server, address: string): Promise<string> =>
-      sh(vm, `ip link set eth0 up && ip addr add ${address}/24 dev eth0`)
+    const matches = (text: string, what: string, pattern: RegExp): void => {
+      expect(pattern.test(text) ? '' : text, what).toBe('')
+    }
+    const up = (vm: typeof server, nic: string, address: string): Promise<string> =>
+      sh(vm, `ip link set ${nic} up && ip addr add ${address}/24 dev ${nic}`)
+    const ping = (address: string, ...options: string[]): Promise<string> =>
+      sh(client, `ping -c 3 -w 30 ${options.join(' ')} ${address}`)
+    const file = Array.from({ length: LINES }, (_, line) => `${line + 1}\n`).join('')
+    const sum = createHash('sha256').update(file).digest('hex')
+    const fetchFrom = async (vm: typeof server, address: string): Promise<void> => {
+      const got = await sh(vm, `wget -q -O - http://${address}/file | sha256sum`)
+      expect(got.split(' ')[0], `SHA-256 of the file from ${address}`).toBe(sum)
+    }
     await vms.all.started()
-    await up(server, '10.0.0.1')
-    await up(client, '10.0.0.2')
-
+    for (const [vm, address] of [
+      [server, SERVER],
+      [client, CLIENT],
+    ] as const) {
+      await up(vm, 'eth0', address)
+      await sh(
+        vm,
+        `mkdir -p /tmp/www/cgi-bin && seq 1 ${LINES} >/tmp/www/file && printf '#!/bin/sh\\necho; while cat /tmp/www/file; do :; done\\n' >/tmp/www/cgi-bin/stream && chmod +x /tmp/www/cgi-bin/stream && httpd -p 80 -h /tmp/www`,
+      )
+    }
     const { partitions } = await host.inspect()
-    const addresses = partitions.map(({ nics }) => nics[0]?.address)
-    expect(addresses, 'addresses of the adapters').toContain(
-      await sh(server, 'cat /sys/class/net/eth0/address'),
-    )
-    const ping = await sh(client, 'ping -c 3 -w 30 -s 1400 10.0.0.1')
-    expect(ping, 'what ping says').toContain(' 3 packets received')
-    log('ping: 3 of 3')
+    expect(
+      partitions.map(({ nics }) => nics[0]?.address),
+      'addresses of the adapters',
+    ).toContain(await sh(server, 'cat /sys/class/net/eth0/address'))
+    expect(await ping(SERVER, '-s 1400'), 'what ping says').toContain(' 3 packets received')
+    await fetchFrom(client, SERVER)
+    await fetchFrom(server, CLIENT)
+    log(`ping; ${file.length} bytes over HTTP both ways, SHA-256 equal`)
 
-    const sum = await sh(
-      server,
-      `mkdir /tmp/www && dd if=/dev/urandom of=/tmp/www/file bs=64k count=${FILE_BLOCKS} 2>/dev/null; httpd -p 80 -h /tmp/www; sha256sum </tmp/www/file`,
-    )
-    const fetch = 'wget -q -O /tmp/file http://10.0.0.1/file && sha256sum </tmp/file'
-    expect(await sh(client, fetch), 'SHA-256 of the file over HTTP').toBe(sum)
-    log(`wget: ${(FILE_BLOCKS * 64) / 1024} MiB, the same at both ends`)
+    const stream = `wget -q -O - http://${SERVER}/cgi-bin/stream`
+    const bulk = async (bytes: number): Promise<number> => {
+      const began = performance.now()
+      const count = bytes / 65_536
+      const said = await sh(
+        client,
+        `${stream} | dd bs=64k count=${count} iflag=fullblock of=/dev/null 2>&1`,
+      )
+      expect(said, 'what dd says').toContain(`${count}+0 records in`)
+      return bytes / 1e6 / ((performance.now() - began) / 1e3)
+    }
+    log(`${BULK_BYTES} bytes over TCP: ${(await bulk(BULK_BYTES)).toFixed(0)} MB/s`)
+
+    await up(server, 'eth1', '10.0.5.1')
+    await up(client, 'eth1', '10.0.5.2')
+    expect(await ping('10.0.5.1'), 'within a VLAN').toContain(' 3 packets received')
+    await sh(client, 'ip addr flush dev eth1; ip link set eth1 down')
+    await up(client, 'eth2', '10.0.5.3')
+    const apart = await client.exec('ping -c 2 -w 3 10.0.5.1')
+    expect(apart.output, 'between VLANs').toContain(' 0 packets received')
+    await sh(client, 'ip link set eth2 down')
+    log('VLANs: within one a ping comes back, between two none does')
+
+    const folder = mkdtempSync(join(tmpdir(), 'guestyard-linux-network-'))
+    try {
+      const image = join(folder, 'tools.img')
+      makeToolDisk(folder, image, ['ethtool', 'libmnl0', 'libc6'])
+      await client.attachDisk({ raw: image })
+      await sh(client, 'while [ ! -e /dev/sda ]; do sleep 0.1; done; mount -t ext4 /dev/sda /mnt')
+      const ethtool = (options: string): Promise<string> => sh(client, `${ETHTOOL} ${options} eth0`)
+      expect(await ethtool('-i'), 'ethtool -i').toContain('driver: hv_netvsc')
+      matches(await ethtool('-l'), 'ethtool -l', /Current[^]*Combined:\s+1/)
+      const features = await ethtool('-k')
+      for (const on of ['tx-checksumming', 'rx-checksumming', 'tcp-segmentation-offload']) {
+        matches(features, 'ethtool -k', new RegExp(`^${on}: on`, 'm'))
+      }
+      matches(await ethtool('-S'), 'ethtool -S', /tx_no_space: \d+[^]*tx_queue_0_packets: \d+/)
+      log(`ethtool: ${/Speed: .*/.exec(await ethtool(''))?.[0] ?? 'no speed'}`)
+      await sh(client, `${ETHTOOL} -K eth0 tso off gso off tx off rx off`)
+      await fetchFrom(client, SERVER)
+      await fetchFrom(server, CLIENT)
+      await sh(client, `${ETHTOOL} -K eth0 tx on rx on tso on gso on`)
+      await fetchFrom(server, CLIENT)
+      await sh(client, 'umount /mnt')
+      log(
+        'ethtool: features as NetVSP offers them; with checksums and segments left to Linux, and given back, files are the same',
+      )
+    } finally {
+      rmSync(folder, { recursive: true, force: true })
+    }
+
+    for (const vm of [server, client]) await sh(vm, `ip link set eth0 mtu ${JUMBO_MTU}`)
+    const jumbo = `-s ${JUMBO_MTU - 28}`
+    expect(await ping(SERVER, jumbo), 'jumbo frames').toContain(' 3 packets received')
+    await fetchFrom(client, SERVER)
+    log(`frames of ${JUMBO_MTU} bytes; ${(await bulk(BULK_BYTES / 8)).toFixed(0)} MB/s`)
+
+    const device = '$(cat /tmp/device)'
+    const driver = '/sys/bus/vmbus/drivers/hv_netvsc'
+    await sh(client, 'basename $(readlink /sys/class/net/eth0/device) >/tmp/device')
+    for (let times = 0; times < 3; times += 1) {
+      await sh(client, `(${stream} >/dev/null 2>&1 &) ; sleep 1`)
+      await sh(
+        client,
+        `echo ${device} >${driver}/unbind; killall wget; echo ${device} >${driver}/bind`,
+      )
+      await sh(client, 'while [ ! -e /sys/class/net/eth0 ]; do sleep 0.1; done')
+      await up(client, 'eth0', CLIENT)
+      expect(await ping(SERVER), 'after the driver came back').toContain(' 3 packets received')
+    }
+    await fetchFrom(client, SERVER)
+    log('the driver was unbound and bound three times under traffic')
 
     // The driver of a 32-bit kernel puts news of the link off until its tick counter has wrapped, five minutes after the boot: it takes
     // the time of the last news, which is 0, for one to come (netvsc_link_change, Linux' netvsc_drv.c).
@@ -54,12 +165,16 @@ export default defineScenario({
     await sh(client, `while [ $(cat ${CARRIER}) = 1 ]; do sleep 0.2; done`)
     await client.setNicLink(0, true)
     await sh(client, `while [ $(cat ${CARRIER}) = 0 ]; do sleep 0.2; done`)
-    await sh(client, 'ping -c 1 -w 30 10.0.0.1')
+    expect(await ping(SERVER), 'after the cable came back').toContain(' 3 packets received')
     log('the cable was pulled and put back')
 
     const { switches } = await host.inspect()
-    for (const { name, sentFrames, sendDrops, receiveDrops } of switches[0]?.ports ?? []) {
-      log(`${name}: ${sentFrames} frames sent, drops ${JSON.stringify([sendDrops, receiveDrops])}`)
+    for (const { name, ports } of switches) {
+      for (const { name: port, sentFrames, sendDrops, receiveDrops } of ports) {
+        log(
+          `${name}: ${port}: ${sentFrames} frames sent, drops ${JSON.stringify([sendDrops, receiveDrops])}`,
+        )
+      }
     }
   },
 })
