@@ -6,6 +6,7 @@ import { expect, test, vi } from 'vitest'
 import { VirtualSwitch } from '@guestyard/network'
 import { openAdapter } from '@guestyard/network/testing'
 import type { OpenAdapter } from '@guestyard/network/testing'
+import { RndisInitializeComplete } from '@guestyard/network/rndis'
 import { NetVsp } from '@guestyard/network/vsp'
 import type { ServerChannel } from '@guestyard/vmbus/server'
 import { frameBytes, macText } from '../support/frames.ts'
@@ -108,6 +109,48 @@ test('answers to what was not asked, or twice, change nothing', () => {
   subject.loopback.pump()
   expect(subject.vsc.ignored - before).toBe(5)
   expect(subject.vsc.send(frameBytes({ to: 2, from: 1 }))).toBe(true)
+})
+
+test('a section that frames are still gathered in is not the host’s to give back', () => {
+  const subject = open()
+  const { outgoing } = subject.host
+  expect(subject.vsc.send(frameBytes({ to: 2, from: 1 }))).toBe(true)
+  for (let tid = 1; tid <= 64; tid += 1) {
+    outgoing.staging.fill(0, 0, 40)
+    outgoing.write(0, 40, PACKET_TYPE_COMPLETION, 0, tid, 0)
+  }
+  if (outgoing.commit()) subject.host.signal()
+  const before = subject.vsc.ignored
+  subject.loopback.pump()
+  expect(subject.vsc.ignored - before).toBe(64)
+  expect(subject.vsp.inspect().frames).toBe(1)
+})
+
+test.each([
+  ['none', 0, 3, 12],
+  ['one', 1, 3, 12],
+  ['no alignment', 32, 0, 12],
+  ['a large one', 32, 7, 12],
+  ['one that no section has', 32, 31, 12],
+  ['more than a section has room for', 0xffff_ffff, 3, 12],
+])('messages of one packet, %s: as many as are safe', (_, maxPackets, alignmentShift, count) => {
+  const pack = RndisInitializeComplete.pack.bind(RndisInitializeComplete)
+  const told = vi
+    .spyOn(RndisInitializeComplete, 'pack')
+    .mockImplementation((value) => pack({ ...value, maxPackets, alignmentShift }))
+  const lan = new VirtualSwitch({ clock: { now: () => 0 } })
+  const one = openAdapter(lan, macText(1))
+  const two = openAdapter(lan, macText(2))
+  expect(told).toHaveBeenCalledTimes(2)
+  told.mockRestore()
+  const sent = Array.from({ length: count }, (_each, index) =>
+    frameBytes({ to: 2, from: 1, length: 60 + index * 7 }),
+  )
+  for (const bytes of sent) expect(one.vsc.send(bytes)).toBe(true)
+  one.loopback.pump()
+  two.loopback.pump()
+  expect(two.frames).toEqual(sent)
+  expect(one.vsp.inspect().malformed).toBe(0)
 })
 
 test('whatever a host writes over a frame, the driver goes on', () => {
