@@ -17,6 +17,7 @@ export {
   discOf,
   type DiskOptions,
 } from './vmms/disk-settings.ts'
+export { switchSpecs, type SwitchOptions, type SwitchesOptions } from './vmms/switch-settings.ts'
 export { type NicOptions } from './vmms/nic-settings.ts'
 export { schedulerSettings, type SchedulerOptions } from './vmms/scheduler-settings.ts'
 export type { DiskAddress } from '@guestyard/root-partition/worker-protocol'

@@ -1,4 +1,5 @@
-export { RootPartition, type RootPartitionOptions, type VpDoorbells } from './root-partition.ts'
+export { RootPartition } from './root-partition.ts'
+export type { RootPartitionOptions, VpDoorbells } from './root-partition-options.ts'
 export {
   ChannelRoute,
   type ChannelRouteCounts,

@@ -11,26 +11,23 @@ import {
 } from '@guestyard/hvdef'
 import {
   Hypervisor,
-  type Clock,
   type CrashReport,
   type HypervisorInspection,
   type PartitionListener,
-  type Wake,
 } from '@guestyard/hypervisor'
 import type {
   ShutdownOutcome,
   ShutdownRequest,
   TimeSyncOptions,
 } from '@guestyard/integration-services/vsp'
-import type { MayJoin, RelayHub } from '@guestyard/load-device/vsp'
-import type { Trace } from '@guestyard/trace'
-import { VmbusServer, type VmbusServerEvent } from '@guestyard/vmbus/server'
+import type { RelayHub } from '@guestyard/load-device/vsp'
+import { VmbusServer } from '@guestyard/vmbus/server'
 
 import { BusRota } from './bus-rota.ts'
 import { inspectCrash, type CrashInspection } from './crash-inspection.ts'
 import type { DiskSpec } from './disks/disk-spec.ts'
 import { RootDisks } from './disks/root-disks.ts'
-import type { OpenDisk, PartitionDisks } from './disks/partition-disks.ts'
+import type { PartitionDisks } from './disks/partition-disks.ts'
 import type { NicSpec } from './networks/nic-spec.ts'
 import type { PartitionNics } from './networks/partition-nics.ts'
 import { RootNetworks, type NamedSwitchInspection } from './networks/root-networks.ts'
@@ -41,10 +38,9 @@ import {
   CPU_PROPERTIES_DEFAULT,
   Scheduler,
   type CpuProperties,
-  type OverdueVp,
   type SchedulerInspection,
-  type SchedulerSettings,
 } from './scheduler/index.ts'
+import type { RootPartitionOptions, VpDoorbells } from './root-partition-options.ts'
 import { ServiceDeadlines } from './service-deadlines.ts'
 import { tracedGrant } from './traced-grant.ts'
 import { InterceptQueue, Vid, type VidPartition } from './vid/index.ts'
@@ -58,55 +54,6 @@ import type {
 
 /** Memory of a machine whose options say nothing of it: 64 GiB, of which only what partitions touch is ever real. */
 const HOST_MEMORY_BYTES_DEFAULT: number = 64 * 2 ** 30
-
-/** The two doorbells of one VP: made by whoever knows how threads wait. */
-export interface VpDoorbells {
-  /** Rung by the root. */
-  readonly vp: Wake
-  /** Buffers for the VP's thread: its own doorbell, and the root's doorbell for this VP. */
-  readonly vpBuffer: SharedArrayBuffer
-  readonly rootBuffer: SharedArrayBuffer
-}
-
-export interface RootPartitionOptions {
-  readonly clock: Clock
-  /** Start of that clock, for the guests' threads. */
-  readonly clockOriginMs: number
-  readonly logicalProcessors: number
-  /** Who runs where; the `root` policy when left out. */
-  readonly scheduler?: SchedulerSettings
-  /** Told of a VP that does not stop when told to; cold path. */
-  readonly onOverdue?: (overdue: OverdueVp) => void
-  /** Memory of the machine, in bytes; HOST_MEMORY_BYTES_DEFAULT when left out. A partition that does not fit is refused. */
-  readonly hostMemoryBytes?: number
-  /** Makes a VP's doorbells, and has the engine wait on the root's. */
-  readonly openDoorbells: () => VpDoorbells
-  readonly closeDoorbells: (doorbells: VpDoorbells) => void
-  /** Told of bus events by partition; cold path. */
-  readonly onBusEvent: (partitionId: number, event: VmbusServerEvent) => void
-  /** Which partition may be an end of which relay stream of its group; a partition's key is its id. Default: every one of every one. */
-  readonly mayJoin?: MayJoin
-  /** A guest reports by its crash registers that it has crashed. */
-  readonly onGuestCrash?: (partitionId: number, report: CrashReport) => void
-  /** A guest asks to be reset. */
-  readonly onResetRequest?: (partitionId: number, vp: number) => void
-  /**
-   * The time of day, as guests are told it: milliseconds since 1970-01-01 UTC, with fractions. Left out: as if the clock had started
-   * then.
-   */
-  readonly unixMs?: () => number
-  /** Opens disk images. Without it a partition with disks is refused. */
-  readonly openDisk?: OpenDisk
-  /** A disk made work that no doorbell announces: the engine must poll. From anywhere but `poll`. */
-  readonly onDiskWork?: () => void
-  /** An image was closed, and not all that its guest was told is written is sure to be on the host's disk. */
-  readonly onDiskLost?: (image: string) => void
-  /** Any u32 that guests do not know: where switches keep addresses. Default 0. */
-  readonly switchSeed?: number
-  /** Told when a partition is gone. */
-  readonly onDeleted?: (partitionId: number) => void
-  readonly trace?: Trace | null
-}
 
 /**
  * Units of messages and signals that a poll takes before the VPs not looked at wait for the next one: some hundred
@@ -183,10 +130,18 @@ export class RootPartition {
     this.#deadlines = new ServiceDeadlines()
     this.#disks = new RootDisks({
       open: options.openDisk ?? null,
-      onWork: () => options.onDiskWork?.(),
+      onWork: () => options.onOutsideWork?.(),
       onLost: (image) => options.onDiskLost?.(image),
     })
-    this.#networks = new RootNetworks({ clock: options.clock, hashSeed: options.switchSeed ?? 0 })
+    this.#networks = new RootNetworks({
+      clock: options.clock,
+      hashSeed: options.switchSeed ?? 0,
+      openUplink: options.openUplink ?? null,
+      openCapture: options.openCapture ?? null,
+      onWork: () => options.onOutsideWork?.(),
+      unixUs: () => (options.unixMs?.() ?? options.clock.nowMs) * 1_000,
+      traceId: () => options.trace?.cause ?? 0,
+    })
   }
 
   /** RAM, VPs, routes, a bus with its devices, and a grant for each VP: by hypercall, from the first to the last. */
@@ -343,6 +298,11 @@ export class RootPartition {
   answered(id: number, limitMs: number): boolean {
     if (!this.#guests.has(id) || this.#hypervisor.isSilent(partitionId(id))) return false
     return this.#scheduler.overdueMs(id, this.#options.clock.now100ns) <= limitMs
+  }
+
+  /** Its switches. */
+  get networks(): RootNetworks {
+    return this.#networks
   }
 
   /** Units done: some of the VPs' messages and signals, and about `budget` for the buses, however many there are. */

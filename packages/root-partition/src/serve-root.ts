@@ -3,13 +3,16 @@
 import process from 'node:process'
 import { DoorbellSet, MonotonicClock, ThreadEngine } from '@guestyard/engine'
 import { createPortLogger } from '@guestyard/engine/node'
+import { createCaptureFile } from '@guestyard/network/file'
 import { Doorbell } from '@guestyard/ring'
 
 import { BusLog } from './bus-log.ts'
 import { inspectCrash } from './crash-inspection.ts'
 import { KeptMemory } from './disks/kept-memory.ts'
 import { openDisk } from './disks/open-disk.ts'
-import { RootPartition, type VpDoorbells } from './root-partition.ts'
+import { openUplink } from './networks/open-uplink.ts'
+import { RootPartition } from './root-partition.ts'
+import type { VpDoorbells } from './root-partition-options.ts'
 import { servePort } from './services.ts'
 import { Watchdog, type Watched } from './watchdog.ts'
 import type { RootWorkerData } from './worker-protocol.ts'
@@ -57,7 +60,9 @@ export function serveRoot(data: RootWorkerData): void {
       log.warn({ partitionId, vp }, 'a guest asks to be reset')
     },
     openDisk: (spec, wake) => openDisk(spec, { flush: 'async', wake, clock, kept }),
-    onDiskWork: () => engine.wake(),
+    onOutsideWork: () => engine.wake(),
+    openUplink,
+    openCapture: createCaptureFile,
     switchSeed: globalThis.crypto.getRandomValues(new Uint32Array(1))[0] ?? 0,
     onDiskLost: (image) => log.error({ image }, 'an image was closed with writes that may be lost'),
     onDeleted: (partitionId) => {

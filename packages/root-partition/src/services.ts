@@ -27,6 +27,7 @@ import type {
   RootServices,
   ShutdownOutcome,
   ShutdownRequest,
+  SwitchSpec,
 } from './worker-protocol.ts'
 
 /** What only the worker knows: its engine, its CPU time, its timers. */
@@ -107,6 +108,16 @@ class PortServices implements RootServices {
   attachDisk(partitionId: number, disk: DiskSpec): DiskResult {
     this.#noteKey(disk)
     return this.#changeDisks(partitionId, (disks) => disks.attach(disk))
+  }
+
+  defineSwitch(spec: SwitchSpec): DiskResult {
+    const result = resultOf(this.#root.networks.define(spec))
+    this.#worker.changed()
+    return result
+  }
+
+  closeSwitches(): void {
+    this.#root.networks.close()
   }
 
   setNicLink(partitionId: number, nic: number, isUp: boolean): boolean {

@@ -21,6 +21,7 @@ import type { CrashInspection } from './crash-inspection.ts'
 import type { DiskAddress, DiskSource, DiskSpec } from './disks/disk-spec.ts'
 import type { ControllerInspection } from './disks/partition-disks.ts'
 import type { NicSpec } from './networks/nic-spec.ts'
+import type { SwitchSpec } from './networks/switch-spec.ts'
 import type { NicInspection } from './networks/partition-nics.ts'
 import type { NamedSwitchInspection } from './networks/root-networks.ts'
 import type { InterruptInspection } from './interrupts/index.ts'
@@ -50,6 +51,7 @@ export type { ControllerInspection, DiskInspection } from './disks/partition-dis
 export type { DiskCounters } from './disks/counted-disk.ts'
 export { NICS_MAX, type NicSpec } from './networks/nic-spec.ts'
 export type { NicInspection } from './networks/partition-nics.ts'
+export type { SwitchSpec, UplinkSpec } from './networks/switch-spec.ts'
 export type { NamedSwitchInspection } from './networks/root-networks.ts'
 
 /** How the root waits when nothing is left to do; see `@guestyard/engine`. */
@@ -139,6 +141,10 @@ export interface RootServices {
   addMemory(partitionId: number, bytes: number): AddMemoryResult
   /** Opens an image and puts it on a SCSI controller of a partition that may be running. */
   attachDisk(partitionId: number, disk: DiskSpec): DiskResult
+  /** Makes a switch with settings, before anything is plugged into it. */
+  defineSwitch(spec: SwitchSpec): DiskResult
+  /** The machine ends: uplinks let go of what they have outside, captures are written to their end. */
+  closeSwitches(): void
   /** Pulls the cable of an adapter, or plugs it in. False when there is no such adapter. */
   setNicLink(partitionId: number, nic: number, isUp: boolean): boolean
   /** Takes a disk out, whatever the guest is doing with it; resolves when its image is free. */

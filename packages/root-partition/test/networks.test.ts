@@ -7,7 +7,11 @@ import { RootNetworks } from '../src/networks/root-networks.ts'
 
 function networks(): { root: RootNetworks; clock: { nowMs: number } } {
   const clock = { nowMs: 0 }
-  return { root: new RootNetworks({ clock, hashSeed: 7 }), clock }
+  const root = new RootNetworks({
+    ...{ clock, hashSeed: 7, openUplink: null, openCapture: null },
+    ...{ onWork: () => {}, unixUs: () => 0, traceId: () => 0 },
+  })
+  return { root, clock }
 }
 
 function bus(): Loopback {

@@ -7,12 +7,13 @@ import { existsSync } from 'node:fs'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 
 import { MEMORY_GRANULE_BYTES, MEMORY_MAX_BYTES, MEMORY_MIN_BYTES } from '@guestyard/management'
-import type { DiskOptions, NicOptions } from '@guestyard/management'
+import type { DiskOptions, NicOptions, SwitchesOptions } from '@guestyard/management'
 import type { VmOptions } from '@guestyard/management'
 import * as v from 'valibot'
 
 import { planDisks } from './disk-plan.ts'
 import { planNics } from './nic-plan.ts'
+import { planSwitches } from './switch-plan.ts'
 import { InputError } from './input-error.ts'
 import {
   formatBytes,
@@ -56,6 +57,7 @@ export interface ScenarioPlan {
   readonly threadsPerCore: number
   readonly sliceMs: number
   readonly hostMemoryBytes: number | undefined
+  readonly switches: SwitchesOptions
   readonly vms: readonly VmPlan[]
   readonly run: Scenario['run']
 }
@@ -203,6 +205,13 @@ const scenarioSchema = v.strictObject(
       v.pipe(v.string('expected text'), v.nonEmpty('expected text that is not empty')),
     ),
     host: v.optional(hostSchema),
+    switches: v.optional(
+      v.custom<SwitchesOptions>(
+        (input) => typeof input === 'object' && input !== null,
+        (issue) => `expected an object of switches, got ${show(issue.input)}`,
+      ),
+      {},
+    ),
     vms: v.record(v.string(), vmSchema, 'expected an object of virtual machines'),
     run: v.custom<Scenario['run']>(
       (input) => typeof input === 'function',
@@ -224,7 +233,7 @@ export function planScenario<Vms extends Record<string, VmDefinition>>(
   const parsed = v.safeParse(scenarioSchema, definition, { abortEarly: true })
   if (!parsed.success) throw asInputError(parsed.issues[0], where)
 
-  const { name, host, vms, run } = parsed.output
+  const { name, host, switches, vms, run } = parsed.output
   const names = Object.keys(vms)
   if (names.length === 0) {
     throw new InputError(`${where}vms`, 'expected at least one virtual machine')
@@ -242,6 +251,7 @@ export function planScenario<Vms extends Record<string, VmDefinition>>(
     threadsPerCore: checkedCores(host?.threadsPerCore ?? 1, host?.logicalProcessors, where),
     sliceMs: host?.slice ?? SLICE_MS_PLAIN,
     hostMemoryBytes: host?.memory,
+    switches: planSwitches(switches, base, where),
     vms: Object.entries(vms).map(([vmName, vm]) => ({
       name: checkedName(vmName, where),
       memoryBytes: vm.memory.startup,

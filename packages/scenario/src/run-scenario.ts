@@ -149,6 +149,7 @@ async function runOnHost(
     scheduler: plan.scheduler,
     threadsPerCore: plan.threadsPerCore,
     sliceMs: plan.sliceMs,
+    switches: plan.switches,
     ...(plan.hostMemoryBytes === undefined ? {} : { hostMemoryBytes: plan.hostMemoryBytes }),
   })
   let tracked: readonly TrackedVm[] = []

@@ -1,5 +1,7 @@
 /** What a scenario file says: the words people write, before anything is checked. */
 
+import type { SwitchesOptions } from '@guestyard/management'
+
 import type { DiskDefinition, DvdDefinition } from './disk-plan.ts'
 import type { NicDefinition } from './nic-plan.ts'
 import type { Expect } from './expect.ts'
@@ -80,6 +82,11 @@ export interface ScenarioDefinition<Vms extends Record<string, VmDefinition>> {
     /** Memory of the machine, in bytes or as a size such as '4 GiB': a virtual machine that does not fit is refused. Default 64 GiB. */
     readonly memory?: number | string
   }
+  /**
+   * Switches with settings, by name; those that machines name beside them are private. Files are relative to the scenario's. Uplinks want the
+   * threads engine.
+   */
+  readonly switches?: SwitchesOptions
   readonly vms: Vms
   /** What happens. The machines start beside it: wait for `vms.all.started()`. */
   readonly run: (context: ScenarioContext<Extract<keyof Vms, string>>) => Promise<void> | void

@@ -162,7 +162,19 @@ describe('what a scenario may not say is refused with the field and the reason',
       { vms, run, host: { memory: '1 MiB' } },
       "x.ts: host.memory: '1 MiB' is not from 16 MiB to 1 TiB",
     ],
-    [{ vms, run, switches: {} }, 'x.ts: switches: unknown field (known: name, host, vms, run)'],
+    [
+      { vms, run, networks: {} },
+      'x.ts: networks: unknown field (known: name, host, switches, vms, run)',
+    ],
+    [{ vms, run, switches: 'lan' }, "x.ts: switches: expected an object of switches, got 'lan'"],
+    [
+      { vms, run, switches: { lan: { uplink: { kind: 'bridge' } } } },
+      "x.ts: switches.lan.uplink.kind: expected 'nat', 'tunnel' or 'player'",
+    ],
+    [
+      { vms, run, switches: { lan: { mtu: 9000 } } },
+      'x.ts: switches.lan.mtu: unknown field (known: uplink, capacityBitsPerSecond, capture)',
+    ],
     [{ vms, run, name: '' }, 'x.ts: name: expected text that is not empty'],
   ]
   for (const [scenario, line] of cases) {
@@ -192,6 +204,7 @@ test('a whole scenario becomes a plan with every default filled in', () => {
     threadsPerCore: 1,
     sliceMs: 2,
     hostMemoryBytes: 2 ** 32,
+    switches: {},
     vms: [
       {
         name: 'db',

@@ -5,10 +5,10 @@ import { DropReason, Drops } from './drops.ts'
 import { Icmp, type PingListener } from './ip/icmp.ts'
 import { Ipv4 } from './ip/ipv4.ts'
 import { ETHERNET_BYTES, EtherType, IpProtocol, type Link } from './ip/link.ts'
-import { Udp, type DatagramListener, type UdpSocket } from './ip/udp.ts'
+import { Udp, type DatagramListener, type TransitListener, type UdpSocket } from './ip/udp.ts'
 import type { TcpConnection } from './tcp/connection.ts'
 import type { TcpLimits } from './tcp/connection-types.ts'
-import { Tcp, type TcpAcceptor, type TcpConnectOptions } from './tcp/tcp.ts'
+import { Tcp, type TcpAcceptor, type TcpConnectOptions, type TcpTransit } from './tcp/tcp.ts'
 
 const MTU_MIN = 576
 const MTU_MAX = 65_535
@@ -136,6 +136,27 @@ export class IpStack {
   /** Opens a connection; its state says how that goes. Null: no address yet, or 4,096 connections. */
   connectTcp(remote: number, port: number, options?: TcpConnectOptions): TcpConnection | null {
     return this.#tcp.connect(remote, port, options)
+  }
+
+  /**
+   * Stands for every other host from now on: what is sent through us to any address is accepted here, connections by `tcp`, datagrams by
+   * `udp`, and what is answered comes from the address that was asked. Echo requests for others are dropped.
+   */
+  standForOthers(tcp: TcpTransit, udp: TransitListener): void {
+    this.#ip.isTransparent = true
+    this.#tcp.forward(tcp)
+    this.#udp.transit = udp
+  }
+
+  /** A datagram from another host's address, whom this stack stands for. False: as of `UdpSocket.send`. */
+  sendUdpAs(
+    from: number,
+    fromPort: number,
+    bytes: Uint8Array,
+    to: number,
+    toPort: number,
+  ): boolean {
+    return this.#udp.send(fromPort, bytes, to, toPort, from)
   }
 
   /** Ends every connection as aborted: the link goes. Listeners and sockets stay. */

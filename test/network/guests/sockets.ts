@@ -3,11 +3,10 @@
 import { createHash } from 'node:crypto'
 import { createServer, get } from 'node:http'
 
-import type { Guest, GuestInterface } from '@guestyard/child-partition'
+import type { Guest, GuestInterface, NetSettings } from '@guestyard/child-partition'
 
 export async function main(guest: Guest): Promise<void> {
-  const { address } = guest.args as { readonly address: string }
-  const up = guest.net.up(0, { address })
+  const up = guest.net.up(0, guest.args as NetSettings)
   guest.expose({
     /** Echoes on port 7, counts datagrams on port 9, and serves a page of so many bytes on port 80. */
     serve: async (bytes) => {
@@ -40,18 +39,10 @@ export async function main(guest: Guest): Promise<void> {
       return [read, hash.digest('hex') === createHash('sha256').update(sent).digest('hex')]
     },
     /** The length of a page, and whether it is the pattern. */
-    fetched: async (to) => {
-      const agent = (await up).httpAgent()
-      const page = await new Promise<Uint8Array>((resolve, reject) => {
-        const pieces: Uint8Array[] = []
-        const request = get({ agent, host: String(to), port: 80, path: '/' }, (response) => {
-          response.on('data', (piece: Uint8Array) => pieces.push(piece))
-          response.on('end', () => resolve(Buffer.concat(pieces)))
-          response.on('error', reject)
-        })
-        request.on('error', reject)
-      })
-      return [page.length, Buffer.compare(page, pattern(page.length)) === 0]
+    fetched: async (to) => fetchFrom(await up, String(to), 80),
+    fetchedFrom: async (data) => {
+      const { host, port } = data as { readonly host: string; readonly port: number }
+      return fetchFrom(await up, host, port)
     },
     datagram: async (to) => {
       const socket = (await up).bind()
@@ -87,6 +78,24 @@ export async function main(guest: Guest): Promise<void> {
   await new Promise<void>((resolve) => {
     guest.signal.addEventListener('abort', () => resolve())
   })
+}
+
+async function fetchFrom(
+  net: GuestInterface,
+  host: string,
+  port: number,
+): Promise<[bytes: number, isPattern: boolean]> {
+  const agent = net.httpAgent()
+  const page = await new Promise<Uint8Array>((resolve, reject) => {
+    const pieces: Uint8Array[] = []
+    const request = get({ agent, host, port, path: '/' }, (response) => {
+      response.on('data', (piece: Uint8Array) => pieces.push(piece))
+      response.on('end', () => resolve(Buffer.concat(pieces)))
+      response.on('error', reject)
+    })
+    request.on('error', reject)
+  })
+  return [page.length, Buffer.compare(page, pattern(page.length)) === 0]
 }
 
 async function echo(net: GuestInterface): Promise<void> {

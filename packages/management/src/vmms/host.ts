@@ -12,6 +12,7 @@ import type {
   RootServices,
   RootWaitStrategy,
   RootWorkerData,
+  SwitchSpec,
 } from '@guestyard/root-partition/worker-protocol'
 
 import { hostEnvironment, vmwpLimits } from '../thread-start.ts'
@@ -20,6 +21,7 @@ import { BootGate } from './boot-gate.ts'
 import { LogService, type LogOptions } from './log-service.ts'
 import { schedulerSettings, type SchedulerOptions } from './scheduler-settings.ts'
 import { vmSettings, type VmOptions } from './settings.ts'
+import { switchSpecs, type SwitchesOptions } from './switch-settings.ts'
 import type { VmState } from './vm-life.ts'
 import { Vm, type RootPort } from './vm.ts'
 
@@ -28,6 +30,8 @@ export interface HostOptions extends SchedulerOptions {
   readonly logicalProcessors?: number
   /** Memory of the machine in bytes, 16 MiB to 1 TiB: a VM that does not fit is refused. Default 64 GiB. */
   readonly hostMemoryBytes?: number
+  /** Switches with settings, by name; those that VMs name beside them are private. */
+  readonly switches?: SwitchesOptions
   readonly log?: LogOptions
   /** VMs that boot at a time, 1..256; the others wait their turn. Default: twice the processors there are. */
   readonly bootsAtOnce?: number
@@ -73,8 +77,15 @@ export async function startHost(options: HostOptions = {}): Promise<Host> {
   if (hostMemoryBytes !== undefined && !isHostMemory(hostMemoryBytes)) {
     throw new RangeError(`host.memory: ${hostMemoryBytes} bytes are not 16 MiB to 1 TiB`)
   }
+  const switches = switchSpecs(options.switches ?? {})
   const host = new Host(options, logicalProcessors)
-  await host.ready()
+  try {
+    await host.ready()
+    for (const spec of switches) await host.defineSwitch(spec)
+  } catch (error) {
+    await host.close()
+    throw error
+  }
   return host
 }
 
@@ -154,6 +165,12 @@ export class Host {
     await Promise.race([this.#root.inspect(), gone])
   }
 
+  /** `startHost`'s: rejects with a RangeError of one line when the root can't make it. */
+  async defineSwitch(spec: SwitchSpec): Promise<void> {
+    const result = await this.#root.defineSwitch(spec)
+    if (!result.ok) throw new RangeError(`switches.${spec.name}: ${result.reason}`)
+  }
+
   /** Adds a VM to the inventory; nothing runs yet. */
   createVm(options: VmOptions): Vm {
     const settings = vmSettings(options)
@@ -205,6 +222,8 @@ export class Host {
     clearInterval(this.#rootWatch)
     await Promise.all(this.vms.map((vm) => vm.stop(graceMs)))
     await this.#pool.destroy()
+    // A root that is gone has nothing to close any more.
+    await Promise.race([this.#root.closeSwitches(), this.#rootGone])
     await this.#rootWorker.terminate()
     this.#rootPort.close()
     await this.#logs.close()

@@ -44,6 +44,8 @@ export interface SwitchOptions {
   readonly macAgeMs?: number
   /** Bits a second of all ports together, shared by weight; 0, the default: no limit. */
   readonly capacityBitsPerSecond?: number
+  /** Told of each port that is connected, before a frame passes it. */
+  readonly onConnect?: (port: SwitchPort) => void
 }
 
 export interface SwitchInspection {
@@ -60,10 +62,12 @@ export class VirtualSwitch implements PortSwitch {
   /** By id; holes where ports have gone. */
   readonly #slots: (SwitchPort | null)[] = []
   readonly #ports: SwitchPort[] = []
+  readonly #onConnect: ((port: SwitchPort) => void) | null
   #mirrors: SwitchPort[] = []
 
   constructor(options: SwitchOptions) {
     this.#clock = options.clock
+    this.#onConnect = options.onConnect ?? null
     this.#table = new MacTable({
       limit: options.macLimit ?? MAC_LIMIT,
       limitPerPort: options.macLimitPerPort ?? MAC_LIMIT_PER_PORT,
@@ -89,6 +93,7 @@ export class VirtualSwitch implements PortSwitch {
     this.#ports.push(port)
     this.#capacity.add(port.share)
     this.#findMirrors()
+    this.#onConnect?.(port)
     return port
   }
 

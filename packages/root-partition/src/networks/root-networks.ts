@@ -1,21 +1,44 @@
 // HOT (poll)
-// The root's switches, by name, and the adapters that are plugged into them. A switch is there while an adapter is.
+// The root's switches, by name, and the adapters that are plugged into them. A switch is there while an adapter is, or from the moment it was
+// defined with settings.
 
-import { VirtualSwitch, type SwitchInspection } from '@guestyard/network'
+import { VirtualSwitch, type SwitchInspection, type SwitchPort } from '@guestyard/network'
 import type { VmbusServer } from '@guestyard/vmbus/server'
 
+import { SwitchCapture, type CaptureOutput, type DefinedSwitch } from './defined-switch.ts'
+import type { OpenUplink } from './open-uplink.ts'
 import { PartitionNics } from './partition-nics.ts'
+import type { SwitchSpec } from './switch-spec.ts'
 
 export interface RootNetworksOptions {
   readonly clock: { readonly nowMs: number }
   /** Any u32 that guests do not know. */
   readonly hashSeed: number
+  /** Opens uplinks; without it a switch with one is refused. */
+  readonly openUplink: OpenUplink | null
+  /** Makes a capture's file; without it a switch with one is refused. */
+  readonly openCapture: ((path: string) => CaptureOutput) | null
+  /** Something came from outside: the root must poll. */
+  readonly onWork: () => void
+  /** Microseconds since 1970, for captures. */
+  readonly unixUs: () => number
+  /** The trace record that is at work, 0 for none. */
+  readonly traceId: () => number
 }
 
 /** A switch in `inspect`. */
 export interface NamedSwitchInspection extends SwitchInspection {
   readonly name: string
+  /** What lies beyond it; null: nothing. */
+  readonly uplink: Readonly<Record<string, unknown>> | null
+  /** Why its capture takes no more; null: it does, or there is none. */
+  readonly captureFailure: string | null
 }
+
+/** Switches with settings at most. */
+const DEFINED_MAX = 64
+/** First half of an uplink's address; the other is the switch's number, where partitions have theirs: far above them. */
+const UPLINK_PREFIX = '00:15:5d:ff'
 
 /** Adapters that wait are looked at so often while the root is busy with other things. */
 const LOOK_MS = 0.25
@@ -24,12 +47,35 @@ const LOOK_MS = 0.25
 export class RootNetworks {
   readonly #options: RootNetworksOptions
   readonly #switches: Map<string, VirtualSwitch> = new Map()
+  readonly #defined: Map<string, DefinedSwitch> = new Map()
   readonly #partitions: PartitionNics[] = []
   /** When adapters are looked at next. */
   #lookMs = 0
 
   constructor(options: RootNetworksOptions) {
     this.#options = options
+  }
+
+  /** Makes a switch with settings. Why it can't, in one line; null when it is there. */
+  define(spec: SwitchSpec): string | null {
+    const { name } = spec
+    if (this.#switches.has(name)) return `there is a switch "${name}" already`
+    if (this.#defined.size >= DEFINED_MAX) return `at most ${DEFINED_MAX} switches with settings`
+    try {
+      this.#define(spec)
+      return null
+    } catch (error) {
+      // What is out of range, and what the host says of a file or a socket.
+      return error instanceof Error ? error.message : String(error)
+    }
+  }
+
+  /** Uplinks let go of what they have outside, and captures are written to their end. */
+  close(): void {
+    for (const { uplink, capture } of this.#defined.values()) {
+      uplink?.close()
+      capture?.close()
+    }
   }
 
   /** The adapters of a new partition: none yet. */
@@ -45,11 +91,17 @@ export class RootNetworks {
     const at = this.#partitions.indexOf(nics)
     if (at >= 0) this.#partitions.splice(at, 1)
     nics.close()
-    for (const [name, one] of this.#switches) if (one.portCount === 0) this.#switches.delete(name)
+    for (const [name, one] of this.#switches) {
+      if (one.portCount === 0 && !this.#defined.has(name)) this.#switches.delete(name)
+    }
   }
 
   /** What is due gets its turn in the poll of its bus. */
   poll(nowMs: number): void {
+    for (const { uplink, capture } of this.#defined.values()) {
+      uplink?.poll(nowMs)
+      capture?.poll(nowMs)
+    }
     if (nowMs < this.#lookMs) return
     this.#lookMs = nowMs + LOOK_MS
     for (const nics of this.#partitions) nics.wakeDue(nowMs)
@@ -60,19 +112,66 @@ export class RootNetworks {
     for (const nics of this.#partitions) dueMs = Math.min(dueMs, nics.nextDeadlineMs())
     // Whoever sleeps until then is served when it comes.
     if (dueMs < this.#lookMs) this.#lookMs = dueMs
+    for (const { uplink } of this.#defined.values()) {
+      if (uplink !== null) dueMs = Math.min(dueMs, uplink.nextDeadlineMs())
+    }
     return dueMs
   }
 
   inspect(): readonly NamedSwitchInspection[] {
-    return [...this.#switches].map(([name, one]) => ({ name, ...one.inspect() }))
+    return [...this.#switches].map(([name, one]) => {
+      const { uplink = null, capture = null } = this.#defined.get(name) ?? {}
+      return {
+        name,
+        ...one.inspect(),
+        uplink: uplink === null ? null : { kind: uplink.kind, ...uplink.inspect() },
+        captureFailure: capture?.failure ?? null,
+      }
+    })
+  }
+
+  #define({ name, uplink: wanted, capture: path, capacityBitsPerSecond = 0 }: SwitchSpec): void {
+    const { openUplink, openCapture, clock, onWork, unixUs, traceId } = this.#options
+    if (wanted !== undefined && openUplink === null) {
+      throw new RangeError('uplinks are of the real world: the threads engine has them')
+    }
+    if (path !== undefined && openCapture === null) throw new RangeError('no captures here')
+    const mac = `${UPLINK_PREFIX}:00:${this.#defined.size.toString(16).padStart(2, '0')}`
+    const time = { now: () => clock.nowMs }
+    const uplink = wanted === undefined ? null : openUplink!(wanted, mac, { clock: time, onWork })
+    let capture: SwitchCapture | null = null
+    try {
+      if (path !== undefined) capture = new SwitchCapture(openCapture!(path), unixUs, traceId)
+    } catch (error) {
+      uplink?.close()
+      throw error
+    }
+    const made = this.#make(capacityBitsPerSecond, (port) => capture?.add(port))
+    if (uplink !== null) {
+      // A NAT is one station; what is behind the others may be many.
+      const isStation = uplink.kind === 'nat'
+      const port = made.connect(uplink, { name: uplink.kind, ...(isStation && { address: mac }) })
+      uplink.attach(port, onWork)
+    }
+    this.#defined.set(name, { switch: made, uplink, capture })
+    this.#switches.set(name, made)
   }
 
   #switchOf(name: string): VirtualSwitch {
     const known = this.#switches.get(name)
     if (known !== undefined) return known
-    const { clock, hashSeed } = this.#options
-    const made = new VirtualSwitch({ clock: { now: () => clock.nowMs }, hashSeed })
+    const made = this.#make(0, null)
     this.#switches.set(name, made)
     return made
+  }
+
+  #make(
+    capacityBitsPerSecond: number,
+    onConnect: ((port: SwitchPort) => void) | null,
+  ): VirtualSwitch {
+    const { clock, hashSeed } = this.#options
+    const time = { now: () => clock.nowMs }
+    const more = onConnect === null ? {} : { onConnect }
+    return new VirtualSwitch({ clock: time, hashSeed, capacityBitsPerSecond, ...more })
   }
 }

@@ -1,6 +1,7 @@
 // The host of the virtual engine: the root partition as one actor, a VM's processor as another, and no thread at all.
 
-import { schedulerSettings, vmSettings } from '@guestyard/management'
+import { schedulerSettings, switchSpecs, vmSettings } from '@guestyard/management'
+import { createCaptureFile } from '@guestyard/network/file'
 import type { HostOptions, VmOptions } from '@guestyard/management'
 import { RootPartition, openDisk } from '@guestyard/root-partition'
 import type { VpDoorbells } from '@guestyard/root-partition'
@@ -49,7 +50,8 @@ export class VirtualHost implements ScenarioHost {
       onDeleted: (partitionId) => busLog.forget(partitionId),
       // A flush is done when it returns, so that what follows it is the seed's choice alone.
       openDisk: (spec, wake) => openDisk(spec, { flush: 'sync', wake, clock: world.clock }),
-      onDiskWork: () => this.root.ring(),
+      onOutsideWork: () => this.root.ring(),
+      openCapture: createCaptureFile,
       trace: world.trace,
     })
     this.root = world.engine.addActor({
@@ -62,6 +64,10 @@ export class VirtualHost implements ScenarioHost {
           ? Infinity
           : (options.rootSpinMicroseconds ?? ROOT_SPIN_US) * NS_PER_US,
     })
+    for (const spec of switchSpecs(options.switches ?? {})) {
+      const reason = this.partition.networks.define(spec)
+      if (reason !== null) throw new RangeError(`switches.${spec.name}: ${reason}`)
+    }
     this.#vmHost = {
       world,
       root: this.root,
@@ -96,7 +102,9 @@ export class VirtualHost implements ScenarioHost {
   }
 
   close(graceMs: number = 500): Promise<void> {
-    this.#closing ??= Promise.all(this.vms.map((vm) => vm.stop(graceMs))).then(() => undefined)
+    this.#closing ??= Promise.all(this.vms.map((vm) => vm.stop(graceMs))).then(() =>
+      this.partition.networks.close(),
+    )
     return this.#closing
   }
 

@@ -61,7 +61,9 @@ export class Icmp {
     if (fold(addWords(0, frame, at, end)) !== 0) return drops.count(DropReason.BAD_CHECKSUM)
     switch (frame[at]!) {
       case Type.ECHO:
-        if (packet.isBroadcast) return drops.count(DropReason.NOT_FOR_US)
+        if (packet.isBroadcast || packet.to !== this.#ip.address) {
+          return drops.count(DropReason.NOT_FOR_US)
+        }
         return this.#answer(packet, nowMs)
       case Type.ECHO_REPLY: {
         if (u16(frame, at + 4) !== this.#identifier) return

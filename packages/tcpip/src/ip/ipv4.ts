@@ -50,6 +50,8 @@ export class Ipv4 {
   /** Ours; 0 while there is none. */
   address = 0
   gateway = 0
+  /** Whatever is sent to this station is for us, whomever it names: we are the way to the rest of the world. */
+  isTransparent = false
   #mask = 0
 
   constructor(link: Link, drops: Drops) {
@@ -102,8 +104,8 @@ export class Ipv4 {
     packet.to = u32(frame, TO)
     packet.isBroadcast = this.isBroadcast(packet.to)
     // Before there is an address, whatever was sent to this station is for it: so DHCP servers answer.
-    const isForUs = packet.isBroadcast || packet.to === this.address || this.address === 0
-    if (!isForUs) return DropReason.NOT_FOR_US
+    const isForAny = (this.isTransparent && !isMulticast(packet.to)) || this.address === 0
+    if (!packet.isBroadcast && packet.to !== this.address && !isForAny) return DropReason.NOT_FOR_US
     const { from } = packet
     const isForged = isMulticast(from) || this.isBroadcast(from) || from === this.address
     if (from !== 0 && isForged) return DropReason.MALFORMED
@@ -115,8 +117,14 @@ export class Ipv4 {
     return null
   }
 
-  /** Sends what lies in `frame` from `PAYLOAD_AT` on. Whoever can't try again counts what the link had no room for. */
-  send(to: number, protocol: number, payloadBytes: number, nowMs: number): Sent {
+  /** Sends what lies in `frame` from `PAYLOAD_AT` on, as ours or another's. Whoever can't try again counts what the link had no room for. */
+  send(
+    to: number,
+    protocol: number,
+    payloadBytes: number,
+    nowMs: number,
+    from: number = this.address,
+  ): Sent {
     const { frame, link } = this
     const isToAll = this.isBroadcast(to)
     const hop = isToAll || this.#isOnLink(to) ? to : this.gateway
@@ -133,7 +141,7 @@ export class Ipv4 {
     frame[ETHERNET_BYTES + 8] = TTL
     frame[ETHERNET_BYTES + 9] = protocol
     putU16(frame, CHECKSUM, 0)
-    putU32(frame, FROM, this.address)
+    putU32(frame, FROM, from)
     putU32(frame, TO, to)
     putU16(frame, CHECKSUM, fold(addWords(0, frame, ETHERNET_BYTES, PAYLOAD_AT)))
     if (isToAll) {

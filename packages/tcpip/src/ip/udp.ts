@@ -15,6 +15,15 @@ const EPHEMERAL_COUNT = 16_384
 /** Told of a datagram: its bytes are valid during the call. Must not throw. */
 export type DatagramListener = (bytes: Uint8Array, from: number, fromPort: number) => void
 
+/** Told of datagrams for other hosts, where a stack stands for them; valid during the call. Must not throw. */
+export type TransitListener = (
+  bytes: Uint8Array,
+  from: number,
+  fromPort: number,
+  to: number,
+  toPort: number,
+) => void
+
 export class UdpSocket {
   readonly port: number
   readonly #udp: Udp
@@ -40,6 +49,9 @@ export class Udp {
   readonly #clock: () => number
   readonly #random: () => number
   readonly #sockets: Map<number, { socket: UdpSocket; listener: DatagramListener }> = new Map()
+
+  /** Whoever stands for other hosts. */
+  transit: TransitListener | null = null
 
   constructor(ip: Ipv4, icmp: Icmp, clock: () => number, random: () => number) {
     this.#ip = ip
@@ -75,16 +87,28 @@ export class Udp {
     if (isChecked && fold(addWords(pseudo, frame, at, at + bytes)) !== 0) {
       return drops.count(DropReason.BAD_CHECKSUM)
     }
-    const bound = this.#sockets.get(u16(frame, at + 2))
+    const toPort = u16(frame, at + 2)
+    const payload = frame.subarray(at + HEADER_BYTES, at + bytes)
+    const isOurs = to === this.#ip.address || packet.isBroadcast
+    const bound = isOurs ? this.#sockets.get(toPort) : undefined
+    if (bound === undefined && !packet.isBroadcast && this.transit !== null) {
+      return this.transit(payload, from, u16(frame, at), to, toPort)
+    }
     if (bound === undefined) {
       drops.count(DropReason.NO_SOCKET)
       return this.#icmp.portUnreachable(packet, nowMs)
     }
-    bound.listener(frame.subarray(at + HEADER_BYTES, at + bytes), from, u16(frame, at))
+    bound.listener(payload, from, u16(frame, at))
   }
 
-  send(port: number, payload: Uint8Array, to: number, toPort: number): boolean {
-    const { frame, address } = this.#ip
+  send(
+    port: number,
+    payload: Uint8Array,
+    to: number,
+    toPort: number,
+    address: number = this.#ip.address,
+  ): boolean {
+    const { frame } = this.#ip
     const at = PAYLOAD_AT
     const bytes = HEADER_BYTES + payload.length
     if (at + bytes > frame.length) return false
@@ -97,7 +121,7 @@ export class Udp {
     const checksum = fold(addWords(sum, frame, at, at + bytes))
     // A sum of 0 is sent as its other form: 0 says that there is none.
     putU16(frame, at + 6, checksum === 0 ? 0xffff : checksum)
-    const sent = this.#ip.send(to, IpProtocol.UDP, bytes, this.#clock())
+    const sent = this.#ip.send(to, IpProtocol.UDP, bytes, this.#clock(), address)
     if (sent === Sent.LINK_FULL) this.#ip.drops.count(DropReason.LINK_FULL)
     return sent < Sent.LINK_FULL
   }

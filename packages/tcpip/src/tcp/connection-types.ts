@@ -26,6 +26,7 @@ export interface TcpLimits {
 }
 
 export interface TcpPorts {
+  readonly local: number
   readonly localPort: number
   readonly remote: number
   readonly remotePort: number

@@ -39,6 +39,8 @@ const CHALLENGES_PER_SECOND = 10
 
 /** The stack's thread only. Nothing here throws, whatever arrives. */
 export class TcpConnection {
+  /** This end's address: the stack's, or that of the host it stands for. */
+  readonly local: number
   readonly localPort: number
   /** The peer's address and port. */
   readonly remote: number
@@ -78,6 +80,7 @@ export class TcpConnection {
     isPatient: boolean,
   ) {
     this.#wire = wire
+    this.local = ports.local
     this.localPort = ports.localPort
     this.remote = ports.remote
     this.remotePort = ports.remotePort

@@ -6,7 +6,7 @@ import { DropReason } from '../drops.ts'
 import { IPV4_BYTES, IpProtocol, PAYLOAD_AT } from '../ip/link.ts'
 import { Sent, type Ipv4, type Packet } from '../ip/ipv4.ts'
 import { TcpConnection, timestampOf, type TcpWire } from './connection.ts'
-import type { TcpLimits } from './connection-types.ts'
+import type { TcpLimits, TcpPorts } from './connection-types.ts'
 import { InitialSequence } from './initial-sequence.ts'
 import {
   TCP_BYTES,
@@ -36,6 +36,12 @@ export interface TcpAcceptor {
   onConnection(connection: TcpConnection): void
 }
 
+/** Whoever accepts connections to other hosts, where a stack stands for them. */
+export interface TcpTransit extends TcpAcceptor {
+  /** A host may be connected to. False: the asker is refused. */
+  isAllowed(to: number, port: number): boolean
+}
+
 export interface TcpConnectOptions {
   /** Sends small segments though others are under way: for those that ask and wait. False when left out. */
   readonly noDelay?: boolean
@@ -54,11 +60,12 @@ export class Tcp implements TcpWire {
   readonly #random: () => number
   readonly #initial: InitialSequence
   readonly #listeners: Map<number, Listener> = new Map()
-  /** By the peer's address and port, for each local port. */
+  /** By the peer's address and port, for each local address and port. */
   readonly #ports: Map<number, Map<number, TcpConnection>> = new Map()
   readonly #all: Set<TcpConnection> = new Set()
   readonly #segment: Segment = newSegment()
   readonly #outgoing: Outgoing
+  #transit: (Listener & { readonly acceptor: TcpTransit }) | null = null
   #isBlocked = false
 
   constructor(
@@ -97,6 +104,11 @@ export class Tcp implements TcpWire {
     for (const connection of listener?.halfOpen ?? []) connection.abort()
   }
 
+  /** Accepts connections to other hosts. */
+  forward(transit: TcpTransit): void {
+    this.#transit = { acceptor: transit, noDelay: true, halfOpen: new Set() }
+  }
+
   /** Opens a connection from any free port. Null: there are as many as there may be, or no way to the peer. */
   connect(
     remote: number,
@@ -105,13 +117,15 @@ export class Tcp implements TcpWire {
   ): TcpConnection | null {
     if (this.#ip.address === 0 || this.#ip.isBroadcast(remote)) return null
     if (!this.#hasRoom()) return null
+    const local = this.#ip.address
     const key = remote * PORT_SPAN + remotePort
     // RFC 6056: ports that can't be guessed; those in use by others are passed over.
     for (let tries = 0; tries < EPHEMERAL_COUNT; tries += 1) {
       const localPort = EPHEMERAL_FIRST + (this.#random() % EPHEMERAL_COUNT)
-      const isTaken = this.#listeners.has(localPort) || this.#ports.get(localPort)?.has(key)
+      const own = local * PORT_SPAN + localPort
+      const isTaken = this.#listeners.has(localPort) || this.#ports.get(own)?.has(key)
       if (isTaken === true) continue
-      const ports = { localPort, remote, remotePort }
+      const ports = { local, localPort, remote, remotePort }
       const connection = this.#add(ports, false, options.noDelay ?? false)
       connection.open(this.#clock())
       return connection
@@ -122,7 +136,8 @@ export class Tcp implements TcpWire {
   receive(packet: Packet, nowMs: number): void {
     const { frame, at, end, from, to } = packet
     const { drops } = this.#ip
-    if (packet.isBroadcast || to !== this.#ip.address || from === 0) {
+    const isOurs = to === this.#ip.address || this.#transit !== null
+    if (packet.isBroadcast || !isOurs || from === 0) {
       return drops.count(DropReason.NOT_FOR_US)
     }
     if (end - at < TCP_BYTES) return drops.count(DropReason.TRUNCATED)
@@ -131,12 +146,12 @@ export class Tcp implements TcpWire {
     const segment = this.#segment
     if (!parseSegment(segment, frame, at, end)) return drops.count(DropReason.MALFORMED)
     const key = from * PORT_SPAN + segment.sourcePort
-    const connection = this.#ports.get(segment.targetPort)?.get(key)
+    const connection = this.#ports.get(to * PORT_SPAN + segment.targetPort)?.get(key)
     if (connection !== undefined && !this.#isReborn(connection, segment)) {
       return connection.receive(segment, nowMs)
     }
     connection?.abort()
-    this.#receiveAtListener(from, segment, nowMs)
+    this.#receiveAtListener(from, to, segment, nowMs)
   }
 
   /** Deadlines, and what the link had no room for. */
@@ -175,7 +190,8 @@ export class Tcp implements TcpWire {
     mtu: number,
   ): void {
     const key = remote * PORT_SPAN + remotePort
-    const connection = this.#ports.get(localPort)?.get(key)
+    const own = this.#ip.address * PORT_SPAN + localPort
+    const connection = this.#ports.get(own)?.get(key)
     const optionBytes = connection?.usesTimestamps === true ? TIMESTAMP_BYTES : 0
     const segment = mtu - IPV4_BYTES - TCP_BYTES - optionBytes
     connection?.shrink(sequence, segment, this.#clock())
@@ -210,7 +226,7 @@ export class Tcp implements TcpWire {
     out.timestampEcho = receiving === null ? 0 : connection.recentTimestamp
     const headerBytes = composeSegment(out, frame, PAYLOAD_AT)
     sending?.buffer.copyOut(offset, frame, PAYLOAD_AT + headerBytes, bytes)
-    if (!this.#send(connection.remote, headerBytes + bytes, nowMs)) {
+    if (!this.#send(connection.local, connection.remote, headerBytes + bytes, nowMs)) {
       this.#isBlocked = true
       // What it would have told is still to be told.
       receiving?.owe()
@@ -221,9 +237,9 @@ export class Tcp implements TcpWire {
   }
 
   /** A RST for a segment that belongs to nothing (RFC 9293 section 3.10.7.1). */
-  refuse({ remote }: { readonly remote: number }, segment: Segment): void {
+  refuse({ local, remote }: TcpConnection, segment: Segment): void {
     this.#ip.drops.count(DropReason.UNACCEPTABLE)
-    this.#reset(remote, segment)
+    this.#reset(local, remote, segment)
   }
 
   dropped(reason: DropReason): void {
@@ -231,17 +247,18 @@ export class Tcp implements TcpWire {
   }
 
   opened(connection: TcpConnection): void {
-    const listener = this.#listeners.get(connection.localPort)
+    const listener = this.#listenerOf(connection.local, connection.localPort)
     if (listener?.halfOpen.delete(connection) === true) listener.acceptor.onConnection(connection)
   }
 
   closed(connection: TcpConnection): void {
-    const { localPort, remote, remotePort } = connection
-    this.#listeners.get(localPort)?.halfOpen.delete(connection)
+    const { local, localPort, remote, remotePort } = connection
+    this.#listenerOf(local, localPort)?.halfOpen.delete(connection)
     this.#all.delete(connection)
-    const peers = this.#ports.get(localPort)
+    const own = local * PORT_SPAN + localPort
+    const peers = this.#ports.get(own)
     peers?.delete(remote * PORT_SPAN + remotePort)
-    if (peers?.size === 0) this.#ports.delete(localPort)
+    if (peers?.size === 0) this.#ports.delete(own)
   }
 
   /** A new connection of ports that are still kept from the last one (RFC 6191): its numbers are past the old ones. */
@@ -250,15 +267,22 @@ export class Tcp implements TcpWire {
     return state === 'time-wait' && isSyn && isAfter(sequence, receiving!.next)
   }
 
-  #receiveAtListener(from: number, segment: Segment, nowMs: number): void {
+  #listenerOf(local: number, port: number): Listener | null {
+    const own = local === this.#ip.address ? this.#listeners.get(port) : undefined
+    return own ?? this.#transit
+  }
+
+  #receiveAtListener(from: number, to: number, segment: Segment, nowMs: number): void {
     const { drops } = this.#ip
     const { flags, targetPort, sourcePort } = segment
     if ((flags & TcpFlag.RST) !== 0) return drops.count(DropReason.NO_SOCKET)
-    const listener = this.#listeners.get(targetPort)
+    const listener = this.#listenerOf(to, targetPort)
     const isSyn = (flags & (TcpFlag.SYN | TcpFlag.ACK)) === TcpFlag.SYN
-    if (listener === undefined || !isSyn) {
+    const transit = listener === this.#transit ? this.#transit : null
+    const isAllowed = transit === null || transit.acceptor.isAllowed(to, targetPort)
+    if (listener === null || !isSyn || !isAllowed) {
       drops.count(DropReason.NO_SOCKET)
-      return this.#reset(from, segment)
+      return this.#reset(to, from, segment)
     }
     if (listener.halfOpen.size >= HALF_OPEN_MAX) {
       const [oldest] = listener.halfOpen
@@ -266,7 +290,7 @@ export class Tcp implements TcpWire {
       drops.count(DropReason.NO_ROOM)
     }
     if (!this.#hasRoom()) return drops.count(DropReason.NO_ROOM)
-    const ports = { localPort: targetPort, remote: from, remotePort: sourcePort }
+    const ports = { local: to, localPort: targetPort, remote: from, remotePort: sourcePort }
     const connection = this.#add(ports, true, listener.noDelay)
     listener.halfOpen.add(connection)
     connection.accept(segment, nowMs)
@@ -283,24 +307,21 @@ export class Tcp implements TcpWire {
     return false
   }
 
-  #add(
-    ports: { localPort: number; remote: number; remotePort: number },
-    isPassive: boolean,
-    noDelay: boolean,
-  ): TcpConnection {
-    const { localPort, remote, remotePort } = ports
-    const { address, link } = this.#ip
-    const initial = this.#initial.next(address, localPort, remote, remotePort, this.#clock())
+  #add(ports: TcpPorts, isPassive: boolean, noDelay: boolean): TcpConnection {
+    const { local, localPort, remote, remotePort } = ports
+    const { link } = this.#ip
+    const initial = this.#initial.next(local, localPort, remote, remotePort, this.#clock())
     const segment = link.mtu - IPV4_BYTES - TCP_BYTES
     const connection = new TcpConnection(this, ports, initial, segment, isPassive, !noDelay)
     this.#all.add(connection)
-    let peers = this.#ports.get(localPort)
-    if (peers === undefined) this.#ports.set(localPort, (peers = new Map()))
+    const own = local * PORT_SPAN + localPort
+    let peers = this.#ports.get(own)
+    if (peers === undefined) this.#ports.set(own, (peers = new Map()))
     peers.set(remote * PORT_SPAN + remotePort, connection)
     return connection
   }
 
-  #reset(to: number, segment: Segment): void {
+  #reset(from: number, to: number, segment: Segment): void {
     const { flags } = segment
     if ((flags & TcpFlag.RST) !== 0) return
     const hasAck = (flags & TcpFlag.ACK) !== 0
@@ -312,15 +333,15 @@ export class Tcp implements TcpWire {
     out.flags = hasAck ? TcpFlag.RST : TcpFlag.RST | TcpFlag.ACK
     out.window = 0
     out.timestamp = -1
-    this.#send(to, composeSegment(out, this.#ip.frame, PAYLOAD_AT), this.#clock())
+    this.#send(from, to, composeSegment(out, this.#ip.frame, PAYLOAD_AT), this.#clock())
   }
 
   /** False: the link had no room. Where there is no way, the segment is lost, and a timer will tell. */
-  #send(to: number, bytes: number, nowMs: number): boolean {
-    const { frame, address } = this.#ip
-    const sum = pseudoSum(address, to, IpProtocol.TCP, bytes)
+  #send(from: number, to: number, bytes: number, nowMs: number): boolean {
+    const { frame } = this.#ip
+    const sum = pseudoSum(from, to, IpProtocol.TCP, bytes)
     putU16(frame, PAYLOAD_AT + 16, 0)
     putU16(frame, PAYLOAD_AT + 16, fold(addWords(sum, frame, PAYLOAD_AT, PAYLOAD_AT + bytes)))
-    return this.#ip.send(to, IpProtocol.TCP, bytes, nowMs) !== Sent.LINK_FULL
+    return this.#ip.send(to, IpProtocol.TCP, bytes, nowMs, from) !== Sent.LINK_FULL
   }
 }

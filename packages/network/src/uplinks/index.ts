@@ -1,0 +1,6 @@
+export type { HostSockets, HostTcp, HostTcpEvents, HostUdp } from './host-sockets.ts'
+export { Nat, type NatOptions } from './nat.ts'
+export type { NatRule } from './nat-rules.ts'
+export { Player, type PlayerOptions } from './player.ts'
+export { Tunnel, type TunnelOptions, type TunnelSocket } from './tunnel.ts'
+export type { Uplink } from './uplink.ts'

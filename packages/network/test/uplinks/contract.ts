@@ -1,0 +1,75 @@
+// What every uplink keeps to.
+
+import { describe, expect, test } from 'vitest'
+
+import type { SwitchPort } from '@guestyard/network'
+import type { Uplink } from '@guestyard/network/uplinks'
+
+import { Lan } from '../support/lan.ts'
+
+export interface UplinkCase {
+  readonly uplink: Uplink
+  /** Has something come from outside: a frame or more into the switch. */
+  fromOutside(): void
+}
+
+/** A broadcast frame of a guest's. */
+function broadcast(bytes: number): Uint8Array {
+  const frame = new Uint8Array(bytes)
+  frame.fill(0xff, 0, 6)
+  frame.set([0, 0x15, 0x5d, 0, 0, 1], 6)
+  frame.set([0x88, 0xb5], 12)
+  return frame
+}
+
+export function uplinkContract(kind: string, make: (lan: Lan) => UplinkCase): void {
+  describe(`an uplink: ${kind}`, () => {
+    function scene(): { lan: Lan; guest: SwitchPort; one: UplinkCase; woken: { times: number } } {
+      const lan = new Lan()
+      const guest = lan.plug()
+      const one = make(lan)
+      const woken = { times: 0 }
+      const port = lan.switch.connect(one.uplink, { name: 'uplink' })
+      one.uplink.attach(port, () => (woken.times += 1))
+      return { lan, guest, one, woken }
+    }
+
+    test('says what it is', () => {
+      expect(scene().one.uplink.kind).toBe(kind)
+    })
+
+    test('takes frames of any length, and sends nothing meanwhile', () => {
+      const { lan } = scene()
+      for (const bytes of [14, 60, 1_514, 9_014, 65_550]) {
+        expect(lan.send(0, broadcast(bytes))).toEqual([])
+      }
+    })
+
+    test('wakes its owner for what comes, and sends it when it is polled, not before', () => {
+      const { lan, one, woken } = scene()
+      const before = woken.times
+      one.fromOutside()
+      lan.clock.nowMs += 1
+      expect(lan.got).toEqual([])
+      one.uplink.poll(lan.clock.nowMs)
+      expect(lan.got.length).toBeGreaterThan(0)
+      expect(woken.times).toBeGreaterThan(before)
+    })
+
+    test('keeps few frames of a flood that finds nobody to poll', () => {
+      const { lan, one } = scene()
+      for (let n = 0; n < 5_000; n += 1) one.fromOutside()
+      lan.clock.nowMs += 1_000
+      one.uplink.poll(lan.clock.nowMs)
+      expect(lan.got.length).toBeLessThanOrEqual(512)
+    })
+
+    test('is closed twice without harm, and can be looked at afterwards', () => {
+      const { lan, one } = scene()
+      one.uplink.close()
+      one.uplink.close()
+      lan.send(0, broadcast(60))
+      expect(JSON.parse(JSON.stringify(one.uplink.inspect()))).toEqual(expect.any(Object))
+    })
+  })
+}

@@ -1,0 +1,37 @@
+// A switch with settings as plain data: what management asks the root for before anything is plugged in.
+
+import type { NatRule } from '@guestyard/network/uplinks'
+
+/** What lies beyond a switch. */
+export type UplinkSpec =
+  | {
+      /** The world, by sockets of this host: guests have `address` for their gateway, and reach whom `allow` lists. */
+      readonly kind: 'nat'
+      /** `10.0.0.254/24`: the gateway's own, and its network. */
+      readonly address: string
+      readonly allow: readonly NatRule[]
+    }
+  | {
+      /** A switch elsewhere, over UDP with VXLAN's header: `192.0.2.1:4789` here, and there. */
+      readonly kind: 'tunnel'
+      readonly local: string
+      readonly remote: string
+      /** VXLAN network identifier, the same at both ends. 1 when left out. */
+      readonly network?: number
+    }
+  | {
+      /** What a pcapng file has, played into the switch. */
+      readonly kind: 'player'
+      readonly file: string
+      /** 2: twice as fast. 1 when left out. */
+      readonly speed?: number
+    }
+
+export interface SwitchSpec {
+  readonly name: string
+  readonly uplink?: UplinkSpec
+  /** Bits a second of all ports together, shared by weight; no limit when left out. */
+  readonly capacityBitsPerSecond?: number
+  /** A pcapng file of every frame that passes a port. */
+  readonly capture?: string
+}
