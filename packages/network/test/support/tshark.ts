@@ -7,9 +7,15 @@ export const noTshark: string | undefined =
     : 'tshark is not installed (tshark)'
 if (noTshark !== undefined) console.warn(`skipped: ${noTshark}`)
 
-/** A capture's fields, a line each packet, with tabs between. Throws with what it said when it failed. */
-export function tshark(path: string, fields: readonly string[]): string {
-  const args = ['-r', path, '-T', 'fields', ...fields.flatMap((field) => ['-e', field])]
+/** A capture's fields, a line each packet, with tabs between; `settings` as `-o` takes them. Throws with what it said when it failed. */
+export function tshark(
+  path: string,
+  fields: readonly string[],
+  settings: readonly string[] = [],
+): string {
+  const options = settings.flatMap((setting) => ['-o', setting])
+  const wanted = fields.flatMap((field) => ['-e', field])
+  const args = ['-r', path, ...options, '-T', 'fields', ...wanted]
   const { status, stdout, stderr } = spawnSync('tshark', args, { encoding: 'utf8' })
   if (status !== 0) throw new Error(`tshark: ${stdout}${stderr}`)
   return stdout
