@@ -1,5 +1,5 @@
 // Two stock Linux guests on switches, their own hv_netvsc and their own TCP: ping, files over HTTP both ways, a gigabyte in one piece, jumbo
-// frames, VLANs, Debian's ethtool and what it turns off, a driver unbound and bound under traffic, a cable that is pulled and put back.
+// frames, VLANs, Debian's ethtool and what it turns off beside a capture that tshark reads, a driver unbound and bound under traffic, a cable that is pulled and put back.
 // Two boots, and five minutes that the driver needs for its first news of a cable: minutes, not seconds.
 //
 //   guestyard guest fetch linux
@@ -11,6 +11,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { defineScenario } from '@guestyard/scenario'
 
+import { judgeCapture } from './linux-network/capture-judge.ts'
 import { ETHTOOL, makeToolDisk } from './linux-network/tool-disk.ts'
 
 /** The file that goes to and fro: lines of `seq`, which the host can write as well. */
@@ -23,7 +24,11 @@ const CARRIER = '/sys/class/net/eth0/carrier'
 const SERVER = '10.0.0.1'
 const CLIENT = '10.0.0.2'
 
+/** Every frame of the tagged switch, for tshark; not of the other, which carries gigabytes. */
+const CAPTURE = join(tmpdir(), `guestyard-linux-network-${process.pid}.pcapng`)
+
 export default defineScenario({
+  switches: { tagged: { capture: CAPTURE } },
   vms: {
     server: {
       memory: '128 MiB',
@@ -105,7 +110,8 @@ export default defineScenario({
     await up(client, 'eth2', '10.0.5.3')
     const apart = await client.exec('ping -c 2 -w 3 10.0.5.1')
     expect(apart.output, 'between VLANs').toContain(' 0 packets received')
-    await sh(client, 'ip link set eth2 down')
+    await sh(client, 'ip addr flush dev eth2; ip link set eth2 down')
+    await up(client, 'eth1', '10.0.5.2')
     log('VLANs: within one a ping comes back, between two none does')
 
     const folder = mkdtempSync(join(tmpdir(), 'guestyard-linux-network-'))
@@ -128,6 +134,15 @@ export default defineScenario({
       await fetchFrom(server, CLIENT)
       await sh(client, `${ETHTOOL} -K eth0 tx on rx on tso on gso on`)
       await fetchFrom(server, CLIENT)
+      // The same beside a capture, of fewer frames.
+      const few = async (): Promise<void> => {
+        await sh(client, 'wget -q -O /tmp/few http://10.0.5.1/few && cmp /tmp/few /tmp/www/few')
+        await sh(server, 'wget -q -O /tmp/few http://10.0.5.2/few && cmp /tmp/few /tmp/www/few')
+      }
+      for (const vm of [server, client]) await sh(vm, 'head -c 200000 /tmp/www/file >/tmp/www/few')
+      await few()
+      await sh(client, `${ETHTOOL} -K eth1 tso off gso off tx off rx off`)
+      await few()
       await sh(client, 'umount /mnt')
       log(
         'ethtool: features as NetVSP offers them; with checksums and segments left to Linux, and given back, files are the same',
@@ -167,6 +182,12 @@ export default defineScenario({
     await sh(client, `while [ $(cat ${CARRIER}) = 0 ]; do sleep 0.2; done`)
     expect(await ping(SERVER), 'after the cable came back').toContain(' 3 packets received')
     log('the cable was pulled and put back')
+
+    const { frames, complaints } = judgeCapture(CAPTURE)
+    expect(complaints, 'what tshark complains of').toBe(0)
+    expect(frames > 500, 'frames of the capture are hundreds').toBe(true)
+    rmSync(CAPTURE)
+    log(`tshark: ${frames} frames, none malformed, every checksum right`)
 
     const { switches } = await host.inspect()
     for (const { name, ports } of switches) {
