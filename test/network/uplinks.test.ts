@@ -59,9 +59,9 @@ test('a guest fetches a page of this host through NAT, and the capture of it is 
   server.close()
   const packets = [...readPcapng(readFileSync(capture))]
   const bytes = packets.reduce((sum, packet) => sum + packet.originalLength, 0)
-  // Each frame passes two ports.
-  expect(bytes).toBeGreaterThan(2 * PAGE.length)
-  expect(new Set(packets.map(({ interfaceName }) => interfaceName)).size).toBe(2)
+  expect(bytes).toBeGreaterThan(PAGE.length)
+  expect(bytes).toBeLessThan(2 * PAGE.length)
+  expect(new Set(packets.map(({ interfaceName }) => interfaceName)).size).toBe(1)
 })
 
 test('tshark finds no malformed frame and no wrong checksum in that capture', (context) => {
@@ -115,7 +115,7 @@ describe('a switch that can’t be made keeps its host from starting, on one lin
     ],
     [
       { lan: { uplink: { ...nat, alow: 1 } as never } },
-      'switches.lan.uplink.alow: unknown field (known: kind, address, allow)',
+      'switches.lan.uplink.alow: unknown field (known: kind, address, allow, dhcp)',
     ],
     [
       { lan: { uplink: { kind: 'tunnel', local: 'x', remote: '1.2.3.4:5' } } },

@@ -6,7 +6,6 @@ import { text } from 'node:stream/consumers'
 
 import { Command } from 'commander'
 
-import { startHost } from '@guestyard/management'
 import type { Host, Vm, VmExit } from '@guestyard/management'
 import { InputError, parseByteSize } from '@guestyard/scenario'
 import { ImageError } from '@guestyard/storage'
@@ -17,12 +16,16 @@ import type { CommandOutput } from './command-output.ts'
 import { interruptible } from './interrupt.ts'
 import { logOptions } from './output-files.ts'
 import { LinuxConsole } from './linux-console.ts'
+import { SWITCH, networkHost, networkOf, type LinuxNetwork } from './linux-network.ts'
 import { recordLinux, replayLinux } from './linux-session.ts'
 
 interface LinuxFlags {
   readonly memory: string
   readonly append: string
   readonly disk: readonly string[]
+  readonly nic?: string
+  readonly allow: readonly string[]
+  readonly pcap?: string
   readonly folder?: string
   readonly script?: string
   readonly record?: string
@@ -35,6 +38,7 @@ interface LinuxJob {
   readonly append: string
   /** Paths of images, in the order in which the guest finds them. */
   readonly disks: readonly string[]
+  readonly network: LinuxNetwork | null
   readonly folder: string
   /** Text of the script; null: the console. */
   readonly script: string | null
@@ -52,6 +56,17 @@ export function linuxCommand(output: CommandOutput, done: (exitCode: number) => 
       (file: string, files: readonly string[]) => [...files, file],
       [],
     )
+    .option(
+      '--nic <kind>',
+      'a network adapter: `private`, alone on its switch; or `nat`, which gives it an address and leads to whom --allow lists',
+    )
+    .option(
+      '--allow <whom>',
+      'whom the guest may reach through --nic nat: any, host (this machine, by 10.0.0.254), an address or a network; with :PORT or :FIRST-LAST behind it; more than once for more',
+      (whom: string, all: readonly string[]) => [...all, whom],
+      [],
+    )
+    .option('--pcap <file>', 'every frame of its adapter, as pcapng for Wireshark')
     .option(
       '--script <file>',
       'run this shell script in the guest, print what it prints and nothing else, and exit with its code; - for standard input',
@@ -89,6 +104,7 @@ Examples:
   guestyard disk create data.vhdx --size 1GiB && guestyard linux --disk data.vhdx
   echo 'dmesg | grep -i hyper' | guestyard linux --script -
   guestyard linux --script check.sh --memory 128MiB > out.txt
+  echo 'wget -q -O - http://10.0.0.254:8080/' | guestyard linux --nic nat --allow host:8080 --script -
   guestyard linux --record bug.session; guestyard linux --replay bug.session`
 
 /** `guest fetch linux`. */
@@ -137,6 +153,7 @@ function checkSession(flags: LinuxFlags): void {
     ['--replay', flag === '--record' && flags.replay !== undefined],
     ['--script', flags.script !== undefined],
     ['--disk', flags.disk.length > 0],
+    ['--nic', flags.nic !== undefined],
     ['--log', flags.log !== undefined],
   ] as const
   for (const [other, isGiven] of others) {
@@ -145,6 +162,7 @@ function checkSession(flags: LinuxFlags): void {
 }
 
 async function readFlags(flags: LinuxFlags): Promise<LinuxJob> {
+  const network = networkOf(flags)
   const memory = parseByteSize(flags.memory)
   if (!memory.ok) throw new InputError('--memory', memory.problem)
   const disks = await soundImages(flags.disk)
@@ -160,6 +178,7 @@ async function readFlags(flags: LinuxFlags): Promise<LinuxJob> {
     memoryBytes: memory.value,
     append: flags.append,
     disks,
+    network,
     folder,
     script: await scriptOf(flags.script),
     log: flags.log,
@@ -206,7 +225,7 @@ async function runLinux(
   signal: AbortSignal,
 ): Promise<number> {
   const log = logOptions(job.log === undefined ? {} : { log: job.log })
-  const host = await startHost({ log })
+  const host = await networkHost(job.network, log)
   try {
     const vm = makeVm(host, job)
     const onAbort = (): void => void vm.turnOff()
@@ -227,11 +246,13 @@ async function runLinux(
 }
 
 function makeVm(host: Host, job: LinuxJob): Vm {
-  const { memoryBytes, append, folder, script } = job
+  const { memoryBytes, folder, network, script } = job
+  const append = network?.isNat === true ? `${job.append} guestyard.dhcp`.trim() : job.append
+  const nics = network === null ? [] : [{ switch: SWITCH }]
   const disks = job.disks.map((file) => ({ file }))
   try {
     const linux = { folder, append, shell: script === null }
-    return host.createVm({ name: 'linux', memoryBytes, linux, disks })
+    return host.createVm({ name: 'linux', memoryBytes, linux, disks, nics })
   } catch (error) {
     throw asInputError(error)
   }

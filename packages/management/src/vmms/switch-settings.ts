@@ -11,7 +11,7 @@ export type SwitchesOptions = Readonly<Record<string, SwitchOptions>>
 const NAME_LENGTH_MAX = 64
 const FIELDS = ['uplink', 'capacityBitsPerSecond', 'capture']
 const UPLINK_FIELDS: Readonly<Record<UplinkSpec['kind'], readonly string[]>> = {
-  nat: ['kind', 'address', 'allow'],
+  nat: ['kind', 'address', 'allow', 'dhcp'],
   tunnel: ['kind', 'local', 'remote', 'network'],
   player: ['kind', 'file', 'speed'],
 }

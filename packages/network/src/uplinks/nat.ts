@@ -7,6 +7,7 @@ import type { Frame } from '../frame.ts'
 import { FRAME_MIN_BYTES } from '../frame.ts'
 import { parseMacAddress } from '../mac-address.ts'
 import type { SwitchPort } from '../switch/switch-port.ts'
+import { DhcpServer } from './dhcp-server.ts'
 import type { HostSockets, HostUdp } from './host-sockets.ts'
 import { NatRules, type NatRule } from './nat-rules.ts'
 import { NatTcp } from './nat-tcp.ts'
@@ -19,6 +20,8 @@ export interface NatOptions {
   readonly mac: string
   /** Whom guests may reach; nobody when empty. */
   readonly allow: readonly NatRule[]
+  /** Whether it gives addresses to those who ask (DHCP); true when left out. */
+  readonly dhcp?: boolean
   readonly sockets: HostSockets
   /** The switch's. */
   readonly clock: { now(): number }
@@ -47,6 +50,7 @@ export class Nat implements Uplink {
   readonly #stack: IpStack
   readonly #rules: NatRules
   readonly #gateway: number
+  readonly #dhcp: DhcpServer | null
   readonly #tcp: Set<NatTcp> = new Set()
   /** The one that was used longest ago comes first. */
   readonly #udp: Map<string, UdpFlow> = new Map()
@@ -78,6 +82,9 @@ export class Nat implements Uplink {
       (bytes, from, fromPort, to, toPort) => this.#onDatagram(bytes, from, fromPort, to, toPort),
     )
     this.#stack.configure(own.address, own.prefixBits)
+    const stack = this.#stack
+    const { prefixBits } = own
+    this.#dhcp = options.dhcp === false ? null : new DhcpServer({ stack, prefixBits, clock })
   }
 
   attach(port: SwitchPort, wake: () => void): void {
@@ -117,7 +124,8 @@ export class Nat implements Uplink {
   inspect(): Readonly<Record<string, unknown>> {
     const { drops } = this.#stack.inspect()
     const flows = { tcp: this.#tcp.size, udp: this.#udp.size, refused: this.#refused }
-    return { address: formatIpv4(this.#gateway), ...flows, drops, ...this.#queue.inspect() }
+    const leases = this.#dhcp?.leaseCount ?? 0
+    return { address: formatIpv4(this.#gateway), leases, ...flows, drops, ...this.#queue.inspect() }
   }
 
   #isTcpAllowed(to: number, port: number): boolean {

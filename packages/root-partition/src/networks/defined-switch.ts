@@ -14,7 +14,7 @@ export interface CaptureOutput extends CaptureSink {
 /** Captured bytes are in the file this long after, while the root polls. */
 const FLUSH_MS = 500
 
-/** Every port of a switch, into one file. */
+/** Every port of a switch that is a guest's, into one file. */
 export class SwitchCapture {
   readonly #output: CaptureOutput
   readonly #capture: PortCapture

@@ -28,6 +28,7 @@ export function openUplink(spec: UplinkSpec, mac: string, host: UplinkHost): Upl
         address: spec.address,
         mac,
         allow: spec.allow,
+        dhcp: spec.dhcp ?? true,
         sockets: hostSockets(host.onWork),
         clock: host.clock,
         random: () => crypto.getRandomValues(words)[0]!,

@@ -146,13 +146,18 @@ export class RootNetworks {
       uplink?.close()
       throw error
     }
-    const made = this.#make(capacityBitsPerSecond, (port) => capture?.add(port))
+    // What comes from an uplink or goes there passes a guest's port too: once is enough.
+    let isCaptured = false
+    const made = this.#make(capacityBitsPerSecond, (port) => {
+      if (isCaptured) capture?.add(port)
+    })
     if (uplink !== null) {
       // A NAT is one station; what is behind the others may be many.
       const isStation = uplink.kind === 'nat'
       const port = made.connect(uplink, { name: uplink.kind, ...(isStation && { address: mac }) })
       uplink.attach(port, onWork)
     }
+    isCaptured = true
     this.#defined.set(name, { switch: made, uplink, capture })
     this.#switches.set(name, made)
   }

@@ -10,6 +10,8 @@ export type UplinkSpec =
       /** `10.0.0.254/24`: the gateway's own, and its network. */
       readonly address: string
       readonly allow: readonly NatRule[]
+      /** Whether guests get addresses from it (DHCP); true when left out. */
+      readonly dhcp?: boolean
     }
   | {
       /** A switch elsewhere, over UDP with VXLAN's header: `192.0.2.1:4789` here, and there. */
@@ -32,6 +34,6 @@ export interface SwitchSpec {
   readonly uplink?: UplinkSpec
   /** Bits a second of all ports together, shared by weight; no limit when left out. */
   readonly capacityBitsPerSecond?: number
-  /** A pcapng file of every frame that passes a port. */
+  /** A pcapng file of every frame that passes a guest's port. */
   readonly capture?: string
 }

@@ -49,6 +49,8 @@ export function initramfs(options: InitramfsOptions): Uint8Array<ArrayBuffer> {
     })),
     script('init', initScript(options)),
     script('bin/guestyard-serve', execServer(options.mark)),
+    script('bin/dhcp', DHCP),
+    script('bin/dhcp-lease', DHCP_LEASE),
   ]
   return cpioArchive(entries)
 }
@@ -56,6 +58,23 @@ export function initramfs(options: InitramfsOptions): Uint8Array<ArrayBuffer> {
 function script(path: string, text: string): CpioEntry {
   return { is: 'file', path, bytes: new TextEncoder().encode(text), isExecutable: true }
 }
+
+/** Word of the kernel's command line that has the guest ask for an address while it boots. */
+const DHCP_WORD = 'guestyard.dhcp'
+
+/** `dhcp [interface]`: asks for an address, and takes it. */
+const DHCP = `#!/bin/sh
+eth=\${1:-eth0}
+ip link set "$eth" up && exec udhcpc -q -n -t 5 -T 1 -i "$eth" -s /bin/dhcp-lease >/dev/null
+`
+
+/** What udhcpc calls with what it was given. */
+const DHCP_LEASE = `#!/bin/sh
+[ "$1" = bound ] || [ "$1" = renew ] || exit 0
+ip addr flush dev "$interface"
+ip addr add "$ip/\${mask:-24}" dev "$interface"
+[ -z "$router" ] || ip route replace default via "\${router%% *}"
+`
 
 function initScript(options: InitramfsOptions): string {
   const loads = options.modules.map(
@@ -78,6 +97,7 @@ function initScript(options: InitramfsOptions): string {
     'mount -t tmpfs tmp /tmp',
     'mount -t tmpfs run /run',
     ...loads,
+    `! grep -qw ${DHCP_WORD} /proc/cmdline || dhcp || echo "init: nobody gives eth0 an address" >/dev/kmsg`,
     'cd /home',
     // Raw: what a command prints comes out as it is.
     'stty -F /dev/ttyS1 raw -echo',
