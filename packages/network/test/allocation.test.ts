@@ -45,8 +45,12 @@ test('a frame leaves no garbage on its way', () => {
   // Twice: batches are polled more seldom than frames, and their code is compiled later.
   serve(FRAMES)
   serve(FRAMES)
-  const before = getHeapStatistics().total_allocated_bytes
-  serve(FRAMES)
-  expect(getHeapStatistics().total_allocated_bytes - before).toBeLessThan(NOISE_BYTES)
-  expect(got.frames).toBe(Math.ceil(FRAMES / BATCH) * BATCH * 3)
+  // A frame's garbage is there every time; code that is compiled again, since other tests ran in this process before, is not.
+  const rounds = [1, 2, 3].map(() => {
+    const before = getHeapStatistics().total_allocated_bytes
+    serve(FRAMES)
+    return getHeapStatistics().total_allocated_bytes - before
+  })
+  expect(Math.min(...rounds)).toBeLessThan(NOISE_BYTES)
+  expect(got.frames).toBe(Math.ceil(FRAMES / BATCH) * BATCH * 5)
 })
