@@ -16,15 +16,18 @@ const STAYS = new URL('./guests/stays.ts', import.meta.url)
 describe('a hostile guest', () => {
   let host: Host
   let neighbour: Vm
+  let folder: string
 
   beforeAll(async () => {
-    host = await startHost({ log: { level: 'silent' } })
+    folder = mkdtempSync(join(tmpdir(), 'guestyard-test-'))
+    host = await startHost({ log: { level: 'error', destination: join(folder, 'log') } })
     neighbour = host.createVm({ name: 'neighbour', memoryBytes: 4 * MIB, program: STAYS })
     await neighbour.start()
   })
 
   afterAll(async () => {
     await host.close()
+    rmSync(folder, { recursive: true })
   })
 
   async function started(deed: string): Promise<Vm> {
@@ -96,6 +99,8 @@ describe('a guest that floods the log', () => {
       program: HOSTILE,
       args: 'log-flood',
     })
+    const neighbour = host.createVm({ name: 'neighbour', memoryBytes: 4 * MIB, program: STAYS })
+    await neighbour.start()
     await vm.start()
     // Its program may not have run yet: then there is nothing to ask, and it is asked again. A VM that has ended refuses at once and for ever.
     while ((await vm.call('hasFlooded', null).catch(() => false)) !== true) {
@@ -103,6 +108,7 @@ describe('a guest that floods the log', () => {
     }
     await vm.stop()
     expect(vm.lastExit?.reason).toBe('stopped')
+    expect(await neighbour.call('double', 5)).toBe(10)
     await host.close()
     const lines = readFileSync(file, 'utf8').trim().split('\n')
     const from = lines.filter((line) => line.includes('"vm":"log-flood"'))

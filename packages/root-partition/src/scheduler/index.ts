@@ -15,11 +15,11 @@ export type { SchedulerPolicyName } from './policy.ts'
 export {
   PERIOD_MS_DEFAULT,
   SLICE_MS_DEFAULT,
-  Scheduler,
   type OverdueVp,
   type SchedulerOptions,
   type SchedulerSettings,
-} from './scheduler.ts'
+} from './scheduler-options.ts'
+export { Scheduler } from './scheduler.ts'
 export {
   Simulation,
   type Behaviour,

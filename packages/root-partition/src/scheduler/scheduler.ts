@@ -12,53 +12,23 @@
 import { assert, HvStatus } from '@guestyard/hvdef'
 import { VpReport } from '@guestyard/hypervisor'
 
-import { ClassicPolicy } from './classic-policy.ts'
-import { CorePolicy } from './core-policy.ts'
 import { areCpuProperties, type CpuProperties } from './cpu-properties.ts'
 import type { DispatchGrant } from './dispatch-grant.ts'
 import { inspectScheduler, type SchedulerInspection } from './inspection.ts'
 import { LogicalProcessor } from './logical-processor.ts'
+import { makePolicy } from './make-policy.ts'
 import type { SchedulerPolicy, SchedulerPolicyName, SchedulerShape } from './policy.ts'
-import { RootPolicy } from './root-policy.ts'
 import { PartitionShare, ScheduledVp } from './scheduled-vp.ts'
+import {
+  shapeOf,
+  UNITS_PER_MS,
+  type OverdueVp,
+  type SchedulerOptions,
+} from './scheduler-options.ts'
 
-/**
- * 2 ms: some fifty times what it costs to pass a processor from one thread to another (some 40 µs where threads wait for each
- * other), so that switching takes about 2 % at most, and short enough that 10 VPs wait 20 ms for each other and not 100.
- */
-export const SLICE_MS_DEFAULT = 2
-/** 50 ms: 25 slices, so that a cap or a reserve of 4 % still is a slice a period, and a VP stopped by its cap is back within what a person notices. */
-export const PERIOD_MS_DEFAULT = 50
 /** A VP that was told to stop and has not for so long is reported: 50 slices, far beyond any exit of a guest that behaves. */
 const OVERDUE_MS = 100
-const UNITS_PER_MS = 10_000
 const VPS_PER_PARTITION = 256
-
-/** What people choose. Plain data. */
-export interface SchedulerSettings {
-  readonly policy: SchedulerPolicyName
-  /** SMT siblings in a core; default 1. */
-  readonly threadsPerCore?: number
-  /** Milliseconds; SLICE_MS_DEFAULT and PERIOD_MS_DEFAULT when left out. A period is no shorter than a slice. */
-  readonly sliceMs?: number
-  readonly periodMs?: number
-}
-
-export interface SchedulerOptions extends SchedulerSettings {
-  /** 1 or more; a multiple of `threadsPerCore`. */
-  readonly logicalProcessors: number
-  /** Told of a VP that does not stop when told to; again each time it takes twice as long. */
-  readonly onOverdue?: (overdue: OverdueVp) => void
-}
-
-/** A VP that was told to stop and has not. */
-export interface OverdueVp {
-  readonly partitionId: number
-  readonly vpIndex: number
-  readonly logicalProcessor: number
-  /** Since it was told to. */
-  readonly overdueMs: number
-}
 
 /** Root thread only. `now`: 100 ns units, never going back. */
 export class Scheduler {
@@ -79,17 +49,8 @@ export class Scheduler {
   #overdue = 0
 
   constructor(options: SchedulerOptions) {
-    const { logicalProcessors, threadsPerCore = 1 } = options
-    assert(logicalProcessors >= 1, 'A machine has at least one logical processor.')
-    assert(logicalProcessors % threadsPerCore === 0, 'Every core has as many threads.')
-    this.shape = {
-      logicalProcessors,
-      threadsPerCore,
-      slice: Math.round((options.sliceMs ?? SLICE_MS_DEFAULT) * UNITS_PER_MS),
-      period: Math.round((options.periodMs ?? PERIOD_MS_DEFAULT) * UNITS_PER_MS),
-    }
-    assert(this.shape.slice >= 1, 'A slice is at least 100 ns.')
-    assert(this.shape.period >= this.shape.slice, 'A period is no shorter than a slice.')
+    this.shape = shapeOf(options)
+    const { logicalProcessors, threadsPerCore } = this.shape
     this.lps = Array.from(
       { length: logicalProcessors },
       (_, index) => new LogicalProcessor(index, threadsPerCore),
@@ -466,21 +427,6 @@ export class Scheduler {
       if (at < deadline) deadline = at
     }
     return deadline > now ? deadline : now
-  }
-}
-
-function makePolicy(
-  name: SchedulerPolicyName,
-  shape: SchedulerShape,
-  shares: ReadonlyMap<number, PartitionShare>,
-): SchedulerPolicy {
-  switch (name) {
-    case 'classic':
-      return new ClassicPolicy(shape, shares)
-    case 'core':
-      return new CorePolicy(shape, shares)
-    case 'root':
-      return new RootPolicy(shape.logicalProcessors)
   }
 }
 

@@ -6,7 +6,8 @@ import { VpReport } from '@guestyard/hypervisor'
 
 import type { CpuProperties } from './cpu-properties.ts'
 import type { DispatchGrant } from './dispatch-grant.ts'
-import { Scheduler, type SchedulerOptions } from './scheduler.ts'
+import type { SchedulerOptions } from './scheduler-options.ts'
+import { Scheduler } from './scheduler.ts'
 import type { SchedulerInspection } from './inspection.ts'
 
 /** What a VP does next; times in 100 ns units. */
