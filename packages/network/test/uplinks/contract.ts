@@ -1,5 +1,6 @@
 // What every uplink keeps to.
 
+import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 
 import type { SwitchPort } from '@guestyard/network'
@@ -43,6 +44,25 @@ export function uplinkContract(kind: string, make: (lan: Lan) => UplinkCase): vo
       for (const bytes of [14, 60, 1_514, 9_014, 65_550]) {
         expect(lan.send(0, broadcast(bytes))).toEqual([])
       }
+    })
+
+    test('takes bytes of any kind for a frame, whomever they are for', () => {
+      const bytes = fc.uint8Array({ minLength: 14, maxLength: 120 })
+      fc.assert(
+        fc.property(fc.array(bytes, { maxLength: 30 }), (frames) => {
+          const { lan, one } = scene()
+          for (const frame of frames) {
+            // IPv4 and ARP most of the time, to everybody: so that they are looked into.
+            frame.fill(0xff, 0, 6)
+            frame[6]! &= 0xfe
+            if (frame[13]! < 200) frame.set([8, frame[13]! < 100 ? 0 : 6], 12)
+            lan.send(0, frame)
+            one.uplink.poll(lan.clock.nowMs)
+          }
+          one.uplink.close()
+        }),
+        { numRuns: 60 },
+      )
     })
 
     test('wakes its owner for what comes, and sends it when it is polled, not before', () => {
