@@ -5,14 +5,14 @@ import { formatIpv4, type TcpConnection } from '@guestyard/tcpip'
 
 import type { HostSockets, HostTcp, HostTcpEvents } from './host-sockets.ts'
 
-const PIECE_BYTES = 65_536
+/** Between a connection and a socket, within one call: nobody keeps it. */
+const PIECE = new Uint8Array(65_536)
 
 /** On the switch's thread. */
 export class NatTcp implements HostTcpEvents {
   readonly #connection: TcpConnection
   readonly #socket: HostTcp
   readonly #onOver: () => void
-  readonly #piece = new Uint8Array(PIECE_BYTES)
   /** Bytes of the host's that the guest has no room for. */
   #left: Uint8Array | null = null
   #isOpen = false
@@ -93,8 +93,8 @@ export class NatTcp implements HostTcpEvents {
     }
     if (!this.#isOpen || this.#isGone) return
     while (!this.#isFull && connection.readableBytes > 0) {
-      const read = connection.read(this.#piece)
-      this.#isFull = !this.#socket.write(this.#piece.subarray(0, read))
+      const read = connection.read(PIECE)
+      this.#isFull = !this.#socket.write(PIECE.subarray(0, read))
     }
     if (connection.readableBytes > 0 || !connection.isReadFinished || this.#hasFinished) return
     this.#hasFinished = true

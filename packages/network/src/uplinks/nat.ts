@@ -31,6 +31,9 @@ export interface NatOptions {
 
 const MTU_BYTES = 1_500
 const TCP_MAX = 512
+/** Of each connection, each way: all of them together hold 128 MiB at most. */
+const TCP_BYTES = 128 * 1024
+const TCP_LIMITS = { sendBytes: TCP_BYTES, receiveBytes: TCP_BYTES }
 const UDP_MAX = 512
 const UDP_IDLE_MS = 60_000
 const LOOPBACK = 0x7f00_0001
@@ -73,7 +76,7 @@ export class Nat implements Uplink {
       mtu: MTU_BYTES,
       transmit: (frame, bytes) => this.#queue.push(frame.subarray(0, bytes)),
     }
-    this.#stack = new IpStack({ link, clock: () => clock.now(), random, secret })
+    this.#stack = new IpStack({ link, clock: () => clock.now(), random, secret, tcp: TCP_LIMITS })
     this.#stack.standForOthers(
       {
         isAllowed: (to, port) => this.#isTcpAllowed(to, port),
