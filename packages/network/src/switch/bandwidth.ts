@@ -118,3 +118,43 @@ export class Capacity {
     return false
   }
 }
+
+/** Frames to everybody that a port may send at once, and how many it waits for once it has sent them. */
+const FLOODS_AT_ONCE = 512
+const FLOODS_WAITED_FOR = 64
+
+/** How often a port may have every other port served for one frame of its own. Whoever is over it waits, as for bandwidth. */
+export class FloodAllowance {
+  readonly #perMs: number
+  #left = FLOODS_AT_ONCE
+  #atMs: number
+  #isHeld = false
+
+  constructor(perSecond: number, nowMs: number) {
+    this.#perMs = perSecond / 1_000
+    this.#atMs = nowMs
+  }
+
+  /** One was sent. */
+  take(nowMs: number): void {
+    this.#refill(nowMs)
+    this.#left -= 1
+    if (this.#left < 1) this.#isHeld = true
+  }
+
+  /** When the port may send again: now, or later. */
+  readyAtMs(nowMs: number): number {
+    if (!this.#isHeld) return nowMs
+    this.#refill(nowMs)
+    const wanted = FLOODS_WAITED_FOR - this.#left
+    if (wanted > 0) return nowMs + wanted / this.#perMs
+    this.#isHeld = false
+    return nowMs
+  }
+
+  #refill(nowMs: number): void {
+    const left = this.#left + (nowMs - this.#atMs) * this.#perMs
+    this.#left = left < FLOODS_AT_ONCE ? left : FLOODS_AT_ONCE
+    this.#atMs = nowMs
+  }
+}

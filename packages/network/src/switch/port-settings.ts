@@ -22,11 +22,17 @@ export interface PortSettings {
   readonly mirror?: 'none' | 'source' | 'destination'
   /** Most bits a second that it sends; 0, the default: as many as it can. */
   readonly maxBitsPerSecond?: number
+  /**
+   * Frames a second that it may send to everybody: broadcasts, groups, addresses that nobody knows. Default 4096; 512 of them at once. One that
+   * sends more waits, with all that it sends.
+   */
+  readonly floodsPerSecond?: number
   /** Its share of the switch's capacity when others want it too, 1..100. Default 1. */
   readonly weight?: number
 }
 
 const VLAN_ID_MAX = 4094
+const FLOODS_PER_SECOND = 4_096
 /** VLAN of ports that are in none. */
 export const NO_VLAN = 0
 
@@ -47,6 +53,7 @@ export class PortRules {
   readonly isMirrorSource: boolean
   readonly isMirrorDestination: boolean
   readonly maxBitsPerSecond: number
+  readonly floodsPerSecond: number
   readonly weight: number
 
   /** Throws a RangeError for what is out of range. */
@@ -75,6 +82,11 @@ export class PortRules {
       throw new RangeError(`maxBitsPerSecond must not be negative, got ${maxBitsPerSecond}`)
     }
     this.maxBitsPerSecond = maxBitsPerSecond
+    const { floodsPerSecond = FLOODS_PER_SECOND } = settings
+    if (!(floodsPerSecond > 0)) {
+      throw new RangeError(`floodsPerSecond must be over 0, got ${floodsPerSecond}`)
+    }
+    this.floodsPerSecond = floodsPerSecond
     if (!(weight >= 1 && weight <= 100)) {
       throw new RangeError(`weight must be from 1 to 100, got ${weight}`)
     }

@@ -2,7 +2,7 @@
 // One port of a switch: what its owner sends through, and what the switch knows and counts of it.
 
 import type { Frame } from '../frame.ts'
-import { Meter, Share } from './bandwidth.ts'
+import { FloodAllowance, Meter, Share } from './bandwidth.ts'
 import { DROP_REASONS, DropReason } from './drop-reason.ts'
 import type { PortRules } from './port-settings.ts'
 
@@ -62,6 +62,7 @@ export class SwitchPort {
   readonly receiveDrops: Float64Array = new Float64Array(DROP_REASONS.length)
   meter: Meter
   share: Share
+  floods: FloodAllowance
   /** Whoever looks at what passes, or null. Set by anybody. */
   tap: FrameTap | null = null
   readonly #switch: PortSwitch
@@ -73,6 +74,7 @@ export class SwitchPort {
     this.rules = rules
     this.meter = new Meter(rules.maxBitsPerSecond, owner.now())
     this.share = new Share(rules.weight)
+    this.floods = new FloodAllowance(rules.floodsPerSecond, owner.now())
   }
 
   /** The switch's time, in milliseconds. */

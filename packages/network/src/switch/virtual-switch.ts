@@ -10,7 +10,7 @@ import { FRAME_MAX_BYTES, FRAME_MIN_BYTES, NO_TAG } from '../frame.ts'
 import type { Frame } from '../frame.ts'
 import { FrameHeaders } from '../headers.ts'
 import { isGroup } from '../mac-address.ts'
-import { Capacity, Meter, Share } from './bandwidth.ts'
+import { Capacity, FloodAllowance, Meter, Share } from './bandwidth.ts'
 import { DropReason } from './drop-reason.ts'
 import { dhcpGuard, routerGuard } from './guards.ts'
 import { MacTable } from './mac-table.ts'
@@ -112,6 +112,7 @@ export class VirtualSwitch implements PortSwitch {
     port.meter = new Meter(rules.maxBitsPerSecond, this.#clock.now())
     this.#capacity.remove(port.share)
     port.share = new Share(rules.weight)
+    port.floods = new FloodAllowance(rules.floodsPerSecond, this.#clock.now())
     this.#capacity.add(port.share)
     this.#findMirrors()
   }
@@ -127,6 +128,8 @@ export class VirtualSwitch implements PortSwitch {
 
   /** A port's: see `SwitchPort.readyAtMs`. */
   readyAtMs(port: SwitchPort, nowMs: number): number {
+    const calm = port.floods.readyAtMs(nowMs)
+    if (calm > nowMs) return calm
     const own = port.meter.readyAtMs(nowMs)
     return own > nowMs ? own : this.#capacity.readyAtMs(port.share, nowMs)
   }
@@ -142,6 +145,8 @@ export class VirtualSwitch implements PortSwitch {
     if (guarded !== DropReason.NONE) return drop(port, guarded)
     const nowMs = this.#clock.now()
     const { view } = frame
+    const high = view.getUint16(0)
+    const isForAll = isGroup(high)
     const sourceHigh = view.getUint16(6)
     if (!this.#table.learn(sourceHigh, view.getUint32(8), vlan, port.id, nowMs)) {
       return drop(port, DropReason.SPOOFED_SOURCE)
@@ -152,8 +157,7 @@ export class VirtualSwitch implements PortSwitch {
     this.#capacity.take(port.share, frame.lengthBytes, nowMs)
     port.tap?.frame(frame, frame.tag, false, port.id)
     let work = rules.isMirrorSource ? this.#mirror(port, frame, frame.tag) : 0
-    const high = view.getUint16(0)
-    if (isGroup(high)) return work + this.#flood(port, frame, vlan, true)
+    if (isForAll) return work + this.#flood(port, frame, vlan, true)
     const found = this.#table.find(high, view.getUint32(2), vlan, nowMs)
     if (found === port.id) return work + drop(port, DropReason.OWN_PORT)
     const to = found < 0 ? null : this.#slots[found]!
@@ -221,6 +225,7 @@ export class VirtualSwitch implements PortSwitch {
   // To everybody in the VLAN. A unicast to nobody known goes only to those who may have addresses that nobody knows.
   #flood(from: SwitchPort, frame: Frame, vlan: number, isForAll: boolean): number {
     let work = 0
+    from.floods.take(this.#clock.now())
     const ports = this.#ports
     for (let index = 0; index < ports.length; index += 1) {
       const port = ports[index]!
