@@ -3,6 +3,7 @@
 import { CommanderError } from 'commander'
 
 import { InputError, RunHangs } from '@guestyard/scenario'
+import { FetchError } from '@guestyard/x86-partition/node'
 
 import type { CommandOutput } from './command-output.ts'
 import { DiskError } from './disk-report.ts'
@@ -14,7 +15,7 @@ import { OutputError } from './output-files.ts'
 const EXIT_BAD_INPUT = 2
 const EXIT_FAILED = 1
 /** What can go wrong on the way without a bug of ours. */
-const FAILURES = [OutputError, DiskError, RunHangs, MachineEnded] as const
+const FAILURES = [OutputError, DiskError, RunHangs, MachineEnded, FetchError] as const
 
 /** Writes what ended the command, unless it has been said: one line for what is no bug of ours. The exit code. */
 export function tellError(error: unknown, stderr: CommandOutput['stderr']): number {

@@ -1,4 +1,4 @@
-/** `guestyard linux`: Debian's stock kernel as a guest, with its console or for a script; `guestyard guest fetch linux`: where it comes from. */
+/** `guestyard linux`: Debian's stock kernel as a guest, with its console or for a script. */
 
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
@@ -10,7 +10,7 @@ import type { Host, Vm, VmExit } from '@guestyard/management'
 import { InputError, parseByteSize } from '@guestyard/scenario'
 import { ImageError } from '@guestyard/storage'
 import { BootError } from '@guestyard/x86-partition'
-import { fetchLinux, linuxCacheFolder, readManifest } from '@guestyard/x86-partition/node'
+import { linuxCacheFolder, readManifest } from '@guestyard/x86-partition/node'
 
 import type { CommandOutput } from './command-output.ts'
 import { interruptible } from './interrupt.ts'
@@ -106,44 +106,6 @@ Examples:
   guestyard linux --script check.sh --memory 128MiB > out.txt
   echo 'wget -q -O - http://10.0.0.254:8080/' | guestyard linux --nic nat --allow host:8080 --script -
   guestyard linux --record bug.session; guestyard linux --replay bug.session`
-
-/** `guest fetch linux`. */
-export function guestCommand(output: CommandOutput): Command {
-  const fetch = new Command('fetch')
-    .description('Fetch a guest into the cache: its kernel, its modules, busybox. Needs apt.')
-    .argument('<guest>', 'linux: the i386 kernel of Debian, as it is today')
-    .option('--mirror <url>', 'a Debian mirror', 'http://deb.debian.org/debian')
-    .option('--suite <name>', 'a release of Debian', 'bookworm')
-    .option('--folder <path>', 'where to keep it, when not in the cache')
-    .action(async (guest: string, flags: FetchFlags) => fetchGuest(guest, flags, output))
-  return new Command('guest')
-    .description(
-      "Fetch operating systems that run as guests: other people's work, kept in your cache.",
-    )
-    .helpCommand(false)
-    .addCommand(fetch)
-    .addHelpText('after', '\nExample:\n  guestyard guest fetch linux')
-}
-
-interface FetchFlags {
-  readonly mirror: string
-  readonly suite: string
-  readonly folder?: string
-}
-
-async function fetchGuest(guest: string, flags: FetchFlags, output: CommandOutput): Promise<void> {
-  if (guest !== 'linux') throw new InputError('<guest>', `no guest '${guest}': linux`)
-  const { mirror, suite, folder = linuxCacheFolder() } = flags
-  try {
-    const manifest = await fetchLinux({
-      ...{ folder, mirror, suite },
-      onProgress: (line) => output.stderr.write(`guestyard: ${line}\n`),
-    })
-    output.stdout.write(`${manifest.packages.join('\n')}\n`)
-  } catch (error) {
-    throw asInputError(error)
-  }
-}
 
 /** A session is all there is to it: what it does not keep can't be part of it. */
 function checkSession(flags: LinuxFlags): void {
@@ -293,7 +255,7 @@ const FLAGS: ReadonlyMap<string, string> = new Map([
 ])
 
 /** What the caller can put right is told in one line. */
-function asInputError(error: unknown): unknown {
+export function asInputError(error: unknown): unknown {
   if (!(error instanceof BootError || error instanceof RangeError)) return error
   const [, setting = '', problem] = /^VM "linux": ([\w.]+): (.*)$/s.exec(error.message) ?? []
   const flag = FLAGS.get(setting)

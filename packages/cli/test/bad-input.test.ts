@@ -45,6 +45,10 @@ describe('what is wrong is refused on one line, with exit code 2', () => {
     ['linux --script', "option '--script <file>' argument missing"],
     ['guest fetch', "missing required argument 'guest'"],
     ['guest fetch plan9', "<guest>: no guest 'plan9': linux"],
+    [
+      'guest fetch linux --mirror ftp://host',
+      'mirror: "ftp://host" is none (a URL: http://HOST/debian)',
+    ],
     ['run none.ts', 'none.ts: no such file'],
     ['run a.ts b.ts', "too many arguments for 'run'. Expected 1 argument but got 2: a.ts, b.ts."],
     ['runn none.ts', "unknown command 'runn' (Did you mean run?)"],

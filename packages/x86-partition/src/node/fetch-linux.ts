@@ -1,126 +1,158 @@
-// Fetches the Linux guest with apt: as the user who runs it, in a folder of its own, for i386 whatever the host is. Nothing of the system
-// changes. apt resolves which kernel is today's, resumes what it was downloading, and checks the archive's signatures.
+// Fetches the Linux guest: today's kernel of Debian, the modules that a guest needs and busybox, from apt or from a mirror, into a folder with a
+// manifest. What a fetch that was interrupted has brought is there for the next one; a guest that is in the folder stays until its successor is whole.
 
-import { execFile } from 'node:child_process'
 import { mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
-import { promisify } from 'node:util'
 
 import { BootError } from '../boot/boot-error.ts'
 import type { KernelModule } from '../guest/initramfs.ts'
 import { LINUX_MODULES } from '../guest/linux-modules.ts'
 import { inLoadOrder, moduleName } from '../guest/module-order.ts'
-import { BUSYBOX_FILE, KERNEL_FILE, MANIFEST_FILE, sha256 } from './linux-cache.ts'
+import type {
+  FetchedBytes,
+  DebianPackage,
+  PackageSource,
+  SourceOptions,
+} from './fetch/package-source.ts'
+import {
+  BUSYBOX_FILE,
+  KERNEL_FILE,
+  MANIFEST_FILE,
+  readLinuxGuest,
+  readManifest,
+  sha256,
+} from './linux-cache.ts'
 import type { LinuxManifest } from './linux-cache.ts'
 
 export interface FetchOptions {
   /** Where the guest is kept. */
   readonly folder: string
-  /** A Debian mirror; default `http://deb.debian.org/debian`. */
+  /** A Debian mirror; default: deb.debian.org, over HTTPS where apt does not check signatures. */
   readonly mirror?: string
   /** Release of Debian; default `bookworm`. */
   readonly suite?: string
+  /** A file of OpenPGP keys that sign the archive, in place of Debian's own. */
+  readonly keyring?: string
+  /** Whether apt is used where there is one; default true. */
+  readonly apt?: boolean
+  /** Ends the fetch: it rejects with the signal's reason. */
+  readonly signal?: AbortSignal
   /** One line for each step. */
   readonly onProgress: (line: string) => void
+  /** Bytes of the file that is under way; not from apt. */
+  readonly onBytes?: (bytes: FetchedBytes) => void
 }
 
-const MIRROR_DEFAULT = 'http://deb.debian.org/debian'
 const SUITE_DEFAULT = 'bookworm'
-/** Depends on the kernel of the day. */
-const KERNEL_META = 'linux-image-686'
-const BUSYBOX_PACKAGE = 'busybox-static'
-const OUTPUT_MAX = 64 * 1024 * 1024
+/** Files of packages and what they are called here; modules are called as they are. A release of Debian may have them in `usr`. */
+const FILES: Readonly<Record<string, string>> = {
+  'boot/vmlinuz': KERNEL_FILE,
+  'bin/busybox': BUSYBOX_FILE,
+}
+/** Of its files, beside the fetched ones. */
+const WORK_FOLDER = 'fetching'
 
-const run = promisify(execFile)
-
-/** Rejects with a BootError that says which step went wrong, and why. */
+/** Rejects with a FetchError where the world is at fault, with a BootError where an option is, or the kernel is not one that can be a guest. */
 export async function fetchLinux(options: FetchOptions): Promise<LinuxManifest> {
+  const { apt = true } = options
+  const [{ AptSource, hasApt }, { MirrorSource }] = await Promise.all([
+    import('./fetch/apt-source.ts'),
+    import('./fetch/mirror-source.ts'),
+  ])
+  const isApt = apt && (await hasApt())
+  return fetchLinuxFrom(options, (source) =>
+    isApt ? new AptSource(source) : new MirrorSource(source),
+  )
+}
+
+/** The same from a source that the caller makes. */
+export async function fetchLinuxFrom(
+  options: FetchOptions,
+  createSource: (options: SourceOptions) => PackageSource,
+): Promise<LinuxManifest> {
   const { folder, onProgress } = options
-  const work = join(folder, 'apt')
-  const apt = await prepareApt(work, options)
-  onProgress('asking the archive what there is')
-  await step('apt-get update', 'apt-get', [...apt, 'update'], work)
-  const kernel = await kernelPackage(apt, work)
-  onProgress(`downloading ${kernel} and ${BUSYBOX_PACKAGE}`)
-  await step('apt-get download', 'apt-get', [...apt, 'download', kernel, BUSYBOX_PACKAGE], work)
-  const packages = readdirSync(work).filter((name) => name.endsWith('.deb'))
+  const work = join(folder, WORK_FOLDER)
+  const signal = options.signal ?? new AbortController().signal
+  const source = createSource(checkedOptions(options, work, signal))
+  const packages = await source.resolve()
+  const current = currentManifest(folder, packages)
+  if (current !== null) {
+    rmSync(work, { recursive: true, force: true })
+    onProgress(`Linux ${current.release} is in ${folder} already`)
+    return current
+  }
+  onProgress(`downloading ${packages.map(({ name }) => name).join(' and ')}`)
+  const archives = await source.download()
   const tree = join(work, 'tree')
   rmSync(tree, { recursive: true, force: true })
-  for (const name of [kernel, BUSYBOX_PACKAGE]) {
-    const archive = newest(packages, name)
-    onProgress(`unpacking ${archive}`)
-    await step('dpkg-deb', 'dpkg-deb', ['-x', join(work, archive), tree], work)
+  mkdirSync(tree, { recursive: true })
+  const release = packages[0]!.name.replace(/^linux-image-/, '')
+  for (const archive of archives) {
+    onProgress(`unpacking ${basename(archive)}`)
+    await unpack(archive, tree, release, signal)
   }
-  const manifest = keep(folder, tree, kernel, packages)
+  const manifest = keep(folder, tree, release, packages)
   rmSync(work, { recursive: true, force: true })
   onProgress(`Linux ${manifest.release} is in ${folder}`)
   return manifest
 }
 
-/** A state of apt's own: lists, cache and sources in `work`, keys and proxies of the system. */
-async function prepareApt(work: string, options: FetchOptions): Promise<string[]> {
-  const { mirror = MIRROR_DEFAULT, suite = SUITE_DEFAULT } = options
-  for (const [what, text] of [
-    ['mirror', mirror],
-    ['suite', suite],
-  ] as const) {
-    if (!/^[\w.:/~+-]+$/.test(text)) throw new BootError(`${what}: ${JSON.stringify(text)} is none`)
+function checkedOptions(options: FetchOptions, work: string, signal: AbortSignal): SourceOptions {
+  const { mirror = null, suite = SUITE_DEFAULT, keyring = null, onProgress, onBytes } = options
+  if (mirror !== null && !/^https?:\/\/[\w.:[\]-]+(\/[\w.:/~+-]*)?$/.test(mirror)) {
+    throw new BootError(`mirror: ${JSON.stringify(mirror)} is none (a URL: http://HOST/debian)`)
   }
+  if (!/^[\w.+-]+(\/[\w.+-]+)*$/.test(suite) || suite.split('/').includes('..')) {
+    throw new BootError(`suite: ${JSON.stringify(suite)} is none`)
+  }
+  return { work, mirror, suite, keyring, signal, onProgress, onBytes: onBytes ?? (() => {}) }
+}
+
+/** What is in the folder, if it is whole and of these very packages. */
+function currentManifest(folder: string, packages: readonly DebianPackage[]): LinuxManifest | null {
   try {
-    await run('apt-get', ['--version'])
-  } catch {
-    throw new BootError(
-      'apt-get: is not there; the guest can be fetched on Debian and its kin only',
-    )
+    const manifest = readManifest(folder)
+    if (manifest?.packages.join() !== packages.map(nameOf).join()) return null
+    readLinuxGuest(folder)
+    return manifest
+  } catch (error) {
+    if (error instanceof BootError) return null
+    throw error
   }
-  mkdirSync(join(work, 'lists', 'partial'), { recursive: true })
-  mkdirSync(join(work, 'archives', 'partial'), { recursive: true })
-  const sources = join(work, 'sources.list')
-  writeFileSync(sources, `deb ${mirror} ${suite} main\n`)
-  writeFileSync(join(work, 'status'), '')
-  const settings = {
-    'APT::Architecture': 'i386',
-    'APT::Architectures': 'i386',
-    'APT::Sandbox::User': '',
-    'Dir::State': work,
-    'Dir::State::Lists': join(work, 'lists'),
-    'Dir::State::status': join(work, 'status'),
-    'Dir::Cache': work,
-    'Dir::Cache::archives': join(work, 'archives'),
-    'Dir::Etc::SourceList': sources,
-    'Dir::Etc::SourceParts': '-',
-    'Acquire::Languages': 'none',
-  }
-  return ['-q', ...Object.entries(settings).flatMap(([name, value]) => ['-o', `${name}=${value}`])]
 }
 
-async function kernelPackage(apt: readonly string[], work: string): Promise<string> {
-  const output = await step('apt-cache', 'apt-cache', [...apt, 'depends', KERNEL_META], work)
-  const found = /Depends: (linux-image-[\w.+-]+-686)\b/.exec(output)?.[1]
-  if (found === undefined) {
-    throw new BootError(`apt-cache: ${KERNEL_META} does not say which kernel it stands for`)
-  }
-  return found
+function nameOf({ name, version }: DebianPackage): string {
+  return `${name}=${version}`
 }
 
-/** The archive of a package; of several, which an interrupted fetch may have left, the last by name. */
-function newest(archives: readonly string[], name: string): string {
-  const found = archives
-    .filter((archive) => archive.startsWith(`${name}_`))
-    .toSorted()
-    .at(-1)
-  if (found === undefined) throw new BootError(`${name}: apt did not leave an archive of it`)
-  return found
+/** Writes what a guest may need of a package into `tree`. */
+async function unpack(
+  archive: string,
+  tree: string,
+  release: string,
+  signal: AbortSignal,
+): Promise<void> {
+  const { debFiles } = await import('./fetch/deb-archive.ts')
+  const targetOf = (path: string): string | null => {
+    const place = path.replace(/^usr\//, '')
+    const isModule = place.startsWith(`lib/modules/${release}/`) && place.endsWith('.ko')
+    return isModule ? basename(place) : (FILES[place.replace(`-${release}`, '')] ?? null)
+  }
+  for await (const { path, bytes } of debFiles(archive, (path) => targetOf(path) !== null)) {
+    signal.throwIfAborted()
+    writeFileSync(join(tree, targetOf(path)!), bytes)
+  }
 }
 
 /** Copies what is used, and says so in the manifest, which comes last: a folder without one holds no guest. */
 function keep(
   folder: string,
   tree: string,
-  kernelName: string,
-  archives: readonly string[],
+  release: string,
+  packages: readonly DebianPackage[],
 ): LinuxManifest {
-  const release = kernelName.replace(/^linux-image-/, '')
+  const kept = Object.values(FILES).map((file) => ({ file, bytes: readUnpacked(tree, file) }))
+  const modules = inLoadOrder(LINUX_MODULES, finderOf(tree))
   const files: Record<string, string> = {}
   const put = (name: string, bytes: Uint8Array): void => {
     const path = join(folder, name)
@@ -129,13 +161,10 @@ function keep(
     files[name] = sha256(bytes)
   }
   rmSync(join(folder, MANIFEST_FILE), { force: true })
-  put(KERNEL_FILE, readFileSync(join(tree, 'boot', `vmlinuz-${release}`)))
-  put(BUSYBOX_FILE, readFileSync(join(tree, 'bin', 'busybox')))
-  const modules = inLoadOrder(LINUX_MODULES, finderOf(join(tree, 'lib', 'modules', release)))
-  for (const module of modules) put(module.file, module.bytes)
+  for (const { file, bytes } of [...kept, ...modules]) put(file, bytes)
   const manifest: LinuxManifest = {
     release,
-    packages: [kernelName, BUSYBOX_PACKAGE].map((name) => packageOf(newest(archives, name))),
+    packages: packages.map(nameOf),
     files,
     modules: modules.map(({ file }) => file),
   }
@@ -143,37 +172,22 @@ function keep(
   return manifest
 }
 
-/** `name_1%3a2.3_i386.deb` is `name=1:2.3`. */
-function packageOf(archive: string): string {
-  const [name = '', version = ''] = archive.split('_')
-  return `${name}=${decodeURIComponent(version)}`
-}
-
-function finderOf(folder: string): (name: string) => KernelModule | undefined {
-  const paths = new Map<string, string>()
-  for (const entry of readdirSync(folder, { recursive: true, encoding: 'utf8' })) {
-    if (entry.endsWith('.ko')) paths.set(moduleName(basename(entry)), entry)
-  }
-  return (name) => {
-    const path = paths.get(name)
-    return path === undefined
-      ? undefined
-      : { file: basename(path), bytes: readFileSync(join(folder, path)) }
-  }
-}
-
-async function step(
-  what: string,
-  command: string,
-  args: readonly string[],
-  cwd: string,
-): Promise<string> {
+function readUnpacked(tree: string, file: string): Uint8Array {
   try {
-    const { stdout } = await run(command, args, { cwd, maxBuffer: OUTPUT_MAX })
-    return stdout
-  } catch (error) {
-    const { stderr } = error as { readonly stderr?: unknown }
-    const said = typeof stderr === 'string' ? stderr.trim().split('\n').at(-1) : String(error)
-    throw new BootError(`${what}: failed (${said})`)
+    return readFileSync(join(tree, file))
+  } catch {
+    throw new BootError(`${file}: is in none of the packages`)
+  }
+}
+
+function finderOf(tree: string): (name: string) => KernelModule | undefined {
+  const files = new Map(
+    readdirSync(tree)
+      .filter((file) => file.endsWith('.ko'))
+      .map((file) => [moduleName(file), file]),
+  )
+  return (name) => {
+    const file = files.get(name)
+    return file === undefined ? undefined : { file, bytes: readFileSync(join(tree, file)) }
   }
 }

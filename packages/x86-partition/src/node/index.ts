@@ -7,6 +7,8 @@ export {
   type LinuxManifest,
 } from './linux-cache.ts'
 export { fetchLinux, type FetchOptions } from './fetch-linux.ts'
+export { FetchError } from './fetch/fetch-error.ts'
+export type { FetchedBytes } from './fetch/package-source.ts'
 export {
   LinuxGuest,
   type LinuxGuestSetup,
