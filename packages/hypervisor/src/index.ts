@@ -35,6 +35,8 @@ export type {
 export { VirtualProcessor } from './virtual-processor.ts'
 export type { Clock } from './clock.ts'
 export type { VirtualProcessorOptions, VpHandles } from './vp-handles.ts'
+export type { SavedMsr, SavedVp } from './saved-state.ts'
+export type { SavedTimer } from './time/synthetic-timers.ts'
 export type { VpInspection } from './vp-inspection.ts'
 export type { Wake } from './wake.ts'
 export type { CpuidResult } from './cpuid-leaves.ts'

@@ -25,6 +25,8 @@ import { PartitionRegisters } from './partition-registers.ts'
 import { Siblings } from './siblings.ts'
 import { announce } from './synic/event-flags.ts'
 import { Synic } from './synic/synic.ts'
+import { restoreVp, saveVp } from './saved-state.ts'
+import type { SavedVp, SavedVpParts } from './saved-state.ts'
 import type { MsrRegisters } from './synthetic-msrs.ts'
 import { ReferenceClock } from './time/reference-clock.ts'
 import { SyntheticTimers } from './time/synthetic-timers.ts'
@@ -33,7 +35,7 @@ import { VP_CALLS } from './vp-calls.ts'
 import type { HypercallCapabilities } from './vp-calls.ts'
 import type { VirtualProcessorOptions, VpHandles } from './vp-handles.ts'
 import type { VpInspection } from './vp-inspection.ts'
-import { OUTBOX_CRASH, OUTBOX_RESET, PING, PONG, VP_PAGE_BYTES } from './vp-page.ts'
+import { INBOX_SUMMARY, OUTBOX_CRASH, OUTBOX_RESET, PING, PONG, VP_PAGE_BYTES } from './vp-page.ts'
 import { VpRunState } from './vp-run-state.ts'
 import { traceInterrupt } from './vp-trace.ts'
 import type { Wake } from './wake.ts'
@@ -330,6 +332,19 @@ export class VirtualProcessor {
     Atomics.store(this.#page, PONG, ping)
   }
 
+  /**
+   * What this VP is, beside RAM: see saved-state.ts. Null while something is on its way into the guest, which then has to run a
+   * little. Between two runs of guest code.
+   */
+  save(): SavedVp | null {
+    return saveVp(this.#savedParts())
+  }
+
+  /** Takes over what `save` said, once, before any guest code runs; RAM is as it was saved. False: it is none of this partition's. */
+  restore(saved: SavedVp): boolean {
+    return restoreVp(this.#savedParts(), saved)
+  }
+
   /** Plain data about this VP. */
   inspect(): VpInspection {
     return {
@@ -412,6 +427,22 @@ export class VirtualProcessor {
     this.#icr.low = Siblings.readableIcr(low)
     this.#icr.high = high >>> 0
     return true
+  }
+
+  #savedParts(): SavedVpParts {
+    return {
+      apic: this.#apic,
+      synic: this.#synic,
+      timers: this.#timers,
+      assist: this.#assist,
+      partition: this.#partition,
+      intercept: this.#intercept,
+      overlays: this.#overlays,
+      hasInterrupts: hasInterrupts(this.#partitionPage, this.#block),
+      inbox: Atomics.load(this.#page, INBOX_SUMMARY),
+      readMsr: (msr, out) => this.readMsr(msr, out),
+      writeMsr: (msr, low, high) => this.writeMsr(msr, low, high),
+    }
   }
 
   /** An overlay has left its page: another may be seen there now. */

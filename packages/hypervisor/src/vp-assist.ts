@@ -50,6 +50,11 @@ export class VpAssist {
     return true
   }
 
+  /** An offer stands: the guest may end its interrupt at any moment. */
+  get isOffered(): boolean {
+    return this.#offered
+  }
+
   get isOn(): boolean {
     return (this.#register.low & MSR_PAGE_ENABLE) !== 0
   }

@@ -12,6 +12,7 @@ export {
   type MachineGuestOptions,
   type MachineInspection,
 } from './machine/machine-guest.ts'
+export { SavedStateError, type SavedMachine } from './machine/saved-machine.ts'
 export { InstructionClock } from './machine/instruction-clock.ts'
 export { DEBUG_EXIT_PORT, type MachineEnd } from './machine/platform-ports.ts'
 export { PortDevices, type AccessBytes, type PortDevice } from './processor/ports.ts'

@@ -10,6 +10,7 @@ import {
   MachineGuest,
   multibootImage,
   type MachineEnd,
+  type SavedMachine,
   type PortDevice,
 } from '@guestyard/x86-partition'
 import { readProcessorModule } from '@guestyard/x86-partition/node'
@@ -25,6 +26,15 @@ export interface TinyOptions {
   readonly ports?: PortDevice
   /** It runs in virtual time, which this clock keeps. */
   readonly virtual?: ManualClock
+  /** It goes on from there. */
+  readonly saved?: TinySave
+}
+
+/** A tiny machine's whole state. */
+export interface TinySave {
+  readonly ram: Uint8Array
+  readonly referenceTime100ns: number
+  readonly machine: SavedMachine
 }
 
 export interface TinyMachine {
@@ -41,6 +51,10 @@ export interface TinyMachine {
   readonly printed: () => string
   /** Polls until it ends; throws after `slices` polls. */
   readonly run: (slices?: number) => MachineEnd
+  /** So many polls. */
+  readonly some: (slices: number) => void
+  /** All that it is, between two polls. */
+  readonly save: () => TinySave
 }
 
 /** `code` runs in flat protected mode, interrupts off, at LOAD_ADDRESS + 32. */
@@ -74,6 +88,13 @@ export async function tinyMachine(
   if (!created.ok) throw new Error('there is room for one partition')
   const { partition } = created
   partition.vps[0]!.dispatch.grant(0, true)
+  const { saved } = options
+  if (saved !== undefined) {
+    memory.u8.set(saved.ram)
+    partition.setTimeFrozen(true)
+    partition.setReferenceTime(saved.referenceTime100ns)
+    partition.setTimeFrozen(false)
+  }
   const handles = partition.handlesFor(0)!
   const vp = new VirtualProcessor(handles, { memory, wakeRoot: wake, clock: vpClock })
   let printed = ''
@@ -90,6 +111,7 @@ export async function tinyMachine(
       printed += String.fromCharCode(byte)
     },
     onEnd: () => {},
+    ...(saved === undefined ? {} : { saved: saved.machine }),
     ...(options.ports === undefined ? {} : { ports: options.ports }),
   })
   let sliceNs = 0
@@ -103,13 +125,25 @@ export async function tinyMachine(
     if (units > 0) virtual.advance100ns(Math.ceil(sliceNs / 100))
     else virtual.advanceTo(machine.nextDeadlineMs())
   }
-  const run = (slices = 200): MachineEnd => {
+  const save = (): TinySave => {
+    const state = machine.save()
+    if (state === null) throw new Error('something is on its way into the guest')
+    return {
+      ram: memory.u8.slice(),
+      referenceTime100ns: partition.referenceTime,
+      machine: state,
+    }
+  }
+  const some = (slices: number): void => {
     for (let slice = 0; slice < slices && machine.end === null; slice += 1) {
       hypervisor.poll(16)
       poll()
       clock.update()
       vpClock.update()
     }
+  }
+  const run = (slices = 200): MachineEnd => {
+    some(slices)
     if (machine.end === null) throw new Error(`the machine still runs after ${slices} slices`)
     return machine.end
   }
@@ -123,6 +157,8 @@ export async function tinyMachine(
     tick: () => void vpClock.update(),
     lastSliceNs: () => sliceNs,
     run,
+    some,
+    save,
   }
 }
 

@@ -30,7 +30,7 @@ export class OverlayPage {
   /** First word of the content in `words`. */
   at = 0
   readonly #place: OverlayPlace
-  readonly #aside: Int32Array = new Int32Array(PAGE_WORDS)
+  readonly #aside: Int32Array<ArrayBuffer> = new Int32Array(PAGE_WORDS)
   #page = NOWHERE
   #visible = false
 
@@ -66,6 +66,19 @@ export class OverlayPage {
     swapPage(memory.i32, this.#page, this.#aside, 0)
     this.words = memory.i32
     this.at = this.#page * PAGE_WORDS
+  }
+
+  /** What it covers: 1024 words, copied; null while it is seen nowhere. */
+  get covered(): Int32Array<ArrayBuffer> | null {
+    return this.#visible ? this.#aside.slice() : null
+  }
+
+  /** What RAM had at its place is its content after all, and this is what it covers. False when it is seen nowhere. */
+  adopt(covered: Int32Array): boolean {
+    if (!this.#visible || covered.length !== PAGE_WORDS) return false
+    swapPage(this.#place.memory.i32, this.#page, this.#aside, 0)
+    this.#aside.set(covered)
+    return true
   }
 
   #hide(): void {

@@ -71,6 +71,30 @@ export class PartitionOverlays {
     Atomics.store(this.#page, OVERLAY_MOVING + overlay, 0)
   }
 
+  /** What an overlay covers: 1024 words, copied; null while it is seen nowhere. */
+  covered(overlay: PartitionOverlay): Int32Array<ArrayBuffer> | null {
+    if (this.#visiblePage(overlay) < 0) return null
+    const at = OVERLAY_ASIDE + overlay * PAGE_WORDS
+    return Int32Array.from(this.#page.subarray(at, at + PAGE_WORDS))
+  }
+
+  /** What RAM had at its place is its content after all, and this is what it covers. False when it is seen nowhere. */
+  adopt(overlay: PartitionOverlay, covered: Int32Array): boolean {
+    const page = this.#visiblePage(overlay)
+    if (page < 0 || covered.length !== PAGE_WORDS) return false
+    const at = OVERLAY_ASIDE + overlay * PAGE_WORDS
+    swapPage(this.#memory.i32, page, this.#page, at)
+    this.#page.set(covered, at)
+    return true
+  }
+
+  /** Where it is seen, or NOWHERE. */
+  #visiblePage(overlay: PartitionOverlay): number {
+    const place = Atomics.load(this.#page, OVERLAY_PLACE + overlay)
+    const page = (place & ~VISIBLE) - 1
+    return (place & VISIBLE) !== 0 && isOverlayPlace(this.#memory, page) ? page : NOWHERE
+  }
+
   #moveTo(
     overlay: PartitionOverlay,
     page: number,

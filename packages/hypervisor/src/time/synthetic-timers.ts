@@ -37,6 +37,14 @@ const VECTOR_MIN = 16
 /** Words of the message: payload from word 4 on. */
 const [INDEX, EXPIRATION, DELIVERY] = [4, 6, 8]
 
+/** Reference times, 100 ns; Infinity: never. */
+export interface SavedTimer {
+  /** The next expiry. */
+  readonly due: number
+  /** The expiry whose message waits for its slot. */
+  readonly owed: number
+}
+
 interface Timer {
   config: number
   countLow: number
@@ -145,6 +153,25 @@ export class SyntheticTimers {
     this.#findNext()
   }
 
+  /** What the registers do not say: when each is due, and what it owes. */
+  save(): SavedTimer[] {
+    return this.#timers.map(({ due, owed }) => ({ due, owed }))
+  }
+
+  /** After the registers were written: when each is due. False, and nothing changed, for what no timer can have. */
+  restore(saved: readonly SavedTimer[]): boolean {
+    if (saved.length !== STIMER_COUNT) return false
+    if (!saved.every(({ due, owed }) => isTime(due) && isTime(owed))) return false
+    for (const [index, { due, owed }] of saved.entries()) {
+      const timer = this.#timers[index]!
+      timer.due = due
+      timer.owed = owed
+    }
+    this.#owing = saved.filter(({ owed }) => owed !== NEVER).length
+    this.#findNext()
+    return true
+  }
+
   /** Plain data. */
   inspect(): { expirations: number; skipped: number; due100ns: number[]; owing: number } {
     return {
@@ -222,6 +249,10 @@ export class SyntheticTimers {
     for (const timer of this.#timers) if (timer.due < next) next = timer.due
     this.#next = next
   }
+}
+
+function isTime(time: number): boolean {
+  return time === NEVER || (Number.isFinite(time) && time >= 0)
 }
 
 function stoppedTimer(): Timer {

@@ -12,6 +12,8 @@ import type { BootImage } from '../boot/boot-image.ts'
 import { PortDevices, type PortDevice } from '../processor/ports.ts'
 import { Processor, ProcessorFault, type SerialPort } from '../processor/processor.ts'
 import { MachineExits } from './exits.ts'
+import { SAVED_MACHINE_VERSION, SavedStateError, checkSavedMachine } from './saved-machine.ts'
+import type { SavedMachine } from './saved-machine.ts'
 import { PlatformPorts } from './platform-ports.ts'
 import type { MachineEnd } from './platform-ports.ts'
 
@@ -28,11 +30,15 @@ export interface MachineGuestOptions {
   readonly onSerialByte: (port: SerialPort, byte: number) => void
   /** Ports that the owner serves, beside the machine's own. */
   readonly ports?: PortDevice
+  /** It goes on from here instead of booting: RAM is as it was saved, and the partition's time goes on from there. */
+  readonly saved?: SavedMachine
   /** Told once, from `poll`. */
   readonly onEnd: (end: MachineEnd) => void
 }
 
 const UNITS_PER_MS = 10_000
+/** RAM that the processor package writes to before guest code runs: its ROM. */
+const LOW_BYTES = 1 << 20
 /** A system that resets its machine because it has crashed is not to be booted again. */
 const CRASHED: MachineEnd = { is: 'stopped', detail: 'its kernel crashed' }
 /**
@@ -60,6 +66,7 @@ export class MachineGuest {
   readonly #ports: PlatformPorts
   readonly #processor: Processor
   readonly #onEnd: (end: MachineEnd) => void
+  readonly #nowMs: () => number
   #end: MachineEnd | null = null
   /** When the processor's own devices want to be looked at, by the clock, while it halts. */
   #wakeAtMs = 0
@@ -80,18 +87,28 @@ export class MachineGuest {
     this.#vp = options.vp
     this.#clock = options.clock
     this.#onEnd = options.onEnd
+    this.#nowMs = options.nowMs
     this.#processor = processor
     this.#exits = exits
     this.#ports = ports
   }
 
-  /** Loads the processor and puts the image into RAM. Rejects as `Processor.create`. */
+  /**
+   * Loads the processor and puts the image into RAM, or takes over what was saved. Rejects as `Processor.create`, and with a
+   * SavedStateError.
+   */
   static async create(options: MachineGuestOptions): Promise<MachineGuest> {
     const { vp, memory, clock, image } = options
     const ports = new PlatformPorts()
     const others = options.ports === undefined ? [] : [options.ports]
     const exits = new MachineExits(vp, clock, new PortDevices([ports, ...others]))
-    const offsetMs = clock.update() - options.nowMs()
+    const { saved } = options
+    // The processor's devices name times: for them, none passes while a machine is saved.
+    const shiftMs = saved === undefined ? 0 : saved.deviceMs - options.nowMs()
+    const nowMs = shiftMs === 0 ? options.nowMs : (): number => options.nowMs() + shiftMs
+    const offsetMs = clock.update() - nowMs()
+    // The processor package puts its ROM there when it is made.
+    const low = saved === undefined ? null : memory.u8.slice(0, LOW_BYTES)
     const processor = await Processor.create({
       wasm: options.wasm,
       memory: memory.memory,
@@ -100,15 +117,50 @@ export class MachineGuest {
       exits,
       tscPerMs: tscPerMs(clock),
       tscOffsetMs: offsetMs,
-      nowMs: options.nowMs,
+      nowMs,
       random: options.random,
       onSerialByte: options.onSerialByte,
     })
     exits.processor = processor
+    const machine = new MachineGuest({ ...options, nowMs }, processor, exits, ports)
+    if (saved !== undefined && low !== null) {
+      memory.u8.set(low)
+      machine.#restore(saved)
+      return machine
+    }
     for (const { address, bytes } of image.segments) {
       if (!memory.write(address, bytes)) throw new RangeError(`no RAM at ${address.toString(16)}`)
     }
-    return new MachineGuest(options, processor, exits, ports)
+    return machine
+  }
+
+  /**
+   * What it is beside its RAM; null while something is on its way that only the guest can take: it is to run a little, and to be
+   * asked again. Between polls. Throws once it has ended.
+   */
+  save(): SavedMachine | null {
+    if (this.#end !== null) throw new SavedStateError('the machine has ended')
+    this.#exits.enter()
+    const vp = this.#vp.save()
+    if (vp === null) return null
+    return {
+      version: SAVED_MACHINE_VERSION,
+      deviceMs: this.#nowMs(),
+      instructions: this.#instructions,
+      hasCrashed: this.#exits.hasCrashed,
+      processor: this.#processor.save(),
+      vp,
+    }
+  }
+
+  #restore(saved: SavedMachine): void {
+    checkSavedMachine(saved)
+    if (!this.#vp.restore(saved.vp)) throw new SavedStateError('its registers are none of a guest')
+    if (!this.#processor.restore(saved.processor)) {
+      throw new SavedStateError('its processor is of another version')
+    }
+    this.#exits.hasCrashed = saved.hasCrashed
+    this.#instructions = saved.instructions
   }
 
   /** Why the machine runs no more; null while it does. */

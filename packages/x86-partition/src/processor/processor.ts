@@ -8,6 +8,7 @@ import type { V86 } from 'v86'
 import { V86Mismatch, adaptModule } from './adapt.ts'
 import { shareBlockMemory } from './compiled-block.ts'
 import type { PortDevice } from './ports.ts'
+import { restoreProcessor, saveProcessor } from './saved-state.ts'
 import { TimedV86, setDeviceTime } from './timed-v86.ts'
 import {
   Address,
@@ -98,7 +99,7 @@ interface CompiledBlock {
 export class Processor {
   /** EAX, ECX, EDX, EBX, ESP, EBP, ESI, EDI. */
   readonly registers: Int32Array
-  readonly #v86: V86
+  readonly #v86: TimedV86
   readonly #u8: Uint8Array
   readonly #i32: Int32Array
   readonly #mainLoop: Callable
@@ -108,7 +109,7 @@ export class Processor {
   readonly #link: ModuleLink
   readonly #nowMs: () => number
 
-  private constructor(v86: V86, link: ModuleLink, options: ProcessorOptions) {
+  private constructor(v86: TimedV86, link: ModuleLink, options: ProcessorOptions) {
     const { buffer } = options.memory
     this.#v86 = v86
     this.#link = link
@@ -219,6 +220,17 @@ export class Processor {
     this.#link.isPassing = true
     this.#ownCpuid()
     this.#link.isPassing = false
+  }
+
+  /** Registers and the processor package's own devices, in that package's own format; RAM is not in it. Between slices. */
+  save(): Uint8Array<ArrayBuffer> {
+    this.#link.installBlocks()
+    return saveProcessor(this.#v86)
+  }
+
+  /** Takes over what `save` said, before the first slice. False: it is no state of this version's. */
+  restore(state: Uint8Array): boolean {
+    return restoreProcessor(this.#v86, state)
   }
 
   /** Bytes that one of the guest's serial ports receives. */
