@@ -4,7 +4,7 @@ import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { text } from 'node:stream/consumers'
 
-import { Command } from 'commander'
+import { Command, Option } from 'commander'
 
 import type { Host, Vm, VmExit } from '@guestyard/management'
 import { InputError, parseByteSize } from '@guestyard/scenario'
@@ -23,6 +23,7 @@ interface LinuxFlags {
   readonly memory: string
   readonly append: string
   readonly disk: readonly string[]
+  readonly generation: string
   readonly nic?: string
   readonly allow: readonly string[]
   readonly pcap?: string
@@ -38,6 +39,7 @@ interface LinuxJob {
   readonly append: string
   /** Paths of images, in the order in which the guest finds them. */
   readonly disks: readonly string[]
+  readonly generation: 1 | 2
   readonly network: LinuxNetwork | null
   readonly folder: string
   /** Text of the script; null: the console. */
@@ -52,9 +54,17 @@ export function linuxCommand(output: CommandOutput, done: (exitCode: number) => 
     .option('--append <text>', "more for the kernel's command line", '')
     .option(
       '--disk <file>',
-      'an image as its disk on SCSI: VHDX, VHD or raw; more than once for more disks',
+      'an image as its disk: VHDX, VHD or raw; more than once for more disks',
       (file: string, files: readonly string[]) => [...files, file],
       [],
+    )
+    .addOption(
+      new Option(
+        '--generation <number>',
+        '2: no firmware, all disks on SCSI over VMBus; 1: a PC with SeaBIOS, the first disk on its emulated IDE controller, the others on SCSI',
+      )
+        .choices(['1', '2'])
+        .default('2'),
     )
     .option(
       '--nic <kind>',
@@ -104,6 +114,7 @@ Examples:
   guestyard disk create data.vhdx --size 1GiB && guestyard linux --disk data.vhdx
   echo 'dmesg | grep -i hyper' | guestyard linux --script -
   guestyard linux --script check.sh --memory 128MiB > out.txt
+  guestyard linux --generation 1 --disk data.vhdx
   echo 'wget -q -O - http://10.0.0.254:8080/' | guestyard linux --nic nat --allow host:8080 --script -
   guestyard linux --record bug.session; guestyard linux --replay bug.session`
 
@@ -115,6 +126,7 @@ function checkSession(flags: LinuxFlags): void {
     ['--replay', flag === '--record' && flags.replay !== undefined],
     ['--script', flags.script !== undefined],
     ['--disk', flags.disk.length > 0],
+    ['--generation 1', flags.generation === '1'],
     ['--nic', flags.nic !== undefined],
     ['--log', flags.log !== undefined],
   ] as const
@@ -140,6 +152,7 @@ async function readFlags(flags: LinuxFlags): Promise<LinuxJob> {
     memoryBytes: memory.value,
     append: flags.append,
     disks,
+    generation: flags.generation === '1' ? 1 : 2,
     network,
     folder,
     script: await scriptOf(flags.script),
@@ -207,13 +220,17 @@ async function runLinux(
   }
 }
 
+const IDE_MASTER = { controllerType: 'ide', controllerNumber: 0, controllerLocation: 0 } as const
+
 function makeVm(host: Host, job: LinuxJob): Vm {
   const { memoryBytes, folder, network, script } = job
   const append = network?.isNat === true ? `${job.append} guestyard.dhcp`.trim() : job.append
   const nics = network === null ? [] : [{ switch: SWITCH }]
-  const disks = job.disks.map((file) => ({ file }))
+  const disks = job.disks.map((file, index) =>
+    index === 0 && job.generation === 1 ? { file, ...IDE_MASTER } : { file },
+  )
   try {
-    const linux = { folder, append, shell: script === null }
+    const linux = { folder, append, shell: script === null, generation: job.generation }
     return host.createVm({ name: 'linux', memoryBytes, linux, disks, nics })
   } catch (error) {
     throw asInputError(error)

@@ -4,6 +4,8 @@ import { schedulerSettings, vmSettings } from '../src/index.ts'
 
 const MIB = 1024 * 1024
 
+const IDE = { memoryBytes: 2 ** 20, controllerType: 'ide' } as const
+
 describe('VM settings', () => {
   test('a name alone is enough, and every default is filled in', () => {
     expect(vmSettings({ name: 'a' })).toEqual({
@@ -105,7 +107,7 @@ describe('Linux guests', () => {
     expect(vmSettings({ name: 'a', linux: {} })).toMatchObject({
       memoryBytes: 256 * MIB,
       bootTimeoutMs: 300_000,
-      linux: { folder: null, append: '', shell: false },
+      linux: { folder: null, append: '', shell: false, generation: 2 },
     })
   })
 
@@ -116,6 +118,12 @@ describe('Linux guests', () => {
     [{ program: '/guest.ts' }, 'linux: a Linux guest has neither program nor args'],
     [{ linux: { append: 'x'.repeat(2000) } }, 'linux.append: is not text of at most 1024'],
     [{ linux: { shell: 1 as unknown as boolean } }, 'linux.shell: is neither true nor false'],
+    [{ linux: { generation: 3 as 1 } }, 'linux.generation: 3 is neither 1 nor 2'],
+    [{ disks: [IDE] }, 'disks: ide 0:0: generation 2 has no IDE'],
+    [
+      { linux: { generation: 1 as const }, disks: [IDE, IDE] },
+      'a Linux guest has one disk on IDE, at controller 0, location 0',
+    ],
     [{ linux: { folder: 7 as unknown as string } }, 'linux.folder: is not the path of a folder'],
   ])('%j is refused by name', (options, message) => {
     expect(() => vmSettings({ name: 'a', linux: {}, ...options })).toThrow(message)

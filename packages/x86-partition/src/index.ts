@@ -1,10 +1,18 @@
 export { BootError } from './boot/boot-error.ts'
 export type { BootImage, BootSegment } from './boot/boot-image.ts'
-export { linuxBootImage, parseKernel, type LinuxBoot, type LinuxKernel } from './boot/linux-boot.ts'
+export {
+  linuxBootImage,
+  linuxFirmwareImage,
+  parseKernel,
+  type LinuxBoot,
+  type LinuxKernel,
+} from './boot/linux-boot.ts'
+export type { FirmwareFile } from './boot/firmware-config.ts'
 export { isMultiboot, multibootImage, type MultibootBoot } from './boot/multiboot.ts'
 export { acpiTables, MMIO_WINDOW, type AcpiImage } from './boot/acpi-tables.ts'
 export { amlBytes, type AmlObject, type AmlResource, type AmlValue } from './boot/aml.ts'
 export { cpioArchive, type CpioEntry } from './guest/cpio.ts'
+export { ExecChannel, type ExecResult } from './guest/exec-channel.ts'
 export { initramfs, type InitramfsOptions, type KernelModule } from './guest/initramfs.ts'
 export { dependenciesOf, inLoadOrder, moduleName } from './guest/module-order.ts'
 export {
@@ -15,6 +23,7 @@ export {
 export { SavedStateError, type SavedMachine } from './machine/saved-machine.ts'
 export { InstructionClock } from './machine/instruction-clock.ts'
 export { DEBUG_EXIT_PORT, type MachineEnd } from './machine/platform-ports.ts'
+export type { IdeImage, PcBoard } from './processor/pc-board.ts'
 export { PortDevices, type AccessBytes, type PortDevice } from './processor/ports.ts'
 export { V86Mismatch } from './processor/adapt.ts'
 export { MACHINE_PRIVILEGES, MACHINE_ROOMS, RAM_GRANULE_BYTES } from './machine/partition-needs.ts'

@@ -16,6 +16,28 @@ export interface LinuxSettings {
   readonly append: string
   /** A shell on the console; its end turns the machine off. */
   readonly shell: boolean
+  /** 1: a PC with its firmware and an IDE disk. 2: no firmware, and nothing but what is on the bus. */
+  readonly generation: 1 | 2
+}
+
+/** The IDE disk of a machine of generation 1, served by its owner over this port. */
+export interface IdeDiskPort {
+  /** A multiple of 512. */
+  readonly bytes: number
+  readonly port: MessagePort
+}
+
+/** What the machine asks of its disk: to read so many bytes, or to write these. */
+export interface IdeDiskRequest {
+  readonly id: number
+  readonly at: number
+  readonly transfer: number | Uint8Array<ArrayBuffer>
+}
+
+/** What was read; empty after a write; null: the image failed, and with it the machine. */
+export interface IdeDiskReply {
+  readonly id: number
+  readonly data: Uint8Array<ArrayBuffer> | null
 }
 
 /** `workerData` of a machine guest's worker. Loaded, it posts one message and waits for its `MachinePartition`. */
@@ -41,6 +63,7 @@ export interface MachinePartition {
   readonly handles: VpHandles
   readonly doorbell: SharedArrayBuffer
   readonly rootDoorbell: SharedArrayBuffer
+  readonly ide: IdeDiskPort | null
 }
 
 /** What `call('exec', script)` answers. */

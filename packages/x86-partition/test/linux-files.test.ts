@@ -88,7 +88,7 @@ test('a module that is missing is named with who needs it; one that needs itself
 function keepGuest(change: (manifest: Record<string, unknown>) => void = () => {}): void {
   const files: Record<string, string> = {}
   const modules = LINUX_MODULES.map((name) => `${name}.ko`)
-  for (const name of ['vmlinuz', 'busybox', ...modules]) {
+  for (const name of ['vmlinuz', 'busybox', 'bios.bin', ...modules]) {
     writeFileSync(join(folder, name), name)
     files[name] = sha256(text(name))
   }

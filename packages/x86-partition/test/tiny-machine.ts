@@ -68,6 +68,24 @@ export function kernelOf(code: readonly number[]): Uint8Array {
   return Uint8Array.from([...new Uint8Array(Int32Array.from(header).buffer), ...code])
 }
 
+/** As little of a bzImage as one can have: 4 setup sectors, then code. */
+export function bzImage(change: (view: DataView) => void = () => {}): Uint8Array {
+  const bytes = new Uint8Array(5 * 512 + 4096)
+  const view = new DataView(bytes.buffer)
+  view.setUint8(0x1f1, 4)
+  view.setUint16(0x1fe, 0xaa55, true)
+  view.setUint8(0x201, 0x66)
+  view.setUint32(0x202, 0x5372_6448, true)
+  view.setUint16(0x206, 0x20f, true)
+  view.setUint8(0x211, 1)
+  view.setUint32(0x22c, 0x7fff_ffff, true)
+  view.setUint32(0x238, 2047, true)
+  view.setUint32(0x260, 0x20_0000, true)
+  bytes.fill(0x90, 5 * 512)
+  change(view)
+  return bytes
+}
+
 export async function tinyMachine(
   code: readonly number[],
   options: TinyOptions = {},

@@ -1,4 +1,8 @@
-import type { DiskSpec, NicSpec } from '@guestyard/root-partition/worker-protocol'
+import {
+  describeAddress,
+  type DiskSpec,
+  type NicSpec,
+} from '@guestyard/root-partition/worker-protocol'
 
 import { diskSpecs, type DiskOptions } from './disk-settings.ts'
 import { nicSpecs, type NicOptions } from './nic-settings.ts'
@@ -132,6 +136,8 @@ export function vmSettings(options: VmOptions): VmSettings {
   const youngHeapBytes = options.youngHeapBytes ?? 32 * MIB
   checkWhole(name, 'youngHeapBytes', youngHeapBytes, MIB, 1024 * MIB, MIB)
   const program = options.program ?? null
+  const disks = diskSpecs(options.disks ?? [], `VM "${name}": disks`)
+  if (linux !== null) checkMachineDisks(name, linux, disks)
   return {
     name,
     memoryBytes,
@@ -150,7 +156,7 @@ export function vmSettings(options: VmOptions): VmSettings {
     notRespondingMs,
     heapBytes,
     youngHeapBytes,
-    disks: diskSpecs(options.disks ?? [], `VM "${name}": disks`),
+    disks,
     nics: nicSpecs(options.nics ?? [], `VM "${name}": nics`),
   }
 }
@@ -169,7 +175,7 @@ function linuxSettings(vm: string, options: VmOptions): LinuxSettings | null {
   if ((options.program ?? null) !== null || (options.args ?? null) !== null) {
     throw new RangeError(`VM "${vm}": linux: a Linux guest has neither program nor args`)
   }
-  const { folder = null, append = '', shell = false } = linux
+  const { folder = null, append = '', shell = false, generation = 2 } = linux
   if (typeof append !== 'string' || append.length > COMMAND_LINE_MAX) {
     throw new RangeError(
       `VM "${vm}": linux.append: is not text of at most ${COMMAND_LINE_MAX} characters`,
@@ -181,7 +187,25 @@ function linuxSettings(vm: string, options: VmOptions): LinuxSettings | null {
   if (typeof shell !== 'boolean') {
     throw new RangeError(`VM "${vm}": linux.shell: is neither true nor false`)
   }
-  return { folder, append, shell }
+  if (generation !== 1 && generation !== 2) {
+    const given = JSON.stringify(generation)
+    throw new RangeError(`VM "${vm}": linux.generation: ${given} is neither 1 nor 2`)
+  }
+  return { folder, append, shell, generation }
+}
+
+/** Machines of generation 1 have one disk on IDE, and those of generation 2 no IDE. */
+function checkMachineDisks(vm: string, linux: LinuxSettings, disks: readonly DiskSpec[]): void {
+  const onIde = disks.filter(({ controllerType }) => controllerType === 'ide')
+  const [first] = onIde
+  if (first === undefined) return
+  const where = `VM "${vm}": disks: ${describeAddress(first)}`
+  if (linux.generation === 2) throw new RangeError(`${where}: generation 2 has no IDE`)
+  const { device, controllerNumber, controllerLocation } = first
+  const isMaster = controllerNumber === 0 && controllerLocation === 0
+  if (onIde.length > 1 || device !== 'disk' || !isMaster) {
+    throw new RangeError(`${where}: a Linux guest has one disk on IDE, at controller 0, location 0`)
+  }
 }
 
 function checkRelay(vm: string, relay: string | false): void {

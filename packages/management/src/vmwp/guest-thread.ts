@@ -3,7 +3,11 @@
 
 import { MessageChannel, Worker, type MessagePort } from 'node:worker_threads'
 import type { GuestPartition, GuestWorkerData } from '@guestyard/child-partition/worker-protocol'
-import type { MachinePartition, MachineWorkerData } from '@guestyard/x86-partition/worker-protocol'
+import type {
+  IdeDiskPort,
+  MachinePartition,
+  MachineWorkerData,
+} from '@guestyard/x86-partition/worker-protocol'
 import type { PartitionStart } from '@guestyard/root-partition/worker-protocol'
 
 import { guestEnvironment, guestLimits, machineEnvironment } from '../thread-start.ts'
@@ -68,7 +72,11 @@ function workerData(
 }
 
 /** Hands the thread its RAM and pages: it boots. */
-export function bootGuest(thread: GuestThread, start: PartitionStart): void {
+export function bootGuest(
+  thread: GuestThread,
+  start: PartitionStart,
+  ide: IdeDiskPort | null,
+): void {
   const vp = start.vps[0]
   if (vp === undefined) throw new Error('a partition has at least one virtual processor')
   const partition: GuestPartition & MachinePartition = {
@@ -78,6 +86,7 @@ export function bootGuest(thread: GuestThread, start: PartitionStart): void {
     handles: vp.handles,
     doorbell: vp.doorbell,
     rootDoorbell: vp.rootDoorbell,
+    ide,
   }
-  thread.worker.postMessage(partition)
+  thread.worker.postMessage(partition, ide === null ? [] : [ide.port])
 }

@@ -8,10 +8,11 @@ import type {
   PartitionStart,
   RootServices,
 } from '@guestyard/root-partition/worker-protocol'
+import type { IdeDiskPort } from '@guestyard/x86-partition/worker-protocol'
 
-import type { IdeDisks } from './emulated/ide-disks.ts'
 import { EmulatedMachine } from './emulated/machine.ts'
 import { DeviceWork, serveExits } from './emulated/serve-exits.ts'
+import type { ServedDisks } from './emulated/served-disks.ts'
 import type { DiskWaker } from './emulated/vm-disks.ts'
 import { GuestLog } from './guest-log.ts'
 import { bootGuest, startGuestThread, type GuestThread } from './guest-thread.ts'
@@ -61,7 +62,7 @@ async function runBoot(vm: RunningVm): Promise<BootOutcome> {
   const thread = startGuestThread(task)
   const devices = machineOf(log)
   const waker = { wake: (): void => {} }
-  let ide: IdeDisks | null = null
+  let ide: ServedDisks | null = null
   try {
     const died = await Promise.race([thread.loaded, thread.gone])
     if (died !== null) return notStarted(died)
@@ -89,7 +90,7 @@ async function runBoot(vm: RunningVm): Promise<BootOutcome> {
     waker.wake = work.wake
     // A root that is gone ends the VM by other ways.
     serveExits(root, created.start.partitionId, devices, work).catch(() => {})
-    const outcome = await runGuest(vm, thread, created.start)
+    const outcome = await runGuest(vm, thread, created.start, ide?.far ?? null)
     if (outcome.end !== 'reset') {
       log.info({ partitionId: created.start.partitionId, ...outcome.end }, 'guest ended')
     }
@@ -107,11 +108,13 @@ async function openIde(
   task: VmTask,
   machine: EmulatedMachine,
   waker: DiskWaker,
-): Promise<IdeDisks | null | string> {
+): Promise<ServedDisks | null | string> {
   const disks = task.disks.filter((disk) => disk.controllerType === 'ide')
-  if (disks.length === 0) return null
-  const { openVmDisks } = await import('./emulated/vm-disks.ts')
+  const [first] = disks
+  if (first === undefined) return null
+  const { openMachineDisk, openVmDisks } = await import('./emulated/vm-disks.ts')
   try {
+    if (task.linux !== null) return await openMachineDisk(machine, first, waker)
     return await openVmDisks(machine, disks, waker)
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error)
@@ -119,7 +122,7 @@ async function openIde(
   }
 }
 
-async function closeIde(ide: IdeDisks, waker: DiskWaker, log: PortLogger): Promise<void> {
+async function closeIde(ide: ServedDisks, waker: DiskWaker, log: PortLogger): Promise<void> {
   const { closeVmDisks } = await import('./emulated/vm-disks.ts')
   log.debug(ide.inspect(), 'IDE at its end')
   await closeVmDisks(ide, waker)
@@ -141,13 +144,14 @@ async function runGuest(
   vm: RunningVm,
   thread: GuestThread,
   start: PartitionStart,
+  ide: IdeDiskPort | null,
 ): Promise<BootOutcome> {
   const { root } = vm
   const { partitionId } = start
   const process = new WorkerProcess({ ...vm, thread, partitionId })
   let patienceMs = DELETE_PATIENCE_MS
   try {
-    bootGuest(thread, start)
+    bootGuest(thread, start, ide)
     const end = await process.ended
     if (end === 'reset') patienceMs = RESET_PATIENCE_MS
     const crash = await within(DELETE_PATIENCE_MS, root.crashOf(partitionId))

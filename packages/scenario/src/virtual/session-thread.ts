@@ -50,7 +50,7 @@ class Session {
     this.#world.onFailure = (error) => this.#broken.reject(error)
     this.#broken.promise.catch(() => {})
     const host = new VirtualHost(this.#world, {})
-    const linux = { folder, append, shell: true }
+    const linux = { folder, append, shell: true, generation: 2 } as const
     this.#vm = host.createVm({ name: 'linux', memoryBytes, linux })
     port.on('message', (command: SessionCommand) => {
       this.#queue.push(command)

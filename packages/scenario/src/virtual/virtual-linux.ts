@@ -105,6 +105,7 @@ export class VirtualLinux {
         memoryBytes: settings.memoryBytes,
         memory: start.memory,
         handles: vp.handles,
+        ide: null,
       },
       {
         log: world.logger(bindings),

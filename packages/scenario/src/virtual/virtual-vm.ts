@@ -276,6 +276,10 @@ export class VirtualVm implements ScenarioVm {
     const { linux, name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve, relay } =
       this.settings
     const disks = this.settings.disks.filter((disk) => disk.controllerType === 'scsi')
+    if (linux !== null && disks.length < this.settings.disks.length) {
+      const detail = 'an IDE disk of a Linux guest needs the threads engine'
+      throw this.#life.refused({ reason: 'start-failed', detail })
+    }
     const spec = {
       name,
       memoryBytes,

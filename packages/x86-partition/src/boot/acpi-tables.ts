@@ -77,8 +77,19 @@ const RTC: AmlObject = {
   ],
 }
 
-/** A module that hands its window on, and in it the bus: as a machine of generation 2 has them. */
+/** The bus. Whatever it is below hands its window of memory on to it. */
 const VMBUS: AmlObject = {
+  is: 'device',
+  name: 'VMBS',
+  objects: [
+    { is: 'name', name: '_HID', value: 'VMBus' },
+    { is: 'name', name: '_UID', value: 0 },
+    { is: 'name', name: '_STA', value: 0xf },
+  ],
+}
+
+/** A module that hands its window on, and in it the bus: as a machine of generation 2 has them. */
+const VMBUS_MODULE: AmlObject = {
   is: 'device',
   name: 'VMOD',
   objects: [
@@ -89,15 +100,7 @@ const VMBUS: AmlObject = {
       name: '_CRS',
       value: { is: 'resources', resources: [{ is: 'memory-window', ...MMIO_WINDOW }] },
     },
-    {
-      is: 'device',
-      name: 'VMBS',
-      objects: [
-        { is: 'name', name: '_HID', value: 'VMBus' },
-        { is: 'name', name: '_UID', value: 0 },
-        { is: 'name', name: '_STA', value: 0xf },
-      ],
-    },
+    VMBUS,
   ],
 }
 
@@ -108,7 +111,7 @@ const MACHINE_NAMESPACE: readonly AmlObject[] = [
     name: '_S5',
     value: { is: 'package', elements: [SLEEP_TYPE_OFF, SLEEP_TYPE_OFF, 0, 0] },
   },
-  { is: 'scope', path: '\\_SB', objects: [COM1, COM2, RTC, VMBUS] },
+  { is: 'scope', path: '\\_SB', objects: [COM1, COM2, RTC, VMBUS_MODULE] },
 ]
 
 export interface AcpiImage {
@@ -146,6 +149,13 @@ export function acpiTables(address: number): AcpiImage {
     rsdpAddress: address,
     tables: new Map(parts.map(([signature, , part]) => [signature, part])),
   }
+}
+
+/**
+ * What a machine of generation 1 adds to the tables of its firmware (an SSDT): the bus, below the PCI root, whose windows it uses.
+ */
+export function vmbusTable(): Uint8Array {
+  return table('SSDT', 2, amlBytes([{ is: 'scope', path: '\\_SB.PCI0', objects: [VMBUS] }]))
 }
 
 /** The sum of all bytes of a table with a right checksum is 0. */

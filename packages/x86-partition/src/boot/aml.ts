@@ -31,6 +31,7 @@ const Op = {
   SCOPE: 0x10,
   BUFFER: 0x11,
   PACKAGE: 0x12,
+  DUAL_NAME: 0x2e,
   EXTENDED: 0x5b,
   DEVICE: 0x82,
 } as const
@@ -129,10 +130,13 @@ function nameSegment(name: string): number[] {
   return ascii(name.padEnd(4, '_'))
 }
 
-/** `\SEG_`, one segment below the root. */
+/** `\SEG_` or `\SEG_.SEG_`: one or two segments below the root. */
 function rootPath(path: string): number[] {
   if (!path.startsWith('\\')) throw new RangeError(`${JSON.stringify(path)} is no absolute path`)
-  return [...ascii('\\'), ...nameSegment(path.slice(1))]
+  const segments = path.slice(1).split('.')
+  if (segments.length > 2) throw new RangeError(`${JSON.stringify(path)} is too deep`)
+  const prefix = segments.length === 2 ? [Op.DUAL_NAME] : []
+  return [...ascii('\\'), ...prefix, ...segments.flatMap(nameSegment)]
 }
 
 /** `PNP0501`: three letters in five bits each, then four digits, compressed big-endian. */

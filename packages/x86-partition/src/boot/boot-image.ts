@@ -1,5 +1,7 @@
 // What a loader puts into RAM before the processor starts, whatever the kernel's protocol.
 
+import type { FirmwareFile } from './firmware-config.ts'
+
 /** Bytes at a guest-physical address. */
 export interface BootSegment {
   readonly address: number
@@ -10,6 +12,11 @@ export interface BootImage {
   readonly segments: readonly BootSegment[]
   /** At the end of the first megabyte. */
   readonly rom: Uint8Array<ArrayBuffer>
+  /**
+   * What `rom` finds in its machine, where it is a PC's firmware: the machine is of generation 1 then, with PCI and the processor
+   * package's own devices. Left out: generation 2.
+   */
+  readonly firmware?: readonly FirmwareFile[]
 }
 
 /** Where tables of the machine are, in the first megabyte. */

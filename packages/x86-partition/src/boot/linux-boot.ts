@@ -3,8 +3,10 @@
 
 import { ACPI_ADDRESS, HIGH_RAM, LOW_RAM_END } from './boot-image.ts'
 import type { BootImage, BootSegment } from './boot-image.ts'
-import { acpiTables } from './acpi-tables.ts'
+import { acpiTables, vmbusTable } from './acpi-tables.ts'
+import { ascii } from './aml.ts'
 import { BootError } from './boot-error.ts'
+import { bootOptionRom } from './boot-option-rom.ts'
 import { ROM_ADDRESS, bootRom } from './boot-rom.ts'
 
 export interface LinuxBoot {
@@ -20,6 +22,8 @@ export interface LinuxKernel {
   /** The 32-bit part, from its entry on. */
   readonly code: Uint8Array
   readonly setupHeader: Uint8Array
+  /** The real-mode part, which a firmware's loader runs: boot sector and setup. */
+  readonly setup: Uint8Array
   /** Where `code` goes. */
   readonly loadAddress: number
   /** RAM that it needs from there on before it has found its own memory. */
@@ -45,6 +49,7 @@ const At = {
   LOAD_FLAGS: 0x211,
   INITRD_ADDRESS: 0x218,
   INITRD_BYTES: 0x21c,
+  HEAP_END: 0x224,
   COMMAND_LINE: 0x228,
   INITRD_MAX: 0x22c,
   COMMAND_LINE_MAX: 0x238,
@@ -58,6 +63,7 @@ const BOOT_FLAG = 0xaa55
 /** 2.10, of Linux 2.6.31: it says how much RAM it needs. */
 const PROTOCOL_MIN = 0x20a
 const LOADED_HIGH = 1
+const CAN_USE_HEAP = 0x80
 const LOADER_UNREGISTERED = 0xff
 const SECTOR = 512
 const PAGE = 4096
@@ -66,6 +72,12 @@ const PAGE = 4096
 const BOOT_PARAMS = 0x1_0000
 const COMMAND_LINE = 0x2_0000
 const STACK = 0x8_0000
+/** A kernel's real-mode part, and where its heap and its stack end. */
+const SETUP = 0x1_0000
+const SETUP_END = 0xe000
+/** At RAM's end a firmware keeps its tables, and works while it sets the machine up. */
+const FIRMWARE_RAM_BYTES = 4 * 2 ** 20
+const OPTION_ROM = 'genroms/linux.bin'
 
 const E820 = { RAM: 1, RESERVED: 2, ACPI: 3 } as const
 const E820_ENTRY_BYTES = 20
@@ -100,6 +112,7 @@ export function parseKernel(file: Uint8Array): LinuxKernel {
   return {
     code: file.subarray(codeAt),
     setupHeader: file.subarray(At.SETUP_HEADER, headerEnd),
+    setup: file.subarray(0, codeAt),
     loadAddress: HIGH_RAM,
     initBytes: view.getUint32(At.INIT_BYTES, true),
     initrdMax: view.getUint32(At.INITRD_MAX, true),
@@ -110,23 +123,15 @@ export function parseKernel(file: Uint8Array): LinuxKernel {
 
 /** Throws a BootError for a kernel that is none, or that does not fit into RAM with what goes with it. */
 export function linuxBootImage(boot: LinuxBoot): BootImage {
-  const kernel = parseKernel(boot.kernel)
-  const kernelEnd = kernel.loadAddress + Math.max(kernel.code.length, kernel.initBytes)
-  if (kernelEnd > boot.ramBytes) {
-    const needed = Math.ceil(kernelEnd / 2 ** 20)
-    throw new BootError(`kernel: needs ${needed} MiB of RAM, there are ${mib(boot.ramBytes)}`)
-  }
-  const initrdAt = placeInitrd(boot, kernel, kernelEnd)
+  const { kernel, initrdAt, segments } = placed(boot, boot.ramBytes)
   const acpi = acpiTables(ACPI_ADDRESS)
-  const segments: BootSegment[] = [
-    { address: kernel.loadAddress, bytes: kernel.code },
-    { address: COMMAND_LINE, bytes: commandLineBytes(boot.commandLine, kernel.commandLineMax) },
-    { address: BOOT_PARAMS, bytes: bootParams(boot, kernel, initrdAt, acpi.rsdpAddress) },
-    { address: ACPI_ADDRESS, bytes: acpi.bytes },
-  ]
-  if (boot.initrd.length > 0) segments.push({ address: initrdAt, bytes: boot.initrd })
   return {
-    segments,
+    segments: [
+      ...segments,
+      { address: COMMAND_LINE, bytes: commandLineBytes(boot.commandLine, kernel.commandLineMax) },
+      { address: BOOT_PARAMS, bytes: bootParams(boot, kernel, initrdAt, acpi.rsdpAddress) },
+      { address: ACPI_ADDRESS, bytes: acpi.bytes },
+    ],
     rom: bootRom({
       address: kernel.loadAddress,
       eax: 0,
@@ -137,9 +142,59 @@ export function linuxBootImage(boot: LinuxBoot): BootImage {
   }
 }
 
+/**
+ * The same for a machine of generation 1: `bios`, a PC's firmware, comes first, and boots what an option ROM leads it to, the kernel's
+ * real-mode part, which asks the firmware what machine this is.
+ */
+export function linuxFirmwareImage(boot: LinuxBoot, bios: Uint8Array<ArrayBuffer>): BootImage {
+  const { kernel, initrdAt, segments } = placed(boot, boot.ramBytes - FIRMWARE_RAM_BYTES)
+  const rom = bootOptionRom({
+    setup: realModePart(boot, kernel, initrdAt),
+    commandLine: commandLineBytes(boot.commandLine, kernel.commandLineMax),
+    segment: SETUP >>> 4,
+    commandLineAt: SETUP_END,
+  })
+  return {
+    segments,
+    rom: bios,
+    firmware: [
+      { name: OPTION_ROM, bytes: rom },
+      // Before any disk.
+      { name: 'bootorder', bytes: Uint8Array.from([...ascii(`/rom@${OPTION_ROM}\n`), 0]) },
+      // Added to the firmware's own tables.
+      { name: 'acpi/vmbus.aml', bytes: vmbusTable() },
+    ],
+  }
+}
+
+interface Placed {
+  readonly kernel: LinuxKernel
+  readonly initrdAt: number
+  /** The kernel's 32-bit part, and the initial RAM disk if there is one. */
+  readonly segments: readonly BootSegment[]
+}
+
+function placed(boot: LinuxBoot, ramEnd: number): Placed {
+  const kernel = parseKernel(boot.kernel)
+  const kernelEnd = kernel.loadAddress + Math.max(kernel.code.length, kernel.initBytes)
+  if (kernelEnd > ramEnd) {
+    const needed = Math.ceil((kernelEnd + boot.ramBytes - ramEnd) / 2 ** 20)
+    throw new BootError(`kernel: needs ${needed} MiB of RAM, there are ${mib(boot.ramBytes)}`)
+  }
+  const initrdAt = placeInitrd(boot, kernel, kernelEnd, ramEnd)
+  const segments = [{ address: kernel.loadAddress, bytes: kernel.code }]
+  if (boot.initrd.length > 0) segments.push({ address: initrdAt, bytes: boot.initrd })
+  return { kernel, initrdAt, segments }
+}
+
 /** As high as it may be: the kernel unpacks itself from below. */
-function placeInitrd(boot: LinuxBoot, kernel: LinuxKernel, kernelEnd: number): number {
-  const end = Math.min(boot.ramBytes, kernel.initrdMax + 1)
+function placeInitrd(
+  boot: LinuxBoot,
+  kernel: LinuxKernel,
+  kernelEnd: number,
+  ramEnd: number,
+): number {
+  const end = Math.min(ramEnd, kernel.initrdMax + 1)
   const at = Math.floor((end - boot.initrd.length) / PAGE) * PAGE
   if (at < kernelEnd) {
     throw new BootError(
@@ -184,6 +239,19 @@ function bootParams(
     view.setBigUint64(at + 8, BigInt(end - from), true)
     view.setUint32(at + 16, type, true)
   })
+  return bytes
+}
+
+/** Boot sector and setup, with what a loader fills in for them. */
+function realModePart(boot: LinuxBoot, kernel: LinuxKernel, initrdAt: number): Uint8Array {
+  const bytes = Uint8Array.from(kernel.setup)
+  const view = new DataView(bytes.buffer)
+  view.setUint8(At.LOADER, LOADER_UNREGISTERED)
+  view.setUint8(At.LOAD_FLAGS, view.getUint8(At.LOAD_FLAGS) | CAN_USE_HEAP)
+  view.setUint16(At.HEAP_END, SETUP_END - SECTOR, true)
+  view.setUint32(At.COMMAND_LINE, SETUP + SETUP_END, true)
+  view.setUint32(At.INITRD_ADDRESS, boot.initrd.length > 0 ? initrdAt : 0, true)
+  view.setUint32(At.INITRD_BYTES, boot.initrd.length, true)
   return bytes
 }
 

@@ -9,6 +9,8 @@ import type { GuestMemory } from '@guestyard/guestmem'
 import type { Clock, VirtualProcessor } from '@guestyard/hypervisor'
 
 import type { BootImage } from '../boot/boot-image.ts'
+import { FirmwareConfig } from '../boot/firmware-config.ts'
+import type { PcBoard } from '../processor/pc-board.ts'
 import { PortDevices, type PortDevice } from '../processor/ports.ts'
 import { Processor, ProcessorFault, type SerialPort } from '../processor/processor.ts'
 import { MachineExits } from './exits.ts'
@@ -30,6 +32,8 @@ export interface MachineGuestOptions {
   readonly onSerialByte: (port: SerialPort, byte: number) => void
   /** Ports that the owner serves, beside the machine's own. */
   readonly ports?: PortDevice
+  /** What is plugged into a machine of generation 1. */
+  readonly board?: PcBoard
   /** It goes on from here instead of booting: RAM is as it was saved, and the partition's time goes on from there. */
   readonly saved?: SavedMachine
   /** Told once, from `poll`. */
@@ -99,9 +103,12 @@ export class MachineGuest {
    */
   static async create(options: MachineGuestOptions): Promise<MachineGuest> {
     const { vp, memory, clock, image } = options
-    const ports = new PlatformPorts()
-    const others = options.ports === undefined ? [] : [options.ports]
-    const exits = new MachineExits(vp, clock, new PortDevices([ports, ...others]))
+    const { firmware } = image
+    const ports = new PlatformPorts(firmware === undefined ? 2 : 1)
+    const devices: PortDevice[] = [ports]
+    if (firmware !== undefined) devices.push(new FirmwareConfig(firmware, memory.sizeBytes))
+    if (options.ports !== undefined) devices.push(options.ports)
+    const exits = new MachineExits(vp, clock, new PortDevices(devices))
     const { saved } = options
     // The processor's devices name times: for them, none passes while a machine is saved.
     const shiftMs = saved === undefined ? 0 : saved.deviceMs - options.nowMs()
@@ -120,6 +127,7 @@ export class MachineGuest {
       nowMs,
       random: options.random,
       onSerialByte: options.onSerialByte,
+      board: options.board ?? null,
     })
     exits.processor = processor
     const machine = new MachineGuest({ ...options, nowMs }, processor, exits, ports)
@@ -213,7 +221,17 @@ export class MachineGuest {
   /** Bytes for one of its serial ports. The engine has to be woken. */
   sendSerial(port: SerialPort, bytes: Uint8Array): void {
     this.#processor.sendSerial(port, bytes)
+    this.nudge()
+  }
+
+  /** What its board waits for has come: it looks, though it halts. The engine has to be woken. */
+  nudge(): void {
     this.#isNudged = true
+  }
+
+  /** Ends it, for a reason outside of its guest. */
+  stop(detail: string): void {
+    if (this.#end === null) this.#finish({ is: 'stopped', detail })
   }
 
   inspect(): MachineInspection {
@@ -245,6 +263,10 @@ export class MachineGuest {
     let end = this.#ports.end ?? fault ?? this.#deadEnd()
     if (end === null) return
     if (end.is === 'reset' && this.#exits.hasCrashed) end = CRASHED
+    this.#finish(end)
+  }
+
+  #finish(end: MachineEnd): void {
     this.#end = end
     this.#vp.halt()
     this.#onEnd(end)

@@ -16,6 +16,7 @@ import type {
 } from './fetch/package-source.ts'
 import {
   BUSYBOX_FILE,
+  FIRMWARE_FILE,
   KERNEL_FILE,
   MANIFEST_FILE,
   readLinuxGuest,
@@ -48,6 +49,7 @@ const SUITE_DEFAULT = 'bookworm'
 const FILES: Readonly<Record<string, string>> = {
   'boot/vmlinuz': KERNEL_FILE,
   'bin/busybox': BUSYBOX_FILE,
+  'share/seabios/bios.bin': FIRMWARE_FILE,
 }
 /** Of its files, beside the fetched ones. */
 const WORK_FOLDER = 'fetching'

@@ -28,11 +28,14 @@ export interface LinuxGuestFiles {
   readonly release: string
   readonly kernel: Uint8Array
   readonly busybox: Uint8Array
+  /** A PC's firmware, for machines of generation 1. */
+  readonly firmware: Uint8Array<ArrayBuffer>
   readonly modules: readonly KernelModule[]
 }
 
 export const KERNEL_FILE = 'vmlinuz'
 export const BUSYBOX_FILE = 'busybox'
+export const FIRMWARE_FILE = 'bios.bin'
 export const MANIFEST_FILE = 'manifest.json'
 
 /** `GUESTYARD_CACHE`, else the user's cache folder (XDG Base Directory Specification). */
@@ -42,7 +45,7 @@ export function linuxCacheFolder(): string {
   return join(shared === '' ? join(homedir(), '.cache') : shared, 'guestyard', 'linux')
 }
 
-/** Null where no guest was fetched, or one that lacks a module of LINUX_MODULES. Throws a BootError where the folder holds something else. */
+/** Null where no guest was fetched, or one that lacks the firmware or a module of LINUX_MODULES. Throws a BootError where the folder holds something else. */
 export function readManifest(folder: string): LinuxManifest | null {
   let text: string
   try {
@@ -56,7 +59,8 @@ export function readManifest(folder: string): LinuxManifest | null {
     throw new BootError(`${join(folder, MANIFEST_FILE)}: not the manifest of a Linux guest`)
   }
   const has = new Set(manifest.modules.map(moduleName))
-  return LINUX_MODULES.every((name) => has.has(name)) ? manifest : null
+  const isWhole = FIRMWARE_FILE in manifest.files && LINUX_MODULES.every((name) => has.has(name))
+  return isWhole ? manifest : null
 }
 
 /** All files, their hashes checked. Throws a BootError that names the file, or says how to fetch the guest. */
@@ -70,6 +74,7 @@ export function readLinuxGuest(folder: string): LinuxGuestFiles {
     release: manifest.release,
     kernel: read(KERNEL_FILE),
     busybox: read(BUSYBOX_FILE),
+    firmware: Uint8Array.from(read(FIRMWARE_FILE)),
     modules: manifest.modules.map((file) => ({ file, bytes: read(file) })),
   }
 }

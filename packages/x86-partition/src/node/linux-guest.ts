@@ -7,20 +7,25 @@ import { GuestMemory, type WasmMemory } from '@guestyard/guestmem'
 import { VirtualProcessor } from '@guestyard/hypervisor/vp'
 import type { Clock, VpHandles } from '@guestyard/hypervisor'
 
-import { linuxBootImage } from '../boot/linux-boot.ts'
+import { linuxBootImage, linuxFirmwareImage } from '../boot/linux-boot.ts'
 import { ConsoleBuffer } from '../guest/console-buffer.ts'
 import { ExecChannel } from '../guest/exec-channel.ts'
 import { initramfs } from '../guest/initramfs.ts'
+import { isUsedBy } from '../guest/linux-modules.ts'
+import { moduleName } from '../guest/module-order.ts'
 import { MachineGuest } from '../machine/machine-guest.ts'
 import type { MachineEnd } from '../machine/platform-ports.ts'
 import type {
   ExecAnswer,
+  IdeDiskPort,
   MachineBootReport,
   MachineControl,
   LinuxSettings,
   MachineGuestInspection,
 } from '../worker-protocol.ts'
 import { MACHINE_ROOMS } from '../machine/partition-needs.ts'
+import type { IdeImage } from '../processor/pc-board.ts'
+import { IdeDiskClient } from './ide-disk-port.ts'
 import { linuxCacheFolder, readLinuxGuest } from './linux-cache.ts'
 import { readProcessorModule } from './processor-module.ts'
 
@@ -43,6 +48,7 @@ export interface LinuxGuestSetup {
   readonly memoryBytes: number
   readonly memory: WasmMemory
   readonly handles: VpHandles
+  readonly ide: IdeDiskPort | null
 }
 
 /** What runs it. */
@@ -184,17 +190,19 @@ export class LinuxGuest implements MachineControl {
     const { clock, wakeRoot } = platform
     const files = readLinuxGuest(linux.folder ?? linuxCacheFolder())
     this.#release = files.release
-    const image = linuxBootImage({
+    const { generation } = linux
+    const boot = {
       kernel: files.kernel,
       initrd: initramfs({
         busybox: files.busybox,
-        modules: files.modules,
+        modules: files.modules.filter(({ file }) => isUsedBy(generation, moduleName(file))),
         shell: linux.shell,
         mark,
       }),
       commandLine: `${COMMAND_LINE} ${linux.append}`.trim(),
       ramBytes: memoryBytes,
-    })
+    }
+    const image = generation === 1 ? linuxFirmwareImage(boot, files.firmware) : linuxBootImage(boot)
     const memory = GuestMemory.attachAt(this.#setup.memory, MACHINE_ROOMS.belowBytes, memoryBytes)
     const vp = new VirtualProcessor(handles, { memory, wakeRoot, clock })
     const machine = await MachineGuest.create({
@@ -210,11 +218,21 @@ export class LinuxGuest implements MachineControl {
         else this.#exec.receive(byte)
       },
       onEnd: (end) => this.#end(end),
+      board: { disk: this.#ideDisk() },
     })
     const engine = platform.createEngine(machine)
     this.#live = { machine, engine, vp, memory }
     engine.start()
     return this.#live
+  }
+
+  #ideDisk(): IdeImage | null {
+    const { ide } = this.#setup
+    if (ide === null) return null
+    return new IdeDiskClient(ide, {
+      onAnswer: () => this.#nudge(),
+      onFailure: () => this.#live?.machine.stop('its IDE disk failed'),
+    })
   }
 
   async #boot(): Promise<MachineBootReport> {
@@ -245,6 +263,12 @@ export class LinuxGuest implements MachineControl {
 
   #send(port: 0 | 1, bytes: Uint8Array): void {
     this.#live?.machine.sendSerial(port, bytes)
+    this.#nudge()
+  }
+
+  /** Something was put into the machine's devices. */
+  #nudge(): void {
+    this.#live?.machine.nudge()
     this.#live?.engine.wake()
   }
 

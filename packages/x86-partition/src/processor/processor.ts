@@ -7,6 +7,7 @@ import type { V86 } from 'v86'
 
 import { V86Mismatch, adaptModule } from './adapt.ts'
 import { shareBlockMemory } from './compiled-block.ts'
+import { boardSettings, type PcBoard } from './pc-board.ts'
 import type { PortDevice } from './ports.ts'
 import { restoreProcessor, saveProcessor } from './saved-state.ts'
 import { TimedV86, setDeviceTime } from './timed-v86.ts'
@@ -43,8 +44,10 @@ export interface ProcessorOptions {
   /** The partition's memory: RAM begins at byte RAM_BASE_BYTES of it. */
   readonly memory: WasmMemory
   readonly ramBytes: number
-  /** At the end of the first megabyte, and of all: at most 64 KiB. */
+  /** At the end of the first megabyte, and of all: at most 256 KiB. */
   readonly rom: Uint8Array<ArrayBuffer>
+  /** Devices of its own that are plugged in; null: none. */
+  readonly board: PcBoard | null
   readonly exits: ProcessorExits
   /** Ticks of the TSC in a millisecond, and milliseconds of its origin before that of `nowMs`. */
   readonly tscPerMs: number
@@ -156,7 +159,7 @@ export class Processor {
       disable_speaker: true,
       disable_keyboard: true,
       disable_mouse: true,
-      net_device: { type: 'none' },
+      ...boardSettings(options.board),
     } as unknown as ConstructorParameters<typeof V86>[0]
     const v86 = new TimedV86(settings, options.nowMs, failed.reject)
     const loaded = new Promise<null>((resolve) => {

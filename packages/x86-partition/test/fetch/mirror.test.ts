@@ -68,10 +68,12 @@ test("today's kernel is fetched, with what goes with it, and kept where a guest 
   expect(manifest.packages).toEqual([
     `linux-image-${KERNEL_RELEASE}=6.1.9-1`,
     'busybox-static=1:1.35.0-4',
+    'seabios=1.16.2-1',
   ])
   const guest = readLinuxGuest(folder)
   expect(Buffer.from(guest.kernel).toString()).toBe('a kernel')
   expect(Buffer.from(guest.busybox).toString()).toBe('a busybox')
+  expect(Buffer.from(guest.firmware).toString()).toBe('a firmware')
   expect(said).toContain(`${SUITE}: believed by this test`)
   expect(readdirSync(folder)).not.toContain('fetching')
 })
@@ -157,7 +159,7 @@ test('a transfer that brings nothing more ends the fetch; the next one goes on f
   await expect(fetchGuest()).rejects.toThrow(FetchError)
   expect(partFiles()).toHaveLength(1)
   await fetchGuest()
-  expect(mirror.asked.at(-2)).toBe(`${kernelDeb()} bytes=100-`)
+  expect(mirror.asked).toContain(`${kernelDeb()} bytes=100-`)
   expect(readLinuxGuest(folder).release).toBe(KERNEL_RELEASE)
 })
 

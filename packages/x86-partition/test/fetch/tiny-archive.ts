@@ -58,6 +58,7 @@ export async function tinyPackages(): Promise<TinyPackage[]> {
   )
   const kernel = await tar({ [`./boot/vmlinuz-${KERNEL_RELEASE}`]: 'a kernel', ...modules })
   const busybox = await tar({ './bin/busybox': 'a busybox', './usr/share/doc/x': 'a document' })
+  const firmware = await tar({ './usr/share/seabios/bios.bin': 'a firmware' })
   const none = deb('data.tar', await tar({ './usr/share/doc/y': '' }))
   return [
     { name: 'linux-image-6.1.0-8-686', version: '6.1.8-1', deb: none },
@@ -67,6 +68,7 @@ export async function tinyPackages(): Promise<TinyPackage[]> {
       { version: '6.1.9-1', depends: `${KERNEL} (= 6.1.9-1)` },
     ].map((meta) => ({ name: 'linux-image-686', deb: none, ...meta })),
     { name: 'busybox-static', version: '1:1.35.0-4', deb: deb('data.tar', busybox) },
+    { name: 'seabios', version: '1.16.2-1', deb: deb('data.tar', firmware) },
   ]
 }
 

@@ -54,6 +54,7 @@ class DeviceMemory implements IdeMemory {
 }
 
 export class IdeDisks implements WorkingDevice {
+  readonly far: null = null
   readonly #controller: IdeController
   readonly #memory: DeviceMemory = new DeviceMemory()
   readonly #images: Image[] = []

@@ -5,7 +5,9 @@ import { openDisk, type OpenedDisk } from '@guestyard/root-partition'
 import type { DiskSpec } from '@guestyard/root-partition/worker-protocol'
 
 import { IdeDisks } from './ide-disks.ts'
+import { MachineDisk } from './machine-disk.ts'
 import type { EmulatedMachine } from './machine.ts'
+import type { ServedDisks } from './served-disks.ts'
 
 /** Whoever is told by a disk that it wants to be polled. */
 export interface DiskWaker {
@@ -44,8 +46,27 @@ export async function openVmDisks(
   return ide
 }
 
+/** The one IDE disk of a machine guest. Throws, in one line, as `openVmDisks`. */
+export async function openMachineDisk(
+  machine: EmulatedMachine,
+  spec: DiskSpec,
+  waker: DiskWaker,
+): Promise<MachineDisk> {
+  const wake = (): void => waker.wake()
+  const { disk } = openDisk(spec, { flush: 'async', wake, clock: CLOCK })
+  const served = new MachineDisk(spec, disk, wake)
+  try {
+    served.checkSectors(spec)
+  } catch (error) {
+    await closeVmDisks(served, waker)
+    throw error
+  }
+  machine.addWorking(served)
+  return served
+}
+
 /** Ends all use of the images; resolves when they are free. */
-export async function closeVmDisks(disks: IdeDisks, waker: DiskWaker): Promise<void> {
+export async function closeVmDisks(disks: ServedDisks, waker: DiskWaker): Promise<void> {
   disks.close()
   while (!disks.isClosed()) {
     const { promise, resolve } = Promise.withResolvers<void>()

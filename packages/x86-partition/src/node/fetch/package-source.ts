@@ -37,6 +37,6 @@ export interface SourceOptions {
 /** Depends on the kernel of the day. */
 export const KERNEL_META = 'linux-image-686'
 /** What a guest is made of beside its kernel. */
-export const OTHER_PACKAGES: readonly string[] = ['busybox-static']
+export const OTHER_PACKAGES: readonly string[] = ['busybox-static', 'seabios']
 /** Which of its dependencies the kernel is. */
 export const KERNEL_NAME: RegExp = /\blinux-image-[\w.+-]+-686\b/
