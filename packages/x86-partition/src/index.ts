@@ -8,7 +8,12 @@ export {
   type LinuxKernel,
 } from './boot/linux-boot.ts'
 export type { FirmwareFile } from './boot/firmware-config.ts'
-export { isMultiboot, multibootImage, type MultibootBoot } from './boot/multiboot.ts'
+export {
+  isMultiboot,
+  multibootImage,
+  type MultibootBoot,
+  type MultibootModule,
+} from './boot/multiboot.ts'
 export { acpiTables, MMIO_WINDOW, type AcpiImage } from './boot/acpi-tables.ts'
 export { amlBytes, type AmlObject, type AmlResource, type AmlValue } from './boot/aml.ts'
 export { cpioArchive, type CpioEntry } from './guest/cpio.ts'
@@ -20,6 +25,13 @@ export {
   type MachineGuestOptions,
   type MachineInspection,
 } from './machine/machine-guest.ts'
+export {
+  KernelHost,
+  type KernelHostOptions,
+  type KernelMessageHandler,
+} from './machine/kernel-host.ts'
+export type { MachineLog } from './machine/machine-log.ts'
+export { PortMap, type PortRange } from './machine/port-map.ts'
 export { SavedStateError, type SavedMachine } from './machine/saved-machine.ts'
 export { InstructionClock } from './machine/instruction-clock.ts'
 export { DEBUG_EXIT_PORT, type MachineEnd } from './machine/platform-ports.ts'

@@ -59,6 +59,8 @@ test.each([
   ['get_apic_addr', 'get_apic_addr is not there'],
   ['codegen_finalize_finished', 'codegen_finalize_finished is not there'],
   ['run_hardware_timers', 'env.run_hardware_timers is not there'],
+  ['12mmap_write32', "no function's name ends in 3cpu6memory12mmap_write32"],
+  ['4apic5route', "no function's name ends in 3cpu6memory12mmap_write32, or in 3cpu4apic5route"],
   ['3cpu3cpu10trigger_gp', "no function's name ends in 3cpu3cpu10trigger_gp"],
 ])('a module without %s is refused by name', (name, message) => {
   expect(() => adaptModule(withoutName(name), adaptation)).toThrow(new V86Mismatch(message).message)

@@ -1,16 +1,26 @@
 // Kernels of the Multiboot specification, version 0.6.96: what test kernels and small operating systems are. An image says where it goes
 // by its own address fields, or is an ELF file for i386.
 
-import { HIGH_RAM, LOW_RAM_END } from './boot-image.ts'
+import { acpiTables } from './acpi-tables.ts'
+import { ACPI_ADDRESS, HIGH_RAM, LOW_RAM_END } from './boot-image.ts'
 import type { BootImage, BootSegment } from './boot-image.ts'
 import { BootError } from './boot-error.ts'
 import { bootRom } from './boot-rom.ts'
 import { memoryMap } from './linux-boot.ts'
 
+/** A file that is loaded beside the kernel, at the beginning of a page. */
+export interface MultibootModule {
+  readonly bytes: Uint8Array
+  /** What the kernel is told with it: by custom its name, then its arguments. */
+  readonly text: string
+}
+
 export interface MultibootBoot {
   readonly kernel: Uint8Array
   readonly commandLine: string
   readonly ramBytes: number
+  /** At most 64; none when left out. */
+  readonly modules?: readonly MultibootModule[]
 }
 
 const HEADER_MAGIC = 0x1bad_b002
@@ -27,10 +37,17 @@ const LOADER_MAGIC = 0x2bad_b002
 const INFO = 0x1_0000
 const COMMAND_LINE = 0x2_0000
 const MEMORY_MAP = 0x3_0000
+const MODULES = 0x3_4000
+const MODULE_TEXTS = 0x4_0000
+const MODULE_BYTES = 16
+const MODULES_MAX = 64
+/** Of all modules' texts: up to the stack, and room for that. */
+const MODULE_TEXTS_MAX = 0x2_0000
+const PAGE = 4096
 const LOADER_NAME = 0x3_8000
 const STACK = 0x8_0000
-/** memory, command line, memory map, loader's name. */
-const INFO_FLAGS = 0x1 | 0x4 | 0x40 | 0x200
+/** memory, command line, modules, memory map, loader's name. */
+const INFO_FLAGS = 0x1 | 0x4 | 0x8 | 0x40 | 0x200
 const COMMAND_LINE_MAX = 4095
 
 const ELF_MAGIC = 0x464c_457f
@@ -66,13 +83,16 @@ export function multibootImage(boot: MultibootBoot): BootImage {
   for (const { address, bytes } of segments) checkPlace(address, bytes.length, ramBytes)
   const commandLine = textBytes(boot.commandLine)
   if (commandLine.length > COMMAND_LINE_MAX) throw new BootError('command line: too long')
+  const modules = placeModules(boot.modules ?? [], segments, ramBytes)
   return {
     segments: [
       ...segments,
-      { address: INFO, bytes: information(ramBytes) },
+      { address: INFO, bytes: information(ramBytes, modules.count) },
       { address: COMMAND_LINE, bytes: commandLine },
       { address: MEMORY_MAP, bytes: mapEntries(ramBytes) },
       { address: LOADER_NAME, bytes: textBytes('Guestyard') },
+      { address: ACPI_ADDRESS, bytes: acpiTables(ACPI_ADDRESS).bytes },
+      ...modules.segments,
     ],
     rom: bootRom({ address: entry, eax: LOADER_MAGIC, ebx: INFO, esi: 0, esp: STACK }),
   }
@@ -130,13 +150,19 @@ function byElf(file: Uint8Array): Loaded {
     throw new BootError('kernel: its ELF program headers make no sense')
   }
   const segments: BootSegment[] = []
+  let entry = view.getUint32(24, true)
+  const virtualEntry = entry
   for (let index = 0; index < count; index += 1) {
     const at = headers + index * PROGRAM_HEADER_BYTES
     if (view.getUint32(at, true) !== ELF_LOAD) continue
-    segments.push(elfSegment(file, view, at))
+    const segment = elfSegment(file, view, at)
+    // A kernel that is linked for virtual addresses says its entry as one; paging is off when it is entered.
+    const offset = virtualEntry - view.getUint32(at + 8, true)
+    if (offset >= 0 && offset < segment.bytes.length) entry = segment.address + offset
+    segments.push(segment)
   }
   if (segments.length === 0) throw new BootError('kernel: its ELF file loads nothing')
-  return { segments, entry: view.getUint32(24, true) }
+  return { segments, entry }
 }
 
 function elfSegment(file: Uint8Array, view: DataView, at: number): BootSegment {
@@ -165,13 +191,51 @@ function checkPlace(address: number, length: number, ramBytes: number): void {
   throw new BootError(`kernel: ${length} bytes at ${where} are not in RAM from 1 MiB on`)
 }
 
-function information(ramBytes: number): Uint8Array {
+interface PlacedModules {
+  readonly count: number
+  readonly segments: readonly BootSegment[]
+}
+
+/** Behind the kernel, each at a page of its own; their list and their texts below 1 MiB. */
+function placeModules(
+  modules: readonly MultibootModule[],
+  kernel: readonly BootSegment[],
+  ramBytes: number,
+): PlacedModules {
+  if (modules.length > MODULES_MAX) {
+    throw new BootError(`modules: ${modules.length}, and ${MODULES_MAX} is the most`)
+  }
+  const list = new Uint8Array(modules.length * MODULE_BYTES)
+  const view = viewOf(list)
+  const segments: BootSegment[] = [{ address: MODULES, bytes: list }]
+  let free = Math.max(...kernel.map(({ address, bytes }) => address + bytes.length))
+  let text = MODULE_TEXTS
+  for (const [index, module] of modules.entries()) {
+    const address = Math.ceil(free / PAGE) * PAGE
+    free = address + module.bytes.length
+    if (free > ramBytes) throw new BootError(`module ${index}: no RAM is left for it`)
+    const words = textBytes(module.text)
+    if (text + words.length > MODULE_TEXTS + MODULE_TEXTS_MAX) {
+      throw new BootError(`module ${index}: its text is too long`)
+    }
+    for (const [word, value] of [address, free, text].entries()) {
+      view.setUint32(index * MODULE_BYTES + word * 4, value, true)
+    }
+    segments.push({ address, bytes: module.bytes }, { address: text, bytes: words })
+    text += words.length
+  }
+  return { count: modules.length, segments }
+}
+
+function information(ramBytes: number, moduleCount: number): Uint8Array {
   const bytes = new Uint8Array(88)
   const view = viewOf(bytes)
   view.setUint32(0, INFO_FLAGS, true)
   view.setUint32(4, Math.floor(LOW_RAM_END / 1024), true)
   view.setUint32(8, (ramBytes - HIGH_RAM) / 1024, true)
   view.setUint32(16, COMMAND_LINE, true)
+  view.setUint32(20, moduleCount, true)
+  view.setUint32(24, MODULES, true)
   view.setUint32(44, mapEntries(ramBytes).length, true)
   view.setUint32(48, MEMORY_MAP, true)
   view.setUint32(64, LOADER_NAME, true)

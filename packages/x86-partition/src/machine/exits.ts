@@ -11,6 +11,7 @@ import type { Clock, CpuidResult } from '@guestyard/hypervisor'
 import type { MsrExit, ProcessorExits } from '../processor/processor.ts'
 import { PortDevices, type AccessBytes, type PortDevice } from '../processor/ports.ts'
 import { Reg } from '../processor/v86-contract.ts'
+import type { StartRequests } from './start-requests.ts'
 
 /** Leaf 1, ECX bit 31: software runs under a hypervisor. */
 const HYPERVISOR_PRESENT = 0x8000_0000 | 0
@@ -22,6 +23,8 @@ const SYNTHETIC_MSRS_END = 0x4000_0200
 const MSR_APIC_FREQUENCY = 0x4000_0023
 /** IA32_TIME_STAMP_COUNTER. The machine's clock is not the guest's to set. */
 const MSR_TSC = 0x10
+/** The ICR of an APIC in x2APIC mode: its upper half is the destination. */
+const MSR_X2APIC_ICR = 0x830
 /** What the processor's own APIC timer counts, before it divides. */
 const PROCESSOR_APIC_HZ = 1_000_000_000
 
@@ -52,11 +55,25 @@ export class MachineExits implements ProcessorExits {
   /** Interrupts handed on. */
   interrupts = 0
   readonly ports: PortDevice
+  /** Of the ICR's upper half, as it was last written. */
+  #destination = 0
   readonly #vp: VirtualProcessor
   readonly #clock: Clock
   readonly #cpuid: CpuidResult = { eax: 0, ebx: 0, ecx: 0, edx: 0 }
 
-  constructor(vp: VirtualProcessor, clock: Clock, devices: PortDevice) {
+  readonly #starts: StartRequests
+  readonly #isPresent: boolean
+
+  /** `isPresent`: false where CPUID and MSRs know of no hypervisor. */
+  constructor(
+    vp: VirtualProcessor,
+    clock: Clock,
+    devices: PortDevice,
+    starts: StartRequests,
+    isPresent: boolean,
+  ) {
+    this.#starts = starts
+    this.#isPresent = isPresent
     this.#vp = vp
     this.#clock = clock
     this.ports = new PortDevices([new HypercallPort(() => this.#hypercall()), devices])
@@ -67,10 +84,15 @@ export class MachineExits implements ProcessorExits {
     const leaf = registers[Reg.EAX]! >>> 0
     if (leaf === LEAF_FEATURES) {
       this.processor!.answerOwnCpuid()
-      registers[Reg.ECX]! |= HYPERVISOR_PRESENT
+      if (this.#isPresent) registers[Reg.ECX]! |= HYPERVISOR_PRESENT
+      else registers[Reg.ECX]! &= ~HYPERVISOR_PRESENT
       return true
     }
     if (leaf < HYPERVISOR_LEAVES || leaf >= HYPERVISOR_LEAVES_END) return false
+    if (!this.#isPresent) {
+      for (const register of [Reg.EAX, Reg.EBX, Reg.ECX, Reg.EDX]) registers[register] = 0
+      return true
+    }
     const answer = this.#cpuid
     this.#vp.cpuid(leaf, registers[Reg.ECX]!, answer)
     registers[Reg.EAX] = answer.eax
@@ -87,7 +109,7 @@ export class MachineExits implements ProcessorExits {
     this.#clock.update?.()
     if (msr === MSR_TSC) this.#vp.readTsc(value)
     else if (msr < SYNTHETIC_MSRS || msr >= SYNTHETIC_MSRS_END) return 'own'
-    else if (!this.#vp.readMsr(msr, value)) return this.#refuse(msr)
+    else if (!this.#isPresent || !this.#vp.readMsr(msr, value)) return this.#refuse(msr)
     registers[Reg.EAX] = msr === MSR_APIC_FREQUENCY ? PROCESSOR_APIC_HZ : value.low
     registers[Reg.EDX] = value.high
     return 'done'
@@ -97,12 +119,22 @@ export class MachineExits implements ProcessorExits {
     const { registers } = this.processor!
     const msr = registers[Reg.ECX]! >>> 0
     if (msr === MSR_TSC) return 'done'
+    if (msr === MSR_X2APIC_ICR) {
+      this.#starts.command(registers[Reg.EAX]!, registers[Reg.EDX]! >>> 0)
+      return 'own'
+    }
     if (msr < SYNTHETIC_MSRS || msr >= SYNTHETIC_MSRS_END) return 'own'
+    if (!this.#isPresent) return this.#refuse(msr)
     this.#clock.update?.()
     const high = registers[Reg.EDX]! >>> 0
     const accepted = this.#vp.writeMsr(msr, registers[Reg.EAX]! >>> 0, high)
     if (msr === SyntheticMsr.CRASH_CTL && (high & CRASH_NOTIFY_HIGH) !== 0) this.hasCrashed = true
     return accepted ? 'done' : this.#refuse(msr)
+  }
+
+  commandInterrupt(isHigh: boolean, value: number): void {
+    if (isHigh) this.#destination = value >>> 24
+    else this.#starts.command(value, this.#destination)
   }
 
   enter(): void {

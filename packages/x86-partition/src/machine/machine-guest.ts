@@ -14,10 +14,12 @@ import type { PcBoard } from '../processor/pc-board.ts'
 import { PortDevices, type PortDevice } from '../processor/ports.ts'
 import { Processor, ProcessorFault, type SerialPort } from '../processor/processor.ts'
 import { MachineExits } from './exits.ts'
+import type { MachineLog } from './machine-log.ts'
 import { SAVED_MACHINE_VERSION, SavedStateError, checkSavedMachine } from './saved-machine.ts'
 import type { SavedMachine } from './saved-machine.ts'
 import { PlatformPorts } from './platform-ports.ts'
 import type { MachineEnd } from './platform-ports.ts'
+import { StartRequests } from './start-requests.ts'
 
 export interface MachineGuestOptions {
   readonly vp: VirtualProcessor
@@ -36,6 +38,10 @@ export interface MachineGuestOptions {
   readonly board?: PcBoard
   /** It goes on from here instead of booting: RAM is as it was saved, and the partition's time goes on from there. */
   readonly saved?: SavedMachine
+  /** False: CPUID shows no hypervisor, and synthetic MSRs are #GP. True when left out. */
+  readonly hypervisorPresent?: boolean
+  /** Told what whoever wrote the guest would want to know. */
+  readonly log?: MachineLog
   /** Told once, from `poll`. */
   readonly onEnd: (end: MachineEnd) => void
 }
@@ -108,7 +114,13 @@ export class MachineGuest {
     const devices: PortDevice[] = [ports]
     if (firmware !== undefined) devices.push(new FirmwareConfig(firmware, memory.sizeBytes))
     if (options.ports !== undefined) devices.push(options.ports)
-    const exits = new MachineExits(vp, clock, new PortDevices(devices))
+    const exits = new MachineExits(
+      vp,
+      clock,
+      new PortDevices(devices),
+      new StartRequests(options.log ?? null),
+      options.hypervisorPresent ?? true,
+    )
     const { saved } = options
     // The processor's devices name times: for them, none passes while a machine is saved.
     const shiftMs = saved === undefined ? 0 : saved.deviceMs - options.nowMs()

@@ -212,6 +212,7 @@ export class LinuxGuest implements MachineControl {
       image,
       wasm: readProcessorModule(),
       nowMs: platform.nowMs,
+      log: platform.log,
       random: () => Buffer.from(platform.randomBytes(4)).readInt32LE(),
       onSerialByte: (port, byte) => {
         if (port === CONSOLE) this.#console.put(byte)

@@ -4,6 +4,7 @@
 //   guest RAM         wherever its allocator puts it  ->  right behind its own first pages (RAM_BASE)
 //   CPUID, MSRs       its own                         ->  the hypervisor is asked first (io_port_read32 with a number that is no port)
 //   RDTSC             1 GHz                           ->  the machine's rate and origin
+//   ICR writes        its own                         ->  told as well (io_port_write32 with a number that is no port)
 //   #GP               private                         ->  exported
 //
 // Everything relied on is looked for first; what is missing is one V86Mismatch that names it.
@@ -11,10 +12,14 @@
 import {
   ALLOCATION,
   ALLOCATION_INDEX_BYTES,
+  APIC_ROUTE,
   BODY_STARTS,
   EXPORTS_USED,
   HOOKED,
+  Hook,
+  ICR_ADDRESS,
   IMPORTS_USED,
+  MEMORY_DEVICE_WRITE,
   RAM_BASE_PAGES,
   RDTSC,
   TRIGGER_GP,
@@ -57,8 +62,12 @@ const Op = {
   END: 0x0b,
   RETURN: 0x0f,
   CALL: 0x10,
+  LOCAL_GET: 0x20,
   I32_CONST: 0x41,
   F64_CONST: 0x44,
+  I32_EQ: 0x46,
+  I32_SUB: 0x6b,
+  I32_AND: 0x71,
   F64_ADD: 0xa0,
   F64_MUL: 0xa2,
   PREFIX: 0xfc,
@@ -79,6 +88,7 @@ export function adaptModule(bytes: Uint8Array, adaptation: Adaptation): AdaptedM
     }
   }
   for (const [name, hook] of HOOKED) addHook(parts, name, hook)
+  tellCommands(parts)
   placeRam(parts)
   replaceTsc(parts, adaptation)
   exportTriggerGp(parts)
@@ -120,6 +130,34 @@ function addHook(parts: WasmModuleParts, name: string, hook: number): void {
     ...[Op.IF, BLOCK_EMPTY, Op.RETURN, Op.END],
   ])
   parts.replaceBody(index, { locals, code: concatBytes([inFront, code]) })
+}
+
+/** In front of a word's way to a device in memory: one for either half of the ICR is told first. */
+function tellCommands(parts: WasmModuleParts): void {
+  const index = parts.functionNamed(MEMORY_DEVICE_WRITE)
+  const route = parts.functionNamed(APIC_ROUTE)
+  if (index === undefined || route === undefined) {
+    throw new V86Mismatch(`no function's name ends in ${MEMORY_DEVICE_WRITE}, or in ${APIC_ROUTE}`)
+  }
+  const { locals, code } = parts.body(index)
+  if (find(code, [Op.CALL, ...relocatable(route)]) < 0) {
+    throw new V86Mismatch('its APIC is not written as it used to be')
+  }
+  const tell = parts.importedFunctions.get('env.io_port_write32')!
+  const halfOfIt = [Op.I32_CONST, ...sleb(~(Hook.ICR_HIGH - Hook.ICR_LOW)), Op.I32_AND]
+  const inFront = Uint8Array.from([
+    ...[Op.LOCAL_GET, 0, ...halfOfIt, Op.I32_CONST, ...sleb(ICR_ADDRESS), Op.I32_EQ],
+    ...[Op.IF, BLOCK_EMPTY],
+    ...[Op.LOCAL_GET, 0, Op.I32_CONST, ...sleb(ICR_ADDRESS - Hook.ICR_LOW), Op.I32_SUB],
+    ...[Op.LOCAL_GET, 1, Op.CALL, ...uleb(tell), Op.END],
+  ])
+  parts.replaceBody(index, { locals, code: concatBytes([inFront, code]) })
+}
+
+/** An index as linkers leave it: five bytes, whatever its value. */
+function relocatable(index: number): number[] {
+  const bytes = [0, 7, 14, 21].map((shift) => ((index >>> shift) & 0x7f) | 0x80)
+  return [...bytes, index >>> 28]
 }
 
 /** The allocator's call becomes a constant of the same length: RAM is where the partition has it. */

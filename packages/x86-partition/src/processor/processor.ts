@@ -31,6 +31,8 @@ export interface ProcessorExits {
   writeMsr(): MsrExit
   /** Ports, before the processor's own devices are asked. */
   readonly ports: PortDevice
+  /** A word for the interrupt command register of its APIC: the upper half (true) or the lower one, which sends. The APIC sees it next. */
+  commandInterrupt(isHigh: boolean, value: number): void
   /** Between blocks of guest code, and before an idle processor looks for interrupts: raise what waits. */
   enter(): void
 }
@@ -312,7 +314,8 @@ class ModuleLink {
     for (const [bits, bytes] of WRITES) {
       const write = env[`io_port_write${bits}`] as Callable
       env[`io_port_write${bits}`] = (port: number, value: number): void => {
-        if (!ports.write(port, value, bytes)) write(port, value)
+        if (port >= Hook.ICR_LOW) exits.commandInterrupt(port === Hook.ICR_HIGH, value >>> 0)
+        else if (!ports.write(port, value, bytes)) write(port, value)
       }
     }
     env['run_hardware_timers'] = (acpi: number, now: number): number => {

@@ -44,7 +44,17 @@ export const Hook = {
   CPUID: 0x10000,
   RDMSR: 0x10001,
   WRMSR: 0x10002,
+  /** Told, not asked: a word was written to the APIC's interrupt command register. */
+  ICR_LOW: 0x10010,
+  ICR_HIGH: 0x10020,
 } as const
+
+/** Where the APIC's interrupt command register is, its lower half; the upper is 0x10 behind it. */
+export const ICR_ADDRESS = 0xfee0_0300
+/** Ends the name of the one function through which words are written to devices in memory, the APIC among them: (address, value). */
+export const MEMORY_DEVICE_WRITE = '3cpu6memory12mmap_write32'
+/** Ends the name of the one function that it calls for an interrupt to a destination. */
+export const APIC_ROUTE = '3cpu4apic5route'
 
 /** Exported bodies that a hook goes in front of. */
 export const HOOKED: readonly (readonly [name: string, hook: number])[] = [
