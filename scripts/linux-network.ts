@@ -128,7 +128,11 @@ export default defineScenario({
         matches(features, 'ethtool -k', new RegExp(`^${on}: on`, 'm'))
       }
       matches(await ethtool('-S'), 'ethtool -S', /tx_no_space: \d+[^]*tx_queue_0_packets: \d+/)
-      log(`ethtool: ${/Speed: .*/.exec(await ethtool(''))?.[0] ?? 'no speed'}`)
+      matches(await ethtool(''), 'the link speed at first', /Speed: 10000Mb\/s/)
+      await client.setNicLinkSpeed(0, 2_500)
+      await sh(client, `until ${ETHTOOL} eth0 | grep -q 'Speed: 2500Mb/s'; do sleep 0.2; done`)
+      await client.setNicLinkSpeed(0, 10_000)
+      log('ethtool: the link has 10000 Mb/s, and 2500 when it is told so')
       await sh(client, `${ETHTOOL} -K eth0 tso off gso off tx off rx off`)
       await fetchFrom(client, SERVER)
       await fetchFrom(server, CLIENT)

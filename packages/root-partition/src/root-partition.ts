@@ -282,6 +282,12 @@ export class RootPartition {
     return this.#guests.get(id)?.nics.setLink(nic, isUp) ?? false
   }
 
+  /** Changes the speed of an adapter's link, in Mbit/s. Why it can't, in one line; null when it is so. */
+  setNicLinkSpeed(id: number, nic: number, mbps: number): string | null {
+    const guest = this.#guests.get(id)
+    return guest === undefined ? 'no such partition' : guest.nics.setLinkSpeed(nic, mbps)
+  }
+
   /** The disks of a partition that may be running: they come, go and grow, and discs change. */
   disksOf(id: number): PartitionDisks | undefined {
     return this.#guests.get(id)?.disks

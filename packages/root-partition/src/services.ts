@@ -127,6 +127,13 @@ class PortServices implements RootServices {
     return isThere
   }
 
+  setNicLinkSpeed(partitionId: number, nic: number, mbps: number): DiskResult {
+    if (!this.#created.has(partitionId)) return NO_PARTITION
+    const reason = this.#root.setNicLinkSpeed(partitionId, nic, mbps)
+    this.#worker.changed()
+    return resultOf(reason)
+  }
+
   async detachDisk(partitionId: number, address: DiskAddress): Promise<DiskResult> {
     let closed: Promise<void> | undefined
     const result = this.#changeDisks(partitionId, (disks) => {

@@ -147,6 +147,8 @@ export interface RootServices {
   closeSwitches(): void
   /** Pulls the cable of an adapter, or plugs it in. False when there is no such adapter. */
   setNicLink(partitionId: number, nic: number, isUp: boolean): boolean
+  /** Changes the speed of an adapter's link, in Mbit/s: its guest is told. */
+  setNicLinkSpeed(partitionId: number, nic: number, mbps: number): DiskResult
   /** Takes a disk out, whatever the guest is doing with it; resolves when its image is free. */
   detachDisk(partitionId: number, address: DiskAddress): Promise<DiskResult>
   /** Opens an image and puts it, as a disc, into an empty DVD drive on a SCSI controller. */

@@ -63,6 +63,14 @@ test('what can’t be plugged in is told in one line', () => {
   expect(nics.attach({ switch: 'lan', mtuBytes: 100 })).toBe(
     'nics.1: mtuBytes must be a whole number from 576 to 9000, got 100',
   )
+  expect(nics.attach({ switch: 'lan', linkMbps: 0.5 })).toBe(
+    'nics.1: linkMbps must be a whole number from 1 to 400000, got 0.5',
+  )
+  expect(nics.setLinkSpeed(0, 400_001)).toBe(
+    'linkMbps must be a whole number from 1 to 400000, got 400001',
+  )
+  expect(nics.setLinkSpeed(3, 100)).toBe('no network adapter 3')
+  expect(nics.setLinkSpeed(0, 100)).toBeNull()
   for (let count = 1; count < 8; count += 1) expect(nics.attach({ switch: 'lan' })).toBeNull()
   expect(nics.attach({ switch: 'lan' })).toBe('nics: a partition has 8 adapters at most')
 })

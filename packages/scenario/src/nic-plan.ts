@@ -22,12 +22,18 @@ export interface NicDefinition {
   readonly routerGuard?: boolean
   /** Most bits a second that it sends; as many as it can when left out. */
   readonly maxBitsPerSecond?: number
+  /** Its share of the switch's `capacityBitsPerSecond` when others want it too, 1..100; 1 when left out. */
+  readonly weight?: number
+  /** Link speed that the guest is told, in Mbit/s; 10000 when left out. */
+  readonly linkMbps?: number
 }
 
 const MTU_MIN = 576
 const MTU_MAX = 9000
 const VLAN_MAX = 4094
 const NICS_MAX = 8
+const WEIGHT_MAX = 100
+const LINK_MBPS_MAX = 400_000
 
 const flag = v.optional(v.boolean((issue) => `expected true or false, got ${show(issue.input)}`))
 
@@ -63,8 +69,10 @@ const nicSchema = v.strictObject(
     dhcpGuard: flag,
     routerGuard: flag,
     maxBitsPerSecond: count(1, Number.MAX_SAFE_INTEGER),
+    weight: count(1, WEIGHT_MAX),
+    linkMbps: count(1, LINK_MBPS_MAX),
   },
-  'expected an object with switch, address, mtu, vlan, macSpoofing, dhcpGuard, routerGuard, maxBitsPerSecond',
+  'expected an object with switch, address, mtu, vlan, macSpoofing, dhcpGuard, routerGuard, maxBitsPerSecond, weight, linkMbps',
 )
 const nicsSchema = v.pipe(
   v.array(nicSchema, 'expected a list of network adapters'),

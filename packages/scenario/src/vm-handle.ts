@@ -31,6 +31,7 @@ export type ScenarioVm = Pick<
   | 'inspectGuest'
   | 'pressKey'
   | 'setNicLink'
+  | 'setNicLinkSpeed'
   | 'moveMouse'
   | 'addMemory'
   | 'heartbeat'
@@ -101,6 +102,8 @@ export interface VmHandle extends LoadTarget {
   inspect(): Promise<unknown>
   /** Pulls the cable of its adapter of this number, or plugs it in. False when it has no such adapter. */
   setNicLink(nic: number, isUp: boolean): Promise<boolean>
+  /** Changes the speed of its adapter's link, in Mbit/s: the guest is told. Rejects when it has no such adapter. */
+  setNicLinkSpeed(nic: number, mbps: number): Promise<void>
   /** Set-1 make code; false when its keyboard can't take it now. */
   pressKey(makeCode: number, flags?: number): Promise<boolean>
   /** Absolute position 0..32767; false when its mouse can't take it now. */
@@ -223,11 +226,15 @@ function guestCalls(
 /** What is asked of its devices. */
 function deviceCalls(
   vm: ScenarioVm,
-): Pick<VmHandle, 'heartbeat' | 'inspect' | 'pressKey' | 'moveMouse' | 'setNicLink'> {
+): Pick<
+  VmHandle,
+  'heartbeat' | 'inspect' | 'pressKey' | 'moveMouse' | 'setNicLink' | 'setNicLinkSpeed'
+> {
   return {
     heartbeat: () => vm.heartbeat(),
     inspect: () => vm.inspectGuest(),
     setNicLink: (nic, isUp) => vm.setNicLink(nic, isUp),
+    setNicLinkSpeed: (nic, mbps) => vm.setNicLinkSpeed(nic, mbps),
     pressKey: (makeCode, flags) => vm.pressKey(makeCode, flags),
     moveMouse: (x, y, buttons, wheel) => vm.moveMouse(x, y, buttons, wheel),
   }

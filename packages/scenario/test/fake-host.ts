@@ -100,6 +100,7 @@ function fakeVm(
     inspectGuest: () => Promise.reject(new Error('a fake guest has nothing to inspect')),
     pressKey: () => Promise.resolve(true),
     setNicLink: async () => true,
+    setNicLinkSpeed: async () => {},
     moveMouse: () => Promise.resolve(true),
     addMemory: (bytes) => Promise.resolve(bytes),
     heartbeat: () => Promise.resolve('ok' as const),

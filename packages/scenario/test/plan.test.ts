@@ -112,7 +112,15 @@ describe('what a scenario may not say is refused with the field and the reason',
     ],
     [
       { vms: { db: { memory: '64 MiB', nics: [{ switch: 'lan', speed: 1 }] } }, run },
-      'x.ts: vms.db.nics.0.speed: unknown field (known: switch, address, mtu, vlan, macSpoofing, dhcpGuard, routerGuard, maxBitsPerSecond)',
+      'x.ts: vms.db.nics.0.speed: unknown field (known: switch, address, mtu, vlan, macSpoofing, dhcpGuard, routerGuard, maxBitsPerSecond, weight, linkMbps)',
+    ],
+    [
+      { vms: { db: { memory: '64 MiB', nics: [{ switch: 'lan', weight: 101 }] } }, run },
+      'x.ts: vms.db.nics.0.weight: expected a whole number from 1 to 100, got 101',
+    ],
+    [
+      { vms: { db: { memory: '64 MiB', nics: [{ switch: 'lan', linkMbps: 0 }] } }, run },
+      'x.ts: vms.db.nics.0.linkMbps: expected a whole number from 1 to 400000, got 0',
     ],
     [
       { vms: { db: { memory: '64 MiB', nics: [{ switch: 'lan', vlan: 4095 }] } }, run },

@@ -190,6 +190,11 @@ export class Vm {
     return this.#ask((control) => control.setNicLink(nic, isUp))
   }
 
+  /** Changes the speed of a running VM's link as its guest is told, 1 to 400,000 Mbit/s. Rejects when it has no such adapter. */
+  setNicLinkSpeed(nic: number, mbps: number): Promise<void> {
+    return this.#ask((control) => control.setNicLinkSpeed(nic, mbps))
+  }
+
   /** Takes a disk out of the running VM, whatever the guest does with it; resolves when its image is free. */
   async detachDisk(address: DiskAddress): Promise<void> {
     await this.#ask((control) => control.detachDisk(address))

@@ -101,6 +101,8 @@ export interface VmwpControl {
   attachDisk(disk: DiskSpec): Promise<void>
   /** Pulls the cable of an adapter, or plugs it in. False when there is no such adapter. */
   setNicLink(nic: number, isUp: boolean): Promise<boolean>
+  /** Changes the speed of an adapter's link, in Mbit/s. Rejects with what stands against it. */
+  setNicLinkSpeed(nic: number, mbps: number): Promise<void>
   /** Takes a disk out; resolves when its image is free. */
   detachDisk(address: DiskAddress): Promise<void>
   /** Puts a disc into an empty drive on a SCSI controller. Rejects with what stands against it, as the next two do. */

@@ -82,6 +82,10 @@ export class VmControl implements VmwpControl {
     return (await this.#present.promise).setNicLink(nic, isUp)
   }
 
+  async setNicLinkSpeed(nic: number, mbps: number): Promise<void> {
+    return (await this.#present.promise).setNicLinkSpeed(nic, mbps)
+  }
+
   async detachDisk(...args: Parameters<VmwpControl['detachDisk']>): Promise<void> {
     return (await this.#present.promise).detachDisk(...args)
   }

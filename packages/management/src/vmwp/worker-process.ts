@@ -165,6 +165,8 @@ export class WorkerProcess {
       heartbeat: () => this.#root.heartbeat(this.#partitionId),
       addMemory: (bytes) => this.#addMemory(bytes),
       setNicLink: (nic, isUp) => this.#root.setNicLink(this.#partitionId, nic, isUp),
+      setNicLinkSpeed: async (nic, mbps) =>
+        resultOf(await this.#root.setNicLinkSpeed(this.#partitionId, nic, mbps)),
       attachDisk: async (disk) => {
         const keyed = this.#disks.keyed(disk)
         resultOf(await this.#root.attachDisk(this.#partitionId, keyed))

@@ -50,12 +50,15 @@ export class Meter {
 const AHEAD_BYTES = 1514
 /** How long a port counts as waiting after it was refused. */
 const WAITING_MS = 50
+/** What a port sends this soon after it waited was waiting too: frames come to the switch many in a packet. */
+const SERVED_MS = 1
 
 /** A port's place in line for the capacity of all. */
 export class Share {
   /** Bytes sent by weight: who has sent least, for its weight, is next. */
   virtual = 0
   waitingUntilMs = Number.NEGATIVE_INFINITY
+  servedUntilMs = Number.NEGATIVE_INFINITY
   readonly weight: number
 
   constructor(weight: number) {
@@ -101,8 +104,9 @@ export class Capacity {
   take(share: Share, lengthBytes: number, nowMs: number): void {
     if (!this.#meter.isLimited) return
     this.#meter.take(lengthBytes)
+    if (share.waitingUntilMs >= nowMs) share.servedUntilMs = nowMs + SERVED_MS
     const isBehind = share.virtual < this.#now
-    const start = isBehind && share.waitingUntilMs < nowMs ? this.#now : share.virtual
+    const start = isBehind && share.servedUntilMs < nowMs ? this.#now : share.virtual
     if (start > this.#now) this.#now = start
     share.virtual = start + lengthBytes / share.weight
     share.waitingUntilMs = Number.NEGATIVE_INFINITY

@@ -39,6 +39,24 @@ test('ports that want more than there is share it by weight', () => {
   expect((heavy! + light!) / 5_000_000).toBeGreaterThan(0.95)
 })
 
+test('weights hold for ports that send 32 frames each time they may', () => {
+  const lan = new Lan({ capacityBitsPerSecond: 40_000_000 })
+  for (const weight of [30, 10]) lan.plug({ weight })
+  lan.plug({ address: macText(99) })
+  const sent = [0, 0]
+  const frames = [1, 2].map((from) => frameBytes({ to: 99, from, length: 1000 }))
+  for (let step = 0; step < 10_000; step += 1) {
+    lan.clock.nowMs += 0.1
+    for (const [port, bytes] of frames.entries()) {
+      if (lan.ports[port]!.readyAtMs(lan.clock.nowMs) > lan.clock.nowMs) continue
+      for (let frame = 0; frame < 32; frame += 1) lan.send(port, bytes)
+      sent[port]! += 32_000
+    }
+  }
+  expect(sent[0]! / sent[1]!).toBeGreaterThan(3 * 0.95)
+  expect(sent[0]! / sent[1]!).toBeLessThan(3 * 1.05)
+})
+
 test('what one does not want, the others get', () => {
   const lan = new Lan({ capacityBitsPerSecond: 40_000_000 })
   lan.plug({ weight: 100 })

@@ -5,7 +5,7 @@ import type { VirtualSwitch } from '@guestyard/network'
 import { NetVsp, networkOffer, type NetVspInspection } from '@guestyard/network/vsp'
 import type { VmbusServer } from '@guestyard/vmbus/server'
 
-import { NICS_MAX, type NicSpec } from './nic-spec.ts'
+import { LINK_MBPS_MAX, NICS_MAX, type NicSpec } from './nic-spec.ts'
 
 /** An adapter in `inspect`. */
 export interface NicInspection extends NetVspInspection {
@@ -31,6 +31,7 @@ interface Attached {
 const ADDRESS_PREFIX = '00:15:5d'
 /** Sub-channels at most, whatever VPs there are. */
 const SUB_CHANNELS_MAX = 8
+const MBPS = 1_000_000
 
 /** Root thread only. */
 export class PartitionNics {
@@ -47,7 +48,7 @@ export class PartitionNics {
     const number = this.#attached.length
     if (number === NICS_MAX) return `nics: a partition has ${NICS_MAX} adapters at most`
     const address = spec.address ?? addressOf(partitionId, number)
-    const { switch: name, mtuBytes, ...port } = spec
+    const { switch: name, mtuBytes, linkMbps, ...port } = spec
     let vsp: NetVsp
     try {
       vsp = new NetVsp({
@@ -55,6 +56,7 @@ export class PartitionNics {
         port: { name: `partition ${partitionId} nic ${number}`, ...port, address },
         maxSubChannels: Math.min(vpCount - 1, SUB_CHANNELS_MAX),
         ...(mtuBytes === undefined ? {} : { mtuBytes }),
+        ...(linkMbps === undefined ? {} : { linkBitsPerSecond: checkedMbps(linkMbps) * MBPS }),
       })
     } catch (error) {
       if (error instanceof RangeError) return `nics.${number}: ${error.message}`
@@ -89,6 +91,15 @@ export class PartitionNics {
     return found !== undefined
   }
 
+  /** Changes the speed of an adapter's link, as its guest is told. Why it can't, in one line; null when it is so. */
+  setLinkSpeed(number: number, mbps: number): string | null {
+    const found = this.#attached[number]
+    if (found === undefined) return `no network adapter ${number}`
+    if (!isLinkMbps(mbps)) return linkProblem(mbps)
+    found.vsp.setLinkSpeed(mbps * MBPS)
+    return null
+  }
+
   inspect(): readonly NicInspection[] {
     return this.#attached.map(({ spec, address, vsp }) => ({
       switch: spec.switch,
@@ -96,6 +107,19 @@ export class PartitionNics {
       ...vsp.inspect(),
     }))
   }
+}
+
+function isLinkMbps(mbps: number): boolean {
+  return Number.isSafeInteger(mbps) && mbps >= 1 && mbps <= LINK_MBPS_MAX
+}
+
+function linkProblem(mbps: number): string {
+  return `linkMbps must be a whole number from 1 to ${LINK_MBPS_MAX}, got ${mbps}`
+}
+
+function checkedMbps(mbps: number): number {
+  if (isLinkMbps(mbps)) return mbps
+  throw new RangeError(linkProblem(mbps))
 }
 
 function addressOf(partitionId: number, number: number): string {

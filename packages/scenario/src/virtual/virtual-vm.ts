@@ -204,6 +204,11 @@ export class VirtualVm implements ScenarioVm {
     return this.#askRoot((partition, id) => partition.setNicLink(id, nic, isUp))
   }
 
+  async setNicLinkSpeed(nic: number, mbps: number): Promise<void> {
+    const reason = await this.#askRoot((partition, id) => partition.setNicLinkSpeed(id, nic, mbps))
+    if (reason !== null) throw new Error(reason)
+  }
+
   pressKey(makeCode: number, flags: number = 0): Promise<boolean> {
     return this.#askRoot(
       (partition, id) => partition.devicesOf(id)?.keyboard.pressKey(makeCode, flags) ?? false,
