@@ -2,7 +2,8 @@
 // started the guest.
 //
 //   init ─▶ mounts ─▶ modules in order ─▶ ready ─▶ serves commands on COM2 ─▶ power off
-//                                            └─▶ a shell on COM1, where one is asked for
+//                                │           └─▶ a shell on COM1, where one is asked for
+//                                └─▶ the root that the command line names ─▶ its own init; commands are served in there
 //
 // COM1 is the console: kernel messages, and the shell. COM2 carries commands and what they print, byte for byte (exec-channel.ts).
 
@@ -62,6 +63,30 @@ function script(path: string, text: string): CpioEntry {
 /** Word of the kernel's command line that has the guest ask for an address while it boots. */
 const DHCP_WORD = 'guestyard.dhcp'
 
+/**
+ * Word of the kernel's command line whose value is the disk that holds the guest's root: an ext4 with an init of its own, which becomes process 1. It has to
+ * have `sh`, `base64` and what else the guest's end of COM2 calls. The machine is its to turn off.
+ */
+const ROOT_WORD = 'guestyard.root'
+/** Tenths of a second that its disk may take to appear. */
+const ROOT_TRIES = 100
+
+/** The server is there before the root becomes `/`, and stays in it: its own root moves along. */
+const SWITCH_ROOT = [
+  `root=$(sed -n 's/.*\\b${ROOT_WORD}=\\([^ ]*\\).*/\\1/p' /proc/cmdline)`,
+  'if [ -n "$root" ]; then',
+  `  for i in $(seq ${ROOT_TRIES}); do [ ! -e "$root" ] || break; sleep 0.1; done`,
+  '  if mount -t ext4 "$root" /mnt; then',
+  '    cp /bin/guestyard-serve /run/guestyard-serve',
+  '    umount /tmp',
+  '    for each in dev proc sys run; do mount --move /$each /mnt/$each; done',
+  '    chroot /mnt /bin/sh /run/guestyard-serve </mnt/dev/ttyS1 >/mnt/dev/ttyS1 2>&1 &',
+  '    exec switch_root /mnt /sbin/init',
+  '  fi',
+  '  echo "init: no root on $root" >/dev/kmsg',
+  'fi',
+]
+
 /** `dhcp [interface]`: asks for an address, and takes it. */
 const DHCP = `#!/bin/sh
 eth=\${1:-eth0}
@@ -101,6 +126,7 @@ function initScript(options: InitramfsOptions): string {
     'cd /home',
     // Raw: what a command prints comes out as it is.
     'stty -F /dev/ttyS1 raw -echo',
+    ...SWITCH_ROOT,
     ...(options.shell
       ? ['guestyard-serve </dev/ttyS1 >/dev/ttyS1 2>&1 &', 'setsid cttyhack sh -l']
       : ['guestyard-serve </dev/ttyS1 >/dev/ttyS1 2>&1']),
