@@ -59,3 +59,4 @@ export {
   type VpAnswer,
   type VpExit,
 } from './vid/index.ts'
+export type { SavedPartition } from './saved-partition.ts'

@@ -22,6 +22,7 @@ import type {
 } from '@guestyard/integration-services/vsp'
 import type { RelayHub } from '@guestyard/load-device/vsp'
 import { VmbusServer } from '@guestyard/vmbus/server'
+import type { Unsaved } from '@guestyard/vmbus/server'
 
 import { BusRota } from './bus-rota.ts'
 import { inspectCrash, type CrashInspection } from './crash-inspection.ts'
@@ -41,6 +42,8 @@ import {
   type SchedulerInspection,
 } from './scheduler/index.ts'
 import type { RootPartitionOptions, VpDoorbells } from './root-partition-options.ts'
+import { restorePartition, savePartition } from './saved-partition.ts'
+import type { SavedPartition } from './saved-partition.ts'
 import { ServiceDeadlines } from './service-deadlines.ts'
 import { tracedGrant } from './traced-grant.ts'
 import { InterceptQueue, Vid, type VidPartition } from './vid/index.ts'
@@ -244,6 +247,28 @@ export class RootPartition {
   crashOf(id: number): CrashInspection | null {
     const report = this.#guests.get(id)?.crash ?? null
     return report === null ? null : inspectCrash(report)
+  }
+
+  /** What the root has of a partition whose VPs stand still, or why there is no record: see saved-partition.ts. Changes nothing. */
+  save(id: number): SavedPartition | Unsaved {
+    const guest = this.#guests.get(id)
+    const partition = this.#hypervisor.partitions.get(id)
+    if (guest === undefined || partition === undefined) {
+      return { unsaved: 'there is no such partition', mayChange: false }
+    }
+    return savePartition(guest, Math.floor(partition.referenceTime), partition.hasWork)
+  }
+
+  /** A partition that was just created, over RAM as it was saved, goes on from there. Null, or why it can't: delete it then. */
+  restore(id: number, saved: SavedPartition): string | null {
+    const guest = this.#guests.get(id)
+    if (guest === undefined) return 'there is no such partition'
+    return restorePartition({ id, bus: guest.bus, winhv: this.#winhv }, saved)
+  }
+
+  /** Its VPs are as they were saved, and take what was meant for them meanwhile. Unknown ids are ignored. */
+  restored(id: number): void {
+    this.#guests.get(id)?.bus.signalAll()
   }
 
   /** The intercepts of a partition, for whoever emulates its devices. */

@@ -3,7 +3,7 @@
  * (awaiting its start or its exit) makes the run fail: nothing dies unnoticed.
  */
 
-import { pathToFileURL } from 'node:url'
+import { fileURLToPath, pathToFileURL } from 'node:url'
 
 import type { DiskAddress, Host, HostOptions, Vm, VmExit, VmState } from '@guestyard/management'
 import type { LoadResult, LoadSpec } from '@guestyard/load-device/protocol'
@@ -40,6 +40,8 @@ export type ScenarioVm = Pick<
   | 'insertDvd'
   | 'ejectDvd'
   | 'resizeDisk'
+  | 'save'
+  | 'restore'
 >
 
 /** What a scenario needs of a host; `Host` of management has it. */
@@ -98,6 +100,13 @@ export interface VmHandle extends LoadTarget {
   ejectDvd(place: DiskAddress): Promise<void>
   /** Makes a disk on a SCSI controller larger, a VHDX or a raw image: `'2 GiB'` or bytes. Resolves once the guest has been told. */
   resizeDisk(place: DiskAddress, size: string | number): Promise<void>
+  /**
+   * Saves a Linux machine to a file, relative to the scenario file, and turns it off: its time stands still from here on. It has SCSI disks
+   * alone, and no command runs in it that somebody waits for. In virtual time only. Rejects with the reason, and it runs on.
+   */
+  save(file: string | URL): Promise<void>
+  /** Instead of `restart`: it goes on from a file, over disks as they were. Rejects, in one line, when it can't, and nothing runs. */
+  restore(file: string | URL): Promise<BootReport>
   /** The guest's own counters. */
   inspect(): Promise<unknown>
   /** Pulls the cable of its adapter of this number, or plugs it in. False when it has no such adapter. */
@@ -147,14 +156,14 @@ export function trackVm(
   let noticed = false
   let startMs: number | null = null
   let grownBytes: number | null = null
-  const start = async (): Promise<BootReport> => {
+  const start = async (file: string | null): Promise<BootReport> => {
     const from = nowMs()
     grownBytes = null
-    const report = await vm.start()
+    const report = await (file === null ? vm.start() : vm.restore(file))
     startMs = nowMs() - from
     return report
   }
-  let starting = start()
+  let starting = start(null)
   let startFailure: string | undefined
   const keepFailure = (): void => {
     starting.catch((error: unknown) => {
@@ -162,6 +171,12 @@ export function trackVm(
     })
   }
   keepFailure()
+  const startAgain = (file: string | null): Promise<BootReport> => {
+    startFailure = undefined
+    starting = start(file)
+    keepFailure()
+    return starting
+  }
   const handle: VmHandle = {
     name: vm.name,
     get state() {
@@ -181,12 +196,9 @@ export function trackVm(
         throw error
       })
     },
-    restart() {
-      startFailure = undefined
-      starting = start()
-      keepFailure()
-      return starting
-    },
+    restart: () => startAgain(null),
+    save: async (file) => vm.save(fileURLToPath(new URL(file, base))),
+    restore: async (file) => startAgain(fileURLToPath(new URL(file, base))),
     stop: () => vm.stop(),
     turnOff: () => vm.turnOff(),
     ...guestCalls(vm),

@@ -114,6 +114,8 @@ function fakeVm(
     detachDisk: () => Promise.resolve(),
     insertDvd: () => Promise.resolve(),
     ejectDvd: () => Promise.resolve(),
+    save: () => Promise.resolve(),
+    restore: () => Promise.reject(new Error('nothing was saved')),
     resizeDisk: () => Promise.resolve(),
   }
 }

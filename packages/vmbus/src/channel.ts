@@ -39,6 +39,19 @@ export interface ChannelProgram extends Machine {
    * touches the memory cannot stop yet; `completeClose` on the channel then ends it (server only).
    */
   close(): CloseResult
+  /**
+   * What of it lies neither in the rings nor in guest memory; null while some of its work is under way. Between polls, while the guest
+   * stands still. A program without it can't be saved (server only).
+   */
+  save?(): SavedProgram | null
+  /** A program that was just opened over rings that were saved goes on from there. False: it can't. */
+  restore?(saved: SavedProgram): boolean
+}
+
+/** Plain data of a program, under a version of its own. */
+export interface SavedProgram {
+  readonly version: number
+  readonly [field: string]: string | number | boolean
 }
 
 export type CloseResult = void | 'pending'

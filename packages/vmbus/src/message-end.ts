@@ -102,6 +102,11 @@ export class MessageEnd {
     }
   }
 
+  /** Nothing was read from the ring that `receive` has not found yet. */
+  get isQuiet(): boolean {
+    return this.#next === this.#drained && this.fault === RingFault.NONE
+  }
+
   /** Bytes that a message composed at `out` may have. */
   get outBytesMax(): number {
     return this.out.byteLength - this.outAt

@@ -14,7 +14,7 @@
 // may open it anew. A completion packet from the guest answers nothing and is skipped.
 
 import { assertNever } from '@guestyard/hvdef'
-import type { ChannelProgram } from '@guestyard/vmbus'
+import type { ChannelProgram, SavedProgram } from '@guestyard/vmbus'
 import { MessageEnd, Received } from '@guestyard/vmbus/message-end'
 import type { ServerChannel } from '@guestyard/vmbus/server'
 import {
@@ -97,6 +97,20 @@ export class MouseProgram implements ChannelProgram {
 
   disarm(): void {
     if (this.#state.is !== 'over') this.#end.disarm()
+  }
+
+  /** Null while a handshake is under way, or reports wait. */
+  save(): SavedProgram | null {
+    const { is } = this.#state
+    const isQuiet = this.#end.isQuiet && this.#queue.length === 0
+    if (!isQuiet || (is !== 'active' && is !== 'reading-version')) return null
+    return { version: 1, state: is }
+  }
+
+  restore({ version, state }: SavedProgram): boolean {
+    if (version !== 1 || (state !== 'active' && state !== 'reading-version')) return false
+    this.#state = { is: state }
+    return true
   }
 
   close(): void {

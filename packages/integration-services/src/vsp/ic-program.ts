@@ -13,7 +13,7 @@
 // answer at all, or too short for one, fails the channel, which its guest may open again.
 
 import { assertNever } from '@guestyard/hvdef'
-import type { ChannelProgram } from '@guestyard/vmbus'
+import type { ChannelProgram, SavedProgram } from '@guestyard/vmbus'
 import { MessageEnd, Received } from '@guestyard/vmbus/message-end'
 import type { ServerChannel } from '@guestyard/vmbus/server'
 
@@ -124,6 +124,15 @@ export class IcProgram implements ChannelProgram {
 
   disarm(): void {
     if (this.#state.is !== 'over') this.#end.disarm()
+  }
+
+  /** Nothing: a service that goes on agrees on versions again, which a guest answers at any time, and tells it the time. */
+  save(): SavedProgram | null {
+    return this.#state.is === 'over' || !this.#end.isQuiet ? null : { version: 1 }
+  }
+
+  restore({ version }: SavedProgram): boolean {
+    return version === 1
   }
 
   close(): void {

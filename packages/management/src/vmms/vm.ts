@@ -164,6 +164,20 @@ export class Vm {
     return this.#ask(async (control) => (this.#life.memoryBytes = await control.addMemory(bytes)))
   }
 
+  /** Always rejects: a machine on threads of its own is not saved yet. */
+  save(_file: string): Promise<void> {
+    return Promise.reject(
+      new Error(`VM "${this.name}" is not saved: that works in virtual time only`),
+    )
+  }
+
+  /** Always rejects, as `save`. */
+  restore(_file: string): Promise<BootReport> {
+    return Promise.reject(
+      new Error(`VM "${this.name}" is not restored: that works in virtual time only`),
+    )
+  }
+
   /** Whether the guest answers its heartbeat service: every two seconds it is asked. */
   heartbeat(): Promise<HeartbeatStatus> {
     return this.#ask((control) => control.heartbeat())

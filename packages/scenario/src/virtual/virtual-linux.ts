@@ -6,7 +6,7 @@ import type { VirtualActor } from '@guestyard/engine/virtual'
 import type { LinuxSettings, VmSettings } from '@guestyard/management'
 import type { PartitionStart } from '@guestyard/root-partition/worker-protocol'
 import type { InstructionClock, MachineGuest } from '@guestyard/x86-partition'
-import type { LinuxGuest, MachineEngine } from '@guestyard/x86-partition/node'
+import type { LinuxGuest, MachineEngine, SavedLinux } from '@guestyard/x86-partition/node'
 
 import type { ProgramContext, VirtualWorld } from './virtual-world.ts'
 
@@ -23,6 +23,9 @@ class SlicedMachine implements Machine {
     this.#burn = burn
   }
 
+  /** It stands still between two slices, and holds nobody up. */
+  isPaused = false
+
   run(machine: MachineGuest, clock: InstructionClock): void {
     clock.count(() => machine.instructionCounter)
     this.#machine = machine
@@ -30,7 +33,7 @@ class SlicedMachine implements Machine {
   }
 
   poll(budget: number): number {
-    if (this.#machine === null || this.#clock === null) return 0
+    if (this.#machine === null || this.#clock === null || this.isPaused) return 0
     this.#clock.begin()
     const units = this.#machine.poll(budget)
     this.#burn(this.#clock.end())
@@ -38,7 +41,7 @@ class SlicedMachine implements Machine {
   }
 
   arm(): boolean {
-    return this.#machine !== null && this.#machine.arm()
+    return this.#machine !== null && !this.isPaused && this.#machine.arm()
   }
 
   disarm(): void {
@@ -46,7 +49,7 @@ class SlicedMachine implements Machine {
   }
 
   nextDeadlineMs(): number {
-    return this.#machine === null ? Infinity : this.#machine.nextDeadlineMs()
+    return this.#machine === null || this.isPaused ? Infinity : this.#machine.nextDeadlineMs()
   }
 }
 
@@ -56,6 +59,8 @@ export interface VirtualLinuxOptions {
   readonly start: PartitionStart
   readonly root: VirtualActor
   readonly onFailed: (error: unknown) => void
+  /** It goes on from there instead of booting. */
+  readonly saved: SavedLinux | null
 }
 
 export class VirtualLinux {
@@ -86,9 +91,15 @@ export class VirtualLinux {
     }
   }
 
+  /** Its processor stands still between two slices, or goes on. */
+  set isPaused(isPaused: boolean) {
+    this.#machine.isPaused = isPaused
+    if (!isPaused) this.actor.ring()
+  }
+
   /** Makes the guest, which boots. In its actor's turn. */
   async boot(): Promise<LinuxGuest> {
-    const { settings, linux, start, root } = this.#options
+    const { settings, linux, start, root, saved } = this.#options
     const { actor } = this
     const world = this.#world
     const [vp] = start.vps
@@ -106,6 +117,7 @@ export class VirtualLinux {
         memory: start.memory,
         handles: vp.handles,
         ide: null,
+        ...(saved === null ? {} : { saved }),
       },
       {
         log: world.logger(bindings),

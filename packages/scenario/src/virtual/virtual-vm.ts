@@ -28,7 +28,7 @@ import type {
 } from '@guestyard/root-partition/worker-protocol'
 import type { VirtualActor } from '@guestyard/engine/virtual'
 import { LifeStage, TraceKind } from '@guestyard/trace'
-import type { LinuxGuest } from '@guestyard/x86-partition/node'
+import type { LinuxGuest, SavedLinux } from '@guestyard/x86-partition/node'
 import { MACHINE_PRIVILEGES, MACHINE_ROOMS } from '@guestyard/x86-partition/worker-protocol'
 
 import type { BootReport, ScenarioVm } from '../vm-handle.ts'
@@ -36,6 +36,8 @@ import { VirtualDevices } from './virtual-devices.ts'
 import { VirtualDisks } from './virtual-disks.ts'
 import { VirtualGuest } from './virtual-guest.ts'
 import { VirtualLinux } from './virtual-linux.ts'
+import { readSavedVm, restoreVm, saveVm } from './virtual-save.ts'
+import type { SavedVmFile } from './virtual-save.ts'
 import type { VirtualWorld } from './virtual-world.ts'
 
 const NS_PER_MS = 1e6
@@ -65,6 +67,7 @@ interface Made {
   readonly start: PartitionStart
   readonly doorbells: readonly LateDoorbell[]
   readonly devices: VirtualDevices
+  readonly saved: SavedLinux | null
 }
 
 /** What runs in a VM, as far as the VM is concerned. */
@@ -73,6 +76,8 @@ type Runtime = GuestRuntime | LinuxGuest
 interface Run extends VmRun {
   readonly guest: VirtualGuest | VirtualLinux
   readonly devices: VirtualDevices
+  readonly start: PartitionStart
+  readonly isRestored: boolean
   readonly partitionId: number
   readonly runtime: Promise<Runtime>
   readonly booted: PromiseWithResolvers<BootReport>
@@ -122,9 +127,37 @@ export class VirtualVm implements ScenarioVm {
 
   start(): Promise<BootReport> {
     return this.#life.start({
-      launch: () => this.#launch(),
+      launch: () => this.#launch(null),
       booted: (run) => this.#waitingFor('start', run.booted.promise),
     })
+  }
+
+  restore(file: string): Promise<BootReport> {
+    return this.#life.start({
+      launch: () => this.#launch(file),
+      booted: (run) => this.#waitingFor('restore', run.booted.promise),
+    })
+  }
+
+  async save(file: string): Promise<void> {
+    const run = this.#life.running()
+    const { world, root, partition } = this.#host
+    const { guest, start } = run
+    const { memoryBytes, disks, nics } = this.settings
+    const refused = (why: string): Error => new Error(`VM "${this.name}" is not saved: ${why}`)
+    if (!(guest instanceof VirtualLinux)) throw refused('only Linux guests are')
+    if (disks.some((disk) => disk.controllerType === 'ide')) throw refused('it has IDE disks')
+    if (nics.length > 0) throw refused('it has network adapters')
+    const runtime = (await run.runtime) as LinuxGuest
+    try {
+      const saving = { world, root, partition, start, memoryBytes, guest, runtime }
+      await this.#waitingFor('save', saveVm(saving, file))
+    } catch (error) {
+      throw refused(error instanceof Error ? error.message : String(error))
+    }
+    run.stopping = true
+    this.#end(run, 'turned-off', `saved to ${file}`)
+    await run.exit
   }
 
   async stop(graceMs: number = this.#graceMs): Promise<void> {
@@ -276,10 +309,11 @@ export class VirtualVm implements ScenarioVm {
     return this.settings.linux === null ? STOP_GRACE_MS : LINUX_STOP_GRACE_MS
   }
 
-  async #launch(): Promise<Run> {
+  async #launch(file: string | null): Promise<Run> {
     const { world, root } = this.#host
     const { linux, name, memoryBytes, memoryMaximumBytes, vpCount, weight, cap, reserve, relay } =
       this.settings
+    const saved = file === null ? null : await this.#readSaved(file)
     const disks = this.settings.disks.filter((disk) => disk.controllerType === 'scsi')
     if (linux !== null && disks.length < this.settings.disks.length) {
       const detail = 'an IDE disk of a Linux guest needs the threads engine'
@@ -298,7 +332,7 @@ export class VirtualVm implements ScenarioVm {
       ...(linux === null ? {} : { rooms: MACHINE_ROOMS, privileges: MACHINE_PRIVILEGES }),
       nics: this.settings.nics,
     }
-    const made = await world.ask(root, null, () => this.#create(spec))
+    const made = await world.ask(root, null, () => this.#create(spec, saved))
     if (typeof made === 'string') {
       throw this.#life.refused({ reason: 'start-failed', detail: made })
     }
@@ -310,7 +344,7 @@ export class VirtualVm implements ScenarioVm {
   }
 
   /** A partition with the devices of its worker process, or why there is none. In the root's turn. */
-  #create(spec: PartitionSpec): Made | string {
+  #create(spec: PartitionSpec, saved: SavedVmFile | null): Made | string {
     const { partition } = this.#host
     let devices: VirtualDevices
     try {
@@ -326,10 +360,26 @@ export class VirtualVm implements ScenarioVm {
       return created.reason
     }
     devices.serve(created.start)
-    return { start: created.start, doorbells, devices }
+    const { start } = created
+    const problem = saved === null ? null : restoreVm(partition, start, saved)
+    if (problem === null) return { start, doorbells, devices, saved: saved?.vm.guest ?? null }
+    devices.close()
+    void partition.deletePartition(start.partitionId)
+    return `partition "${this.name}" refused: ${problem}`
   }
 
-  #assemble({ start, doorbells, devices }: Made): Run {
+  async #readSaved(file: string): Promise<SavedVmFile> {
+    const { linux, memoryBytes } = this.settings
+    try {
+      if (linux === null) throw new Error(`${file}: only Linux guests are saved`)
+      return await readSavedVm(this.#host.world, file, memoryBytes)
+    } catch (error) {
+      const detail = error instanceof Error ? error.message : String(error)
+      throw this.#life.refused({ reason: 'start-failed', detail })
+    }
+  }
+
+  #assemble({ start, doorbells, devices, saved }: Made): Run {
     const { world, root } = this.#host
     const { settings } = this
     const { linux } = settings
@@ -344,13 +394,15 @@ export class VirtualVm implements ScenarioVm {
     const guest =
       linux === null
         ? new VirtualGuest(world, common)
-        : new VirtualLinux(world, { ...common, linux })
+        : new VirtualLinux(world, { ...common, linux, saved })
     for (const doorbell of doorbells) doorbell.actor = guest.actor
     world.trace?.record(TraceKind.LIFE, start.partitionId, LifeStage.CREATED)
     const over = Promise.withResolvers<VmExit>()
     const run: Run = {
       guest,
       devices,
+      start,
+      isRestored: saved !== null,
       partitionId: start.partitionId,
       runtime: world.ask<Runtime>(guest.actor, guest.program, () => guest.boot()),
       booted: Promise.withResolvers(),
@@ -380,6 +432,7 @@ export class VirtualVm implements ScenarioVm {
       const booted = this.#askGuest(run, (runtime) => runtime.booted())
       const report = await Promise.race([booted, late.promise])
       world.trace?.record(TraceKind.LIFE, run.partitionId, LifeStage.BOOTED)
+      if (run.isRestored) await this.#tellRestored(run)
       run.booted.resolve(report)
     } catch (error) {
       this.#end(run, 'start-failed', this.#describe(error))
@@ -400,6 +453,15 @@ export class VirtualVm implements ScenarioVm {
       await this.#keepReports(run)
       if (!run.stopping) this.#end(run, 'threw', this.#describe(error))
     }
+  }
+
+  /** Its SynIC is there again: what its devices signalled before that is lost. */
+  #tellRestored({ partitionId }: Run): Promise<void> {
+    const { world, root, partition } = this.#host
+    return world.ask(root, null, () => {
+      partition.restored(partitionId)
+      root.ring()
+    })
   }
 
   /** Before the guest goes: what is left of what its program reported. */

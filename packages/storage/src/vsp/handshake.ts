@@ -40,6 +40,15 @@ const VERSIONS: ReadonlySet<number> = new Set([
   StorVersion.WIN8_1,
 ])
 
+/** What a primary that is open may be in. */
+const PRIMARY_STATES: readonly StorStateName[] = [
+  'begin',
+  'version',
+  'properties',
+  'finish',
+  'ready',
+]
+
 /** One opening of a channel. */
 export class Handshake {
   state: StorStateName
@@ -96,6 +105,16 @@ export class Handshake {
         return assertNever(state)
     }
     return StorStatus.INVALID_DEVICE_STATE
+  }
+
+  /** A primary goes on from there. False for a state that there is not. */
+  restore(state: unknown, version: unknown): boolean {
+    const known = PRIMARY_STATES.find((one) => one === state)
+    if (known === undefined || typeof version !== 'number') return false
+    if (version !== 0 && !VERSIONS.has(version)) return false
+    this.state = known
+    this.version = version
+    return true
   }
 
   #agree(view: DataView, at: number, length: number): number {

@@ -15,7 +15,7 @@ import {
 } from '@guestyard/hvdef'
 import { RingStatus, packetBytes } from '@guestyard/ring'
 import type { IncomingRing, OutgoingRing } from '@guestyard/ring'
-import type { ChannelProgram, CloseResult } from '@guestyard/vmbus'
+import type { ChannelProgram, CloseResult, SavedProgram } from '@guestyard/vmbus'
 import type { ServerChannel } from '@guestyard/vmbus/server'
 import {
   SRB_BYTES_WIN7,
@@ -184,6 +184,21 @@ export class StorProgram implements ChannelProgram, StorEnd {
     }
     this.#controller.closed(this)
     return this.#slots.runningCount === 0 ? undefined : 'pending'
+  }
+
+  /** Its state, once nothing runs and nothing that was read is left: what the guest has sent beyond lies in its ring. */
+  save(): SavedProgram | null {
+    const isQuiet =
+      this.#slots.runningCount === 0 && this.#batched === 0 && this.#next === this.#drained
+    if (this.isOver || !isQuiet) return null
+    const { state, version } = this.#handshake
+    return { version: 1, state, protocol: version, owesEnumeration: this.#owesEnumeration }
+  }
+
+  restore({ version, state, protocol, owesEnumeration }: SavedProgram): boolean {
+    if (version !== 1 || !this.#handshake.restore(state, protocol)) return false
+    this.#owesEnumeration = owesEnumeration === true
+    return true
   }
 
   /** After `close`: lets go of requests that have ended. True when none is left. */

@@ -59,6 +59,15 @@ export interface Gpadl {
   revoked: (() => void) | undefined
 }
 
+/** An accepted GPADL, as a record. Plain data. */
+export interface SavedGpadl {
+  readonly relid: number
+  readonly id: number
+  readonly rangeCount: number
+  /** As in GPADL_HEADER, whole. */
+  readonly rangeData: Uint8Array
+}
+
 export interface GpadlCounts {
   readonly inProgress: number
   readonly accepted: number
@@ -166,6 +175,18 @@ export class Gpadls {
     for (const gpadl of this.#all.values()) this.#drop(gpadl)
   }
 
+  /** Every GPADL; null while one is on its way, in or out, or has lost pages. */
+  save(): readonly SavedGpadl[] | null {
+    const all = [...this.#all.values()]
+    if (all.some(({ state, lost }) => state !== 'accepted' || lost)) return null
+    return all.map(({ relid, id, ranges }) => ({
+      relid,
+      id,
+      rangeCount: ranges.length,
+      rangeData: rangeDataOf(ranges),
+    }))
+  }
+
   inspect(): GpadlCounts {
     const all = [...this.#all.values()]
     const count = (state: GpadlState): number => all.filter((g) => g.state === state).length
@@ -240,6 +261,17 @@ export class Gpadls {
     this.#chargedBytes -= gpadl.chargedBytes
     unmapRanges(gpadl.domain, gpadl.ranges)
   }
+}
+
+/** As the guest described them. */
+function rangeDataOf(ranges: readonly GpadlRange[]): Uint8Array {
+  const qwords = ranges.flatMap(({ offsetBytes, lengthBytes, pages }) => [
+    (BigInt(offsetBytes) << 32n) | BigInt(lengthBytes),
+    ...Array.from(pages.gpaPages, (page) => BigInt(page)),
+  ])
+  const data = new DataView(new ArrayBuffer(qwords.length * QWORD))
+  for (const [index, qword] of qwords.entries()) data.setBigUint64(index * QWORD, qword, true)
+  return new Uint8Array(data.buffer)
 }
 
 function chargeOf(rangeBytes: number, rangeCount: number): number {

@@ -1,3 +1,4 @@
+export type { SavedBus, Unsaved } from './saved-bus.ts'
 export { CHANNEL_TABLE } from './channel-state.ts'
 export type { ChannelEventName, ChannelOutcome, ChannelStateName } from './channel-state.ts'
 export type {

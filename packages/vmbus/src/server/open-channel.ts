@@ -41,6 +41,7 @@ export interface OpenChannelOptions {
   readonly rings: RingPair
   readonly targetVp: number
   readonly userDefined: Uint8Array
+  readonly downstreamPageOffset: number
 }
 
 export class OpenChannel implements ServerChannel {
@@ -53,6 +54,7 @@ export class OpenChannel implements ServerChannel {
   readonly outgoing: OutgoingRing
   readonly domain: DmaDomain
   readonly userDefined: Uint8Array
+  readonly downstreamPageOffset: number
   /** Written by the channel machine alone, as are the next two. */
   life: OpenChannelLife
   /** Set while running. */
@@ -80,6 +82,7 @@ export class OpenChannel implements ServerChannel {
     this.outgoing = options.rings.outgoing
     this.domain = options.domain
     this.userDefined = options.userDefined
+    this.downstreamPageOffset = options.downstreamPageOffset
     this.life = 'opening'
     this.entry = undefined
     this.failure = undefined
@@ -95,6 +98,15 @@ export class OpenChannel implements ServerChannel {
     this.#ringGpadl = options.ringGpadl
     this.#mapped = new Map()
     this.#ringGpadl.revoked = () => this.#ringsRevoked()
+  }
+
+  get ringGpadlId(): number {
+    return this.#ringGpadl.id
+  }
+
+  /** GPADLs that its device has mapped, beside that of the rings. */
+  get mappedCount(): number {
+    return this.#mapped.size
   }
 
   get targetVp(): number {

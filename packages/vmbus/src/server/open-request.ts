@@ -47,6 +47,7 @@ export function makeOpenChannel(
     rings,
     targetVp,
     userDefined: request.userDefined,
+    downstreamPageOffset: request.downstreamPageOffset,
   })
 }
 

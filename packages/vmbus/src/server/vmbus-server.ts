@@ -43,6 +43,15 @@ import { inspectChannel } from './inspection.ts'
 import type { VmbusServerInspection } from './inspection.ts'
 import { DEFAULT_LIMITS, queuedMessagesBound } from './limits.ts'
 import type { VmbusLimits } from './limits.ts'
+import {
+  SAVED_BUS_VERSION,
+  contactOf,
+  gpadlHeaderOf,
+  openChannelOf,
+  requestOffersMessage,
+  saveChannel,
+} from './saved-bus.ts'
+import type { SavedBus, SavedChannel, Unsaved } from './saved-bus.ts'
 import { modifyChannelResponse, tlConnectResult } from './messages.ts'
 import { OutgoingMessages } from './outgoing-messages.ts'
 import type { ServerTransport } from './transport.ts'
@@ -198,6 +207,64 @@ export class VmbusServer implements Machine {
     this.#connection.reset()
   }
 
+  /** What the guest and this server have made of the bus; or why there is no record. While the guest stands still. */
+  save(): SavedBus | Unsaved {
+    const { state } = this.#connection
+    if (state.is === 'disconnected') return { version: SAVED_BUS_VERSION, connection: null }
+    if (state.is !== 'connected' || !state.offersSent || this.#outgoing.length > 0) {
+      return { unsaved: 'its bus is being set up', mayChange: true }
+    }
+    const gpadls = this.#gpadls.save()
+    if (gpadls === null) return { unsaved: 'pages are being shared', mayChange: true }
+    const channels: SavedChannel[] = []
+    for (const record of this.#channels.table.sorted()) {
+      const saved = saveChannel(record)
+      if ('unsaved' in saved) return saved
+      channels.push(saved)
+    }
+    const connection = { busVersion: state.version, targetVp: state.targetVp, gpadls, channels }
+    return { version: SAVED_BUS_VERSION, connection }
+  }
+
+  /**
+   * Leads a new server, which offers the same devices, to where the saved one was; guest memory is as it was saved. Null; or why it
+   * can't be, and then the server is to be reset.
+   */
+  restore(saved: SavedBus): string | null {
+    if (saved.version !== SAVED_BUS_VERSION) return 'its bus was saved by another version'
+    const { connection } = saved
+    if (connection === null) return null
+    const contacted = this.#replay(contactOf(connection)) && this.#replay(requestOffersMessage())
+    if (!contacted) return 'its bus speaks another version'
+    for (const { relid, classId, instanceId } of connection.channels) {
+      const record = this.#channels.table.known(relid)
+      if (record?.offered.classId !== classId || record.offered.instanceId !== instanceId) {
+        return `it had a device ${classId} that it has not now, or elsewhere`
+      }
+    }
+    if (!connection.gpadls.every((gpadl) => this.#replay(gpadlHeaderOf(gpadl)))) {
+      return 'pages that it shared are none of its memory'
+    }
+    for (const { relid, classId, opened } of connection.channels) {
+      if (opened === null) continue
+      const isOpen = this.#replay(openChannelOf(relid, opened))
+      const program = this.#channels.table.known(relid)?.opened?.entry?.program
+      if (!isOpen || program?.restore?.(opened.program) !== true) {
+        return `its device ${classId} can't go on`
+      }
+    }
+    return null
+  }
+
+  /** After `restore`, once the guest takes interrupts again: each open channel is signalled, whatever came of signals before. */
+  signalAll(): void {
+    for (const record of this.#channels.table.sorted()) {
+      if (record.state !== 'open') continue
+      record.opened?.signal()
+      record.opened?.wake()
+    }
+  }
+
   inspect(): VmbusServerInspection {
     return {
       connection: this.#connection.state.is,
@@ -216,6 +283,16 @@ export class VmbusServer implements Machine {
       errors: { ...this.#errors },
       strayInterrupts: this.#strayInterrupts,
     }
+  }
+
+  /** A message that the guest sent before it was saved. It has had the answers. */
+  #replay(message: Uint8Array): boolean {
+    const view = new DataView(message.buffer, message.byteOffset, message.byteLength)
+    const type = view.getUint32(0, true)
+    const error = this.#refusal(type, message.length) ?? this.#serve(type, view, message.length)
+    this.#outgoing.clear()
+    this.#connection.flushed()
+    return error === undefined && this.#connection.state.is === 'connected'
   }
 
   #takeSpent(): number {

@@ -57,6 +57,17 @@ export class ExecChannel {
     return this.#isReady
   }
 
+  /** No script runs or waits. */
+  get isIdle(): boolean {
+    return this.#isReady && this.#current === null && this.#waiting.length === 0
+  }
+
+  /** The guest served before it was saved, and says so no more. */
+  resume(): void {
+    this.#isReady = true
+    this.#onReady()
+  }
+
   /** Runs a shell script, after those that were asked for before. `done` from within `receive`. */
   run(script: string, done: (result: ExecResult) => void): void {
     this.#waiting.push({ lines: linesOf(script), done })

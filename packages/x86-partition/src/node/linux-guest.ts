@@ -14,6 +14,8 @@ import { initramfs } from '../guest/initramfs.ts'
 import { isUsedBy } from '../guest/linux-modules.ts'
 import { moduleName } from '../guest/module-order.ts'
 import { MachineGuest } from '../machine/machine-guest.ts'
+import { SavedStateError } from '../machine/saved-machine.ts'
+import type { SavedMachine } from '../machine/saved-machine.ts'
 import type { MachineEnd } from '../machine/platform-ports.ts'
 import type {
   ExecAnswer,
@@ -49,6 +51,16 @@ export interface LinuxGuestSetup {
   readonly memory: WasmMemory
   readonly handles: VpHandles
   readonly ide: IdeDiskPort | null
+  /** It goes on from there instead of booting: RAM is as it was saved. */
+  readonly saved?: SavedLinux
+}
+
+/** A Linux guest beside its RAM, as a record. Plain data. */
+export interface SavedLinux {
+  readonly release: string
+  /** By which its server of commands is known. */
+  readonly mark: string
+  readonly machine: SavedMachine
 }
 
 /** What runs it. */
@@ -93,11 +105,13 @@ export class LinuxGuest implements MachineControl {
   readonly #exec: ExecChannel
   readonly #running: Promise<Running>
   readonly #booted: Promise<MachineBootReport>
+  readonly #mark: string
   #release: string
   #live: Running | null
 
   constructor(setup: LinuxGuestSetup, platform: LinuxPlatform) {
-    const mark = Buffer.from(platform.randomBytes(MARK_BYTES)).toString('hex')
+    const mark = setup.saved?.mark ?? Buffer.from(platform.randomBytes(MARK_BYTES)).toString('hex')
+    this.#mark = mark
     this.#setup = setup
     this.#platform = platform
     this.#log = platform.log
@@ -184,12 +198,29 @@ export class LinuxGuest implements MachineControl {
     await this.#ended.promise
   }
 
+  /**
+   * What the guest is beside its RAM. Null while something is on its way into it, and until it has booted: it is to run a little. Between
+   * polls of its machine. Throws a SavedStateError while a command runs in it that somebody waits for, and once it has ended.
+   */
+  save(): SavedLinux | null {
+    if (this.#setup.linux.generation !== 2) {
+      throw new SavedStateError('a machine of the first generation has devices that are not')
+    }
+    if (this.#live === null || !this.#exec.isReady) return null
+    if (!this.#exec.isIdle) {
+      throw new SavedStateError('a command runs in it: its answer would be lost')
+    }
+    const machine = this.#live.machine.save()
+    return machine === null ? null : { release: this.#release, mark: this.#mark, machine }
+  }
+
   async #start(mark: string): Promise<Running> {
     const { linux, memoryBytes, handles } = this.#setup
     const platform = this.#platform
     const { clock, wakeRoot } = platform
     const files = readLinuxGuest(linux.folder ?? linuxCacheFolder())
-    this.#release = files.release
+    const { saved } = this.#setup
+    this.#release = saved?.release ?? files.release
     const { generation } = linux
     const boot = {
       kernel: files.kernel,
@@ -218,11 +249,13 @@ export class LinuxGuest implements MachineControl {
         if (port === CONSOLE) this.#console.put(byte)
         else this.#exec.receive(byte)
       },
+      ...(saved === undefined ? {} : { saved: saved.machine }),
       onEnd: (end) => this.#end(end),
       board: { disk: this.#ideDisk() },
     })
     const engine = platform.createEngine(machine)
     this.#live = { machine, engine, vp, memory }
+    if (saved !== undefined) this.#exec.resume()
     engine.start()
     return this.#live
   }
