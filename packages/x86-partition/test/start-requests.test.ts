@@ -43,6 +43,30 @@ test('INIT and two SIPIs to an APIC that is not there are one line, and each id 
   ])
 })
 
+test('a command is seen in code that the translator has compiled, too', async () => {
+  const loop = [
+    ...[0x89, 0xc8, 0xc1, 0xe0, 8, ...x86.storeEax(ICR_HIGH)], // mov eax, ecx; shl eax, 8
+    ...[...asm.store(ICR_LOW, INIT), 0x49], // dec ecx
+  ]
+  // 65,536 times to APIC 3, then as often to APIC 2, then to APIC 1.
+  const lines = await told([...x86.movEcx(0x3_ffff), ...loop, 0x75, 0xfe - loop.length])
+  expect(lines.map((line) => (line as unknown[])[0])).toEqual(
+    [3, 2, 1].map((apicId) => ({ asked: 'INIT', apicId, vpCount: 1 })),
+  )
+})
+
+test('a start by the MSR of an x2APIC names its id, however large', async () => {
+  const x2apic = (id: number): number[] => [
+    ...[...x86.movEcx(0x830), ...x86.movEax(SIPI), ...x86.movEdx(id), ...x86.wrmsr],
+  ]
+  expect(await told([...x2apic(0x1234), ...x2apic(0x1234)])).toEqual([
+    [
+      { asked: 'SIPI', apicId: 0x1234, vpCount: 1 },
+      'asked to start APIC id 4660: this machine has one VP',
+    ],
+  ])
+})
+
 test('INIT to all but oneself names no id', async () => {
   expect(await told([...command(INIT | OTHERS, 0), ...command(SIPI | OTHERS, 0)])).toEqual([
     [{ asked: 'INIT', vpCount: 1 }, 'asked to start all other processors: this machine has one VP'],
