@@ -1,4 +1,4 @@
-// A stock Linux behind NAT: its udhcpc is given an address, its wget fetches a file from this machine, and nobody else is reached. Its
+// A stock Linux behind NAT: its udhcpc is given an address and a name server, which knows it by its name, its wget fetches a file from this machine, and nobody else is reached. Its
 // last line names the capture of it, for tshark.
 //
 //   guestyard guest fetch linux
@@ -34,6 +34,13 @@ export default defineScenario({
         '10.0.0.1/24',
       )
       expect(await sh('ip route'), 'its gateway').toContain('default via 10.0.0.254')
+      const looked = await sh('nslookup box')
+      expect(looked, 'what nslookup says of its own name').toContain('10.0.0.1')
+      expect(looked, 'what nslookup says of its own name').toContain('box.guestyard.internal')
+      const pinged = await sh('ip link set lo up; ping -c 1 -w 20 box')
+      expect(pinged, 'a ping by name').toContain('1 packets received')
+      const stranger = await sh('nslookup example.com 2>&1; true')
+      expect(stranger, 'a name that is not listed').toContain('REFUSED')
       const fetched = await sh(`wget -q -O - http://10.0.0.254:${PORT}/ | sha256sum`)
       const sum = createHash('sha256').update(file).digest('hex')
       expect(fetched, 'SHA-256 of what it fetched').toContain(sum)

@@ -3,11 +3,11 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { createServer, get } from 'node:http'
 
-import type { Guest } from '@guestyard/child-partition'
+import type { Guest, NetSettings } from '@guestyard/child-partition'
 
 export async function main(guest: Guest): Promise<void> {
-  const { address, bytes } = guest.args as { readonly address: string; readonly bytes: number }
-  const up = guest.net.up(0, { address })
+  const { bytes, ...settings } = guest.args as NetSettings & { readonly bytes: number }
+  const up = guest.net.up(0, settings)
   const file = randomBytes(bytes)
   guest.expose({
     /** Serves its file from now on; the SHA-256 of it. */
@@ -32,6 +32,7 @@ export async function main(guest: Guest): Promise<void> {
       return hash.digest('hex')
     },
     ping: async (to) => (await up).ping(String(to)),
+    resolve: async (name) => (await up).resolve(String(name)),
     drops: async () => (await up).inspect().drops,
   })
   await new Promise<void>((resolve) => {

@@ -111,11 +111,11 @@ describe('a switch that can’t be made keeps its host from starting, on one lin
     ],
     [
       { lan: { uplink: { kind: 'bridge' } as never } },
-      "switches.lan.uplink.kind: expected 'nat', 'tunnel' or 'player'",
+      "switches.lan.uplink.kind: expected 'nat', 'services', 'tunnel' or 'player'",
     ],
     [
       { lan: { uplink: { ...nat, alow: 1 } as never } },
-      'switches.lan.uplink.alow: unknown field (known: kind, address, allow, dhcp)',
+      'switches.lan.uplink.alow: unknown field (known: kind, address, allow, dhcp, domain, names)',
     ],
     [
       { lan: { uplink: { kind: 'tunnel', local: 'x', remote: '1.2.3.4:5' } } },

@@ -29,6 +29,12 @@ export function macBytes({ high, low }: MacAddress): Uint8Array<ArrayBuffer> {
   return bytes
 }
 
+/** The address as a number of 48 bits. Throws as `parseMacAddress` does. */
+export function u48Of(text: string): number {
+  const { high, low } = parseMacAddress(text)
+  return high * 2 ** 32 + low
+}
+
 /** True for broadcast and multicast addresses, by their first 16 bits. */
 export function isGroup(high: number): boolean {
   return (high & 0x0100) !== 0

@@ -473,7 +473,7 @@ export class RootPartition {
     })
     const intercepts = new InterceptQueue(partition.id, partition.slat, this.#winhv)
     const disks = this.#disks.add(bus, partition.id, partition.vpCount)
-    const nics = this.#networks.add(bus, partition.id, partition.vpCount)
+    const nics = this.#networks.add(bus, partition.id, partition.vpCount, spec.name)
     return {
       name: spec.name,
       partition,

@@ -23,7 +23,7 @@ function bus(): Loopback {
 test('adapters are offered, each with an address of its own, and a switch is there while one is on it', () => {
   const { root } = networks()
   const one = bus()
-  const nics = root.add(one.server, 0x1_0203, 1)
+  const nics = root.add(one.server, 0x1_0203, 1, 'vm')
   expect([nics.attach({ switch: 'lan' }), nics.attach({ switch: 'wan' })]).toEqual([null, null])
   one.pump()
   expect(one.client.offers().map(({ instanceId }) => instanceId)).toEqual([
@@ -34,7 +34,7 @@ test('adapters are offered, each with an address of its own, and a switch is the
     ['lan', '00:15:5d:02:03:00'],
     ['wan', '00:15:5d:02:03:01'],
   ])
-  const two = root.add(bus().server, 5, 1)
+  const two = root.add(bus().server, 5, 1, 'vm')
   expect(two.attach({ switch: 'lan', name: 'second' })).toBeNull()
   expect(root.inspect().map(({ name, ports }) => [name, ports.length])).toEqual([
     ['lan', 2],
@@ -51,7 +51,7 @@ test('adapters are offered, each with an address of its own, and a switch is the
 
 test('what can’t be plugged in is told in one line', () => {
   const { root } = networks()
-  const nics = root.add(bus().server, 1, 1)
+  const nics = root.add(bus().server, 1, 1, 'vm')
   const address = '00:15:5d:00:00:09'
   expect(nics.attach({ switch: 'lan', name: 'a', address })).toBeNull()
   expect(nics.attach({ switch: 'lan', name: 'b', address })).toBe(
@@ -77,8 +77,28 @@ test('what can’t be plugged in is told in one line', () => {
 
 test('a root with nothing that waits has no deadline', () => {
   const { root, clock } = networks()
-  root.add(bus().server, 1, 1).attach({ switch: 'lan', maxBitsPerSecond: 1_000_000 })
+  root.add(bus().server, 1, 1, 'vm').attach({ switch: 'lan', maxBitsPerSecond: 1_000_000 })
   expect(root.nextDeadlineMs()).toBe(Number.POSITIVE_INFINITY)
   clock.nowMs = 5
   root.poll(clock.nowMs)
+})
+
+test('a switch with services knows the adapters on it by the names of their machines, while they are there', () => {
+  const { root } = networks()
+  const uplink = { kind: 'services', address: '10.0.0.254/24' } as const
+  expect(root.define({ name: 'lan', uplink })).toBeNull()
+  const nics = root.add(bus().server, 1, 1, 'db')
+  expect(nics.attach({ switch: 'lan' })).toBeNull()
+  expect(root.inspect()[0]).toMatchObject({
+    uplink: { kind: 'services', address: '10.0.0.254', names: { answered: 0 } },
+    ports: [{ name: 'services' }, {}],
+  })
+  root.remove(nics)
+  expect(root.inspect()[0]!.ports.length).toBe(1)
+  expect(root.define({ name: 'wan', uplink: { ...uplink, address: 'x' } })).toBe(
+    'address must be such as 10.0.0.1/24; got x',
+  )
+  expect(root.define({ name: 'wan', uplink: { ...uplink, domain: 'a b' } })).toBe(
+    'domain must be such as lan.internal; got "a b"',
+  )
 })

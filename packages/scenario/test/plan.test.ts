@@ -177,7 +177,7 @@ describe('what a scenario may not say is refused with the field and the reason',
     [{ vms, run, switches: 'lan' }, "x.ts: switches: expected an object of switches, got 'lan'"],
     [
       { vms, run, switches: { lan: { uplink: { kind: 'bridge' } } } },
-      "x.ts: switches.lan.uplink.kind: expected 'nat', 'tunnel' or 'player'",
+      "x.ts: switches.lan.uplink.kind: expected 'nat', 'services', 'tunnel' or 'player'",
     ],
     [
       { vms, run, switches: { lan: { mtu: 9000 } } },

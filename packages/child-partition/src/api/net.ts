@@ -9,6 +9,8 @@ export interface NetSettings {
   readonly address: string
   /** Who takes what isn't on the link; nobody when left out. */
   readonly gateway?: string
+  /** Who is asked for names; nobody when left out. */
+  readonly nameServer?: string
 }
 
 /** Why a connection ended: both ends finished; a RST came; no answer for too long; nobody listens there; given up here. */
@@ -63,15 +65,17 @@ export interface GuestDatagrams extends AsyncIterable<GuestDatagram> {
   close(): void
 }
 
-/** An adapter that speaks IP. Addresses are IPv4, as numbers with dots: there are no names here. */
+/** An adapter that speaks IP. Addresses are IPv4, as numbers with dots; `connect` takes names too, where there is a name server. */
 export interface GuestInterface {
   /** The adapter's: `eth0`. */
   readonly name: string
   readonly address: string
   /** Throws when somebody listens on the port. */
   listen(port: number, options?: SocketOptions): GuestListener
+  /** The IPv4 addresses of a host, one or more. Rejects when there is no such host, or no name server that answers. */
+  resolve(name: string): Promise<readonly string[]>
   /** Resolves when the peer has accepted; rejects when it refuses or doesn't answer. */
-  connect(address: string, port: number, options?: SocketOptions): Promise<GuestSocket>
+  connect(host: string, port: number, options?: SocketOptions): Promise<GuestSocket>
   /** Port 0 or none: any that is free. Throws when it is taken. */
   bind(port?: number): GuestDatagrams
   /** Milliseconds to the answer; null when there is none in time. */

@@ -18,6 +18,7 @@ import type {
 } from '../api/net.ts'
 import type { Chore } from '../kernel/kernel.ts'
 import type { NicPort } from '../nics/guest-nics.ts'
+import { Resolver } from './resolver.ts'
 import { TcpListener } from './tcp-listener.ts'
 import { TcpSocket } from './tcp-socket.ts'
 
@@ -33,6 +34,7 @@ interface Wanted {
   readonly address: number
   readonly prefixBits: number
   readonly gateway: number
+  readonly nameServer: number
 }
 
 const ETHERNET_BYTES = 14
@@ -42,13 +44,14 @@ const PORT_MAX = 0xffff
 
 /** Reads settings; throws a TypeError that names what is wrong. */
 export function parseSettings(settings: NetSettings): Wanted {
-  const { address, gateway } = settings as { readonly address: unknown; readonly gateway: unknown }
+  const { address, gateway, nameServer } = settings as { [K in keyof NetSettings]-?: unknown }
   const own = parseCidr(String(address))
   if (own === null || own.address === 0 || own.prefixBits === 0) {
     throw new TypeError(`address must be such as 10.0.0.1/24; got ${JSON.stringify(address)}`)
   }
   const through = gateway === undefined ? 0 : addressOf(gateway, 'gateway')
-  return { ...own, gateway: through }
+  const names = nameServer === undefined ? 0 : addressOf(nameServer, 'nameServer')
+  return { ...own, gateway: through, nameServer: names }
 }
 
 /** VP's thread only. */
@@ -57,6 +60,7 @@ export class IpInterface implements GuestInterface, Chore {
   readonly #port: NicPort
   readonly #stack: IpStack
   readonly #home: NetHome
+  readonly #resolver: Resolver
   #isGone = false
 
   constructor(port: NicPort, home: NetHome) {
@@ -69,12 +73,14 @@ export class IpInterface implements GuestInterface, Chore {
       transmit: (frame, bytes) => port.transmit(frame, bytes),
     }
     const words = new Uint32Array(1)
+    const random = (): number => crypto.getRandomValues(words)[0]!
     this.#stack = new IpStack({
       link,
       clock: () => home.clock.nowMs,
-      random: () => crypto.getRandomValues(words)[0]!,
+      random,
       secret: crypto.getRandomValues(new Uint8Array(16)),
     })
+    this.#resolver = new Resolver(this.#stack, home.clock, random)
     const { queue } = port
     queue.receive({
       frame: (gpa, bytes) => this.#stack.receive(queue.bytes.subarray(gpa, gpa + bytes)),
@@ -94,7 +100,8 @@ export class IpInterface implements GuestInterface, Chore {
     return formatIpv4(this.#stack.address)
   }
 
-  configure({ address, prefixBits, gateway }: Wanted): void {
+  configure({ address, prefixBits, gateway, nameServer }: Wanted): void {
+    this.#resolver.server = nameServer
     this.#stack.configure(address, prefixBits, gateway)
     this.flush()
   }
@@ -111,7 +118,17 @@ export class IpInterface implements GuestInterface, Chore {
     return listener
   }
 
-  async connect(address: string, port: number, options: SocketOptions = {}): Promise<GuestSocket> {
+  async resolve(name: string): Promise<readonly string[]> {
+    this.#check()
+    const found = this.#resolver.resolve(name)
+    this.flush()
+    return found
+  }
+
+  async connect(host: string, port: number, options: SocketOptions = {}): Promise<GuestSocket> {
+    this.#check()
+    const isName = parseIpv4(host) === null && this.#resolver.server !== 0
+    const [address = host] = isName ? await this.resolve(host) : []
     this.#check()
     const to = addressOf(address, 'address')
     const connection = this.#stack.connectTcp(to, portOf(port), options)
@@ -183,12 +200,13 @@ export class IpInterface implements GuestInterface, Chore {
   }
 
   nextDeadlineMs(): number {
-    return this.#stack.nextDeadlineMs()
+    return Math.min(this.#stack.nextDeadlineMs(), this.#resolver.nextDeadlineMs())
   }
 
   poll(): number {
     const stack = this.#stack
-    if (this.#home.clock.nowMs < stack.nextDeadlineMs()) return 0
+    if (this.#home.clock.nowMs < this.nextDeadlineMs()) return 0
+    this.#resolver.poll()
     stack.poll()
     this.#port.flush()
     return 1
@@ -208,6 +226,7 @@ export class IpInterface implements GuestInterface, Chore {
     this.#isGone = true
     this.#home.removeChore(this)
     this.#stack.abortAll()
+    this.#resolver.close()
   }
 }
 

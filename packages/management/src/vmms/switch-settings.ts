@@ -11,7 +11,8 @@ export type SwitchesOptions = Readonly<Record<string, SwitchOptions>>
 const NAME_LENGTH_MAX = 64
 const FIELDS = ['uplink', 'capacityBitsPerSecond', 'capture']
 const UPLINK_FIELDS: Readonly<Record<UplinkSpec['kind'], readonly string[]>> = {
-  nat: ['kind', 'address', 'allow', 'dhcp'],
+  nat: ['kind', 'address', 'allow', 'dhcp', 'domain', 'names'],
+  services: ['kind', 'address', 'dhcp', 'domain'],
   tunnel: ['kind', 'local', 'remote', 'network'],
   player: ['kind', 'file', 'speed'],
 }
@@ -38,10 +39,13 @@ export function switchSpecs(switches: SwitchesOptions): readonly SwitchSpec[] {
 
 function checkUplink(uplink: UplinkSpec, field: string): void {
   const { kind } = Object(uplink) as { readonly kind: unknown }
-  if (kind !== 'nat' && kind !== 'tunnel' && kind !== 'player') {
-    throw new RangeError(`${field}.kind: expected 'nat', 'tunnel' or 'player'`)
+  if (kind !== 'nat' && kind !== 'services' && kind !== 'tunnel' && kind !== 'player') {
+    throw new RangeError(`${field}.kind: expected 'nat', 'services', 'tunnel' or 'player'`)
   }
   checkFields(uplink, UPLINK_FIELDS[kind], field)
+  if (uplink.kind === 'nat' && uplink.names !== undefined && !Array.isArray(uplink.names)) {
+    throw new RangeError(`${field}.names: expected a list of names`)
+  }
   if (uplink.kind === 'nat' && !Array.isArray(uplink.allow)) {
     throw new RangeError(`${field}.allow: expected a list of rules; nobody is reached without one`)
   }

@@ -1,8 +1,10 @@
 // NAT's and tunnels' sockets, on Node's.
 
 import { createSocket } from 'node:dgram'
+import { resolve } from 'node:dns/promises'
 import { connect } from 'node:net'
 
+import { DnsCode, type DnsFound, type DnsType } from '../dns-message.ts'
 import type {
   HostSockets,
   HostTcp,
@@ -16,7 +18,27 @@ export function hostSockets(onWork: () => void): HostSockets {
   return {
     connect: (address, port, events) => connectTcp(address, port, events, onWork),
     openUdp: (address, port, onMessage) => openUdp(address, port, onMessage, onWork),
+    resolve: (name, type, done) => {
+      void (async () => {
+        done(await resolved(name, type))
+        onWork()
+      })()
+    },
   }
+}
+
+async function resolved(name: string, type: DnsType): Promise<DnsFound> {
+  try {
+    return { code: DnsCode.NO_ERROR, values: await resolve(name, type) }
+  } catch (error) {
+    return { code: codeOf(error), values: [] }
+  }
+}
+
+function codeOf(error: unknown): number {
+  const { code } = Object(error) as { readonly code: unknown }
+  if (code === 'ENOTFOUND') return DnsCode.NO_SUCH_NAME
+  return code === 'ENODATA' ? DnsCode.NO_ERROR : DnsCode.SERVER_FAILURE
 }
 
 function connectTcp(

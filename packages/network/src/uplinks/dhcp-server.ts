@@ -2,11 +2,19 @@
 
 import { BROADCAST_IPV4, maskOf, type IpStack } from '@guestyard/tcpip'
 
+import { macAt, type VmDirectory } from './vm-directory.ts'
+
 export interface DhcpOptions {
   /** The gateway's stack, which has its address. */
   readonly stack: IpStack
   readonly prefixBits: number
   readonly clock: { now(): number }
+  /** Told of every lease; nobody when left out. */
+  readonly directory?: VmDirectory
+  /** The gateway answers for names, which have this behind them; hosts are told neither when left out. */
+  readonly domain?: string
+  /** Whether hosts are told of a way out of their network; true when left out. */
+  readonly isRouter?: boolean
 }
 
 const SERVER_PORT = 67
@@ -35,6 +43,8 @@ const Option = {
   PAD: 0,
   MASK: 1,
   ROUTER: 3,
+  NAME_SERVER: 6,
+  DOMAIN: 15,
   REQUESTED: 50,
   LEASE: 51,
   TYPE: 53,
@@ -51,7 +61,8 @@ const Type = {
   RELEASE: 7,
   INFORM: 8,
 } as const
-const REPLY_BYTES = 300
+/** Room for a domain of 63 letters. */
+const REPLY_BYTES = 344
 
 interface Lease {
   readonly mac: string
@@ -73,6 +84,9 @@ interface Asked {
 export class DhcpServer {
   readonly #stack: IpStack
   readonly #clock: { now(): number }
+  readonly #directory: VmDirectory | null
+  readonly #domain: Uint8Array | null
+  readonly #isRouter: boolean
   readonly #mask: number
   readonly #hostCount: number
   readonly #byMac: Map<string, Lease> = new Map()
@@ -83,8 +97,11 @@ export class DhcpServer {
   #next = 1
 
   /** Throws a RangeError when the network has no room for a guest. */
-  constructor({ stack, prefixBits, clock }: DhcpOptions) {
+  constructor({ stack, prefixBits, clock, directory, domain, isRouter }: DhcpOptions) {
     this.#stack = stack
+    this.#directory = directory ?? null
+    this.#domain = domain === undefined ? null : new TextEncoder().encode(domain)
+    this.#isRouter = isRouter ?? true
     this.#clock = clock
     this.#mask = maskOf(prefixBits)
     this.#hostCount = Math.min(2 ** (32 - prefixBits) - 2, LEASES_MAX)
@@ -112,6 +129,7 @@ export class DhcpServer {
         const wanted = asked.requested === 0 ? asked.client : asked.requested
         const lease = this.#leaseFor(asked.mac, wanted, LEASE_SECONDS * 1_000)
         const isSame = lease !== null && lease.address === wanted
+        if (isSame) this.#directory?.learn(macAt(viewOf(bytes), At.MAC), wanted)
         return this.#answer(bytes, isSame ? Type.ACK : Type.NAK, isSame ? wanted : 0, asked.client)
       }
       case Type.INFORM:
@@ -210,7 +228,13 @@ export class DhcpServer {
     if (type !== Type.NAK) {
       if (yours !== 0) option(Option.LEASE, LEASE_SECONDS)
       option(Option.MASK, this.#mask)
-      option(Option.ROUTER, gateway === 0 ? address : gateway)
+      if (this.#isRouter) option(Option.ROUTER, gateway === 0 ? address : gateway)
+      if (this.#domain !== null) {
+        option(Option.NAME_SERVER, address)
+        reply.set([Option.DOMAIN, this.#domain.length], at)
+        reply.set(this.#domain, at + 2)
+        at += 2 + this.#domain.length
+      }
     }
     reply[at] = Option.END
     // To all where the asker has no address yet: it could not answer for one (section 4.1).
@@ -218,10 +242,14 @@ export class DhcpServer {
   }
 }
 
+function viewOf(bytes: Uint8Array): DataView {
+  return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+}
+
 /** Null: not a request of an Ethernet host's, or one that contradicts itself. */
 function parse(bytes: Uint8Array): Asked | null {
   if (bytes.length < At.OPTIONS) return null
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
+  const view = viewOf(bytes)
   const isRequest = bytes[0] === REQUEST && bytes[1] === ETHERNET && bytes[2] === MAC_BYTES
   if (!isRequest || view.getUint32(At.COOKIE) !== COOKIE) return null
   const asked = { type: 0, requested: 0, server: 0, client: view.getUint32(At.CLIENT) }

@@ -1,5 +1,7 @@
 // Sockets of the host as NAT uses them, so that it can be tried without any. Callbacks come on the switch's thread, never within a call.
 
+import type { ResolveName } from './name-server.ts'
+
 export interface HostTcpEvents {
   onOpen(): void
   /** Bytes, good during the call. */
@@ -34,4 +36,6 @@ export interface HostSockets {
   connect(address: string, port: number, events: HostTcpEvents): HostTcp
   /** A port of the host's that speaks to one other. */
   openUdp(address: string, port: number, onMessage: (bytes: Uint8Array) => void): HostUdp
+  /** Asks the host's resolver. */
+  readonly resolve: ResolveName
 }

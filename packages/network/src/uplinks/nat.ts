@@ -5,13 +5,16 @@ import { IpStack, formatIpv4, parseCidr, type Link, type TcpConnection } from '@
 
 import type { Frame } from '../frame.ts'
 import { FRAME_MIN_BYTES } from '../frame.ts'
-import { parseMacAddress } from '../mac-address.ts'
+import { macBytes, parseMacAddress } from '../mac-address.ts'
 import type { SwitchPort } from '../switch/switch-port.ts'
 import { DhcpServer } from './dhcp-server.ts'
 import type { HostSockets, HostUdp } from './host-sockets.ts'
+import { NameServer } from './name-server.ts'
 import { NatRules, type NatRule } from './nat-rules.ts'
 import { NatTcp } from './nat-tcp.ts'
+import { DOMAIN_DEFAULT } from './services.ts'
 import { UplinkQueue, taken, wholeFrame, type Uplink } from './uplink.ts'
+import { VmDirectory, macAt } from './vm-directory.ts'
 
 export interface NatOptions {
   /** `10.0.0.1/24`: the gateway's address, which guests are given as theirs, and their network. */
@@ -22,6 +25,12 @@ export interface NatOptions {
   readonly allow: readonly NatRule[]
   /** Whether it gives addresses to those who ask (DHCP); true when left out. */
   readonly dhcp?: boolean
+  /** Whose names its name server knows; nobody's when left out. */
+  readonly directory?: VmDirectory
+  /** What stands behind them; `guestyard.internal` when left out. */
+  readonly domain?: string
+  /** Names of the world that the host is asked for: `example.com`, `*.example.com`, `*`; none when left out. */
+  readonly names?: readonly string[]
   readonly sockets: HostSockets
   /** The switch's. */
   readonly clock: { now(): number }
@@ -54,10 +63,13 @@ export class Nat implements Uplink {
   readonly #rules: NatRules
   readonly #gateway: number
   readonly #dhcp: DhcpServer | null
+  readonly #names: NameServer
+  readonly #directory: VmDirectory
   readonly #tcp: Set<NatTcp> = new Set()
   /** The one that was used longest ago comes first. */
   readonly #udp: Map<string, UdpFlow> = new Map()
   readonly #bytes = new Uint8Array(MTU_BYTES + FRAME_MIN_BYTES)
+  readonly #view = new DataView(this.#bytes.buffer)
   #refused = 0
   #isClosed = false
 
@@ -72,7 +84,7 @@ export class Nat implements Uplink {
     this.#rules = new NatRules(options.allow, own.address)
     const { clock, random, secret } = options
     const link: Link = {
-      address: macBytes(options.mac),
+      address: macBytes(parseMacAddress(options.mac)),
       mtu: MTU_BYTES,
       transmit: (frame, bytes) => this.#queue.push(frame.subarray(0, bytes)),
     }
@@ -87,7 +99,12 @@ export class Nat implements Uplink {
     this.#stack.configure(own.address, own.prefixBits)
     const stack = this.#stack
     const { prefixBits } = own
-    this.#dhcp = options.dhcp === false ? null : new DhcpServer({ stack, prefixBits, clock })
+    const { directory = new VmDirectory(), domain = DOMAIN_DEFAULT, names = [], sockets } = options
+    this.#directory = directory
+    const served = { stack, prefixBits, clock, directory, domain }
+    const { resolve } = sockets
+    this.#names = new NameServer({ ...served, allow: names, resolve })
+    this.#dhcp = options.dhcp === false ? null : new DhcpServer(served)
   }
 
   attach(port: SwitchPort, wake: () => void): void {
@@ -97,6 +114,8 @@ export class Nat implements Uplink {
   deliver(frame: Frame, tag: number): number {
     const bytes = wholeFrame(frame, tag, this.#bytes)
     if (bytes === null || this.#isClosed) return taken(false)
+    this.#directory.look(bytes)
+    this.#names.asker = macAt(this.#view, 6)
     this.#stack.receive(bytes)
     return taken(true)
   }
@@ -128,7 +147,15 @@ export class Nat implements Uplink {
     const { drops } = this.#stack.inspect()
     const flows = { tcp: this.#tcp.size, udp: this.#udp.size, refused: this.#refused }
     const leases = this.#dhcp?.leaseCount ?? 0
-    return { address: formatIpv4(this.#gateway), leases, ...flows, drops, ...this.#queue.inspect() }
+    const names = this.#names.inspect()
+    return {
+      address: formatIpv4(this.#gateway),
+      leases,
+      names,
+      ...flows,
+      drops,
+      ...this.#queue.inspect(),
+    }
   }
 
   #isTcpAllowed(to: number, port: number): boolean {
@@ -189,12 +216,4 @@ export class Nat implements Uplink {
   #hostOf(to: number): number {
     return to === this.#gateway ? LOOPBACK : to
   }
-}
-
-function macBytes(text: string): Uint8Array {
-  const { high, low } = parseMacAddress(text)
-  const bytes = new Uint8Array(6)
-  new DataView(bytes.buffer).setUint16(0, high)
-  new DataView(bytes.buffer).setUint32(2, low)
-  return bytes
 }

@@ -25,7 +25,7 @@ class Scene {
   readonly server: DhcpServer
   readonly #stack: IpStack
 
-  constructor(prefixBits = 24) {
+  constructor(prefixBits = 24, more: { domain?: string; isRouter?: boolean } = {}) {
     const link = {
       address: Uint8Array.of(2, 0, 0, 0, 0, 254),
       mtu: 1_500,
@@ -38,7 +38,8 @@ class Scene {
     const clock = (): number => this.nowMs
     this.#stack = new IpStack({ link, clock, random, secret: new Uint8Array(8) })
     this.#stack.configure(SERVER, prefixBits)
-    this.server = new DhcpServer({ stack: this.#stack, prefixBits, clock: { now: clock } })
+    const rest = { stack: this.#stack, clock: { now: clock } }
+    this.server = new DhcpServer({ prefixBits, ...rest, ...more })
   }
 
   /** What a host with that number asks, in a frame of its own; the answer, if there is one. */
@@ -109,6 +110,13 @@ test('who asks is offered an address, and gets it with mask, gateway and lease',
     yours: '10.0.0.1',
     options: { 1: '255.255.255.0', 3: '10.0.0.254', 51: '0.0.14.16', 54: '10.0.0.254' },
   })
+})
+
+test('who has names says where, and what stands behind them', () => {
+  const scene = new Scene(24, { domain: 'lan.internal', isRouter: false })
+  const { options } = scene.ask(1, DISCOVER)!
+  expect(options).toMatchObject({ 6: '10.0.0.254', 15: formatIpv4(0x6c61_6e2e) })
+  expect(Object.keys(options)).not.toContain('3')
 })
 
 test('each host has one of its own, and the same again', () => {

@@ -27,6 +27,7 @@ class World implements HostSockets {
   answer: ((bytes: Uint8Array) => void) | null = null
   hasRoom = true
   readonly calls: string[] = []
+  readonly resolved: ((found: { code: number; values: readonly string[] }) => void)[] = []
 
   connect(
     address: string,
@@ -44,6 +45,15 @@ class World implements HostSockets {
       setReading: (isReading) => void this.calls.push(isReading ? 'resume' : 'pause'),
       destroy: () => void this.calls.push('destroy'),
     }
+  }
+
+  resolve(
+    name: string,
+    type: string,
+    done: (found: { code: number; values: readonly string[] }) => void,
+  ): void {
+    this.asked.push(`${type} ${name}`)
+    this.resolved.push(done)
   }
 
   openUdp(

@@ -3,7 +3,7 @@
 import { describe, expect, test } from 'vitest'
 
 import { tunnelSocket } from '@guestyard/network/file'
-import { Nat, Player, Tunnel } from '@guestyard/network/uplinks'
+import { Services, VmDirectory, Nat, Player, Tunnel } from '@guestyard/network/uplinks'
 
 import { Lan } from '../support/lan.ts'
 import { uplinkContract } from './contract.ts'
@@ -48,18 +48,32 @@ uplinkContract('player', () => {
 })
 
 uplinkContract('nat', (lan) => {
-  const sockets = { connect: () => expect.unreachable(), openUdp: () => expect.unreachable() }
+  const unreachable = (): never => expect.unreachable()
+  const sockets = { connect: unreachable, openUdp: unreachable, resolve: unreachable }
   const nat = new Nat({
     ...{ address: '10.0.0.254/24', mac: '02:00:00:00:00:09', allow: [] },
     ...{ sockets, clock: lan.clock, random: () => 1, secret: new Uint8Array(8) },
   })
   // What comes from outside is an answer to what was asked: who has its address.
+  return { uplink: nat, fromOutside: () => void lan.send(0, arpRequest()) }
+})
+
+uplinkContract('services', (lan) => {
+  const services = new Services({
+    ...{ address: '10.0.0.254/24', mac: '02:00:00:00:00:09', directory: new VmDirectory() },
+    ...{ clock: lan.clock, random: () => 1, secret: new Uint8Array(8) },
+  })
+  return { uplink: services, fromOutside: () => void lan.send(0, arpRequest()) }
+})
+
+/** Who has 10.0.0.254? */
+function arpRequest(): Uint8Array {
   const request = new Uint8Array(42)
   request.fill(0xff, 0, 6)
   request.set([2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 1], 6)
   request.set([10, 0, 0, 254], 38)
-  return { uplink: nat, fromOutside: () => void lan.send(0, request) }
-})
+  return request
+}
 
 describe('a tunnel', () => {
   test('carries a frame behind these bytes, its tag where it belongs', () => {

@@ -4,35 +4,36 @@ import { readFileSync, statSync } from 'node:fs'
 
 import { hostSockets, tunnelSocket } from '@guestyard/network/file'
 import { PcapngError, readPcapng } from '@guestyard/network/pcap'
-import { Nat, Player, Tunnel, type Uplink } from '@guestyard/network/uplinks'
+import { Nat, Player, Tunnel, type Uplink, type VmDirectory } from '@guestyard/network/uplinks'
 
+import { secretOf } from './open-services.ts'
 import type { UplinkSpec } from './switch-spec.ts'
 
 export interface UplinkHost {
   readonly clock: { now(): number }
+  /** Whose names a NAT knows. */
+  readonly directory: VmDirectory
   /** Something came from outside: the root must poll. */
   readonly onWork: () => void
 }
 
-export type OpenUplink = (spec: UplinkSpec, mac: string, host: UplinkHost) => Uplink
+/** What lies in the world. */
+export type OutsideSpec = Exclude<UplinkSpec, { kind: 'services' }>
+
+export type OpenUplink = (spec: OutsideSpec, mac: string, host: UplinkHost) => Uplink
 
 /** A capture is played from memory. */
 const PLAYED_BYTES_MAX = 256 * 2 ** 20
 
 /** Throws a RangeError that says what is wrong, and what the host says of a file or a socket. */
-export function openUplink(spec: UplinkSpec, mac: string, host: UplinkHost): Uplink {
+export function openUplink(spec: OutsideSpec, mac: string, host: UplinkHost): Uplink {
   switch (spec.kind) {
     case 'nat': {
-      const words = new Uint32Array(1)
+      const { clock, directory, onWork } = host
+      const { kind: _, ...settings } = spec
       return new Nat({
-        address: spec.address,
-        mac,
-        allow: spec.allow,
-        dhcp: spec.dhcp ?? true,
-        sockets: hostSockets(host.onWork),
-        clock: host.clock,
-        random: () => crypto.getRandomValues(words)[0]!,
-        secret: crypto.getRandomValues(new Uint8Array(16)),
+        ...settings,
+        ...{ mac, clock, directory, sockets: hostSockets(onWork), ...secretOf() },
       })
     }
     case 'tunnel':

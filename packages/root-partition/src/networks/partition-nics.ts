@@ -2,6 +2,7 @@
 
 import { parseGuid } from '@guestyard/hvdef'
 import type { VirtualSwitch } from '@guestyard/network'
+import type { VmDirectory } from '@guestyard/network/uplinks'
 import { NetVsp, networkOffer, type NetVspInspection } from '@guestyard/network/vsp'
 import type { VmbusServer } from '@guestyard/vmbus/server'
 
@@ -17,8 +18,11 @@ export interface PartitionNicsOptions {
   readonly bus: VmbusServer
   readonly partitionId: number
   readonly vpCount: number
+  readonly vmName: string
   /** The switch of this name, made if there is none. */
   readonly switchOf: (name: string) => VirtualSwitch
+  /** Who gives names on that switch, or null. */
+  readonly directoryOf: (name: string) => VmDirectory | null
 }
 
 interface Attached {
@@ -44,7 +48,7 @@ export class PartitionNics {
 
   /** Plugs an adapter in and offers it. Why it can't, in one line; null when it is there. */
   attach(spec: NicSpec): string | null {
-    const { bus, partitionId, vpCount, switchOf } = this.#options
+    const { bus, partitionId, vpCount, vmName, switchOf, directoryOf } = this.#options
     const number = this.#attached.length
     if (number === NICS_MAX) return `nics: a partition has ${NICS_MAX} adapters at most`
     const address = spec.address ?? addressOf(partitionId, number)
@@ -63,13 +67,17 @@ export class PartitionNics {
       throw error
     }
     this.#attached.push({ spec, address, vsp })
+    directoryOf(name)?.add(address, vmName)
     bus.offer(networkOffer(instanceOf(number)), vsp)
     return null
   }
 
   /** The partition is over, and its channels are closed: every adapter is unplugged. */
   close(): void {
-    for (const { vsp } of this.#attached) vsp.dispose()
+    for (const { spec, address, vsp } of this.#attached) {
+      this.#options.directoryOf(spec.switch)?.remove(address)
+      vsp.dispose()
+    }
   }
 
   /** Adapters that were held back by their bandwidth, and are due by then, go on. */

@@ -3,10 +3,12 @@
 // defined with settings.
 
 import { VirtualSwitch, type SwitchInspection, type SwitchPort } from '@guestyard/network'
+import { VmDirectory } from '@guestyard/network/uplinks'
 import type { VmbusServer } from '@guestyard/vmbus/server'
 
 import { SwitchCapture, type CaptureOutput, type DefinedSwitch } from './defined-switch.ts'
 import type { OpenUplink } from './open-uplink.ts'
+import { openServices } from './open-services.ts'
 import { PartitionNics } from './partition-nics.ts'
 import type { SwitchSpec } from './switch-spec.ts'
 
@@ -79,9 +81,11 @@ export class RootNetworks {
   }
 
   /** The adapters of a new partition: none yet. */
-  add(bus: VmbusServer, partitionId: number, vpCount: number): PartitionNics {
+  add(bus: VmbusServer, partitionId: number, vpCount: number, vmName: string): PartitionNics {
     const switchOf = (name: string): VirtualSwitch => this.#switchOf(name)
-    const nics = new PartitionNics({ bus, partitionId, vpCount, switchOf })
+    const directoryOf = (name: string): VmDirectory | null =>
+      this.#defined.get(name)?.directory ?? null
+    const nics = new PartitionNics({ bus, partitionId, vpCount, vmName, switchOf, directoryOf })
     this.#partitions.push(nics)
     return nics
   }
@@ -132,13 +136,20 @@ export class RootNetworks {
 
   #define({ name, uplink: wanted, capture: path, capacityBitsPerSecond = 0 }: SwitchSpec): void {
     const { openUplink, openCapture, clock, onWork, unixUs, traceId } = this.#options
-    if (wanted !== undefined && openUplink === null) {
+    if (wanted !== undefined && wanted.kind !== 'services' && openUplink === null) {
       throw new RangeError('uplinks are of the real world: the threads engine has them')
     }
     if (path !== undefined && openCapture === null) throw new RangeError('no captures here')
     const mac = `${UPLINK_PREFIX}:00:${this.#defined.size.toString(16).padStart(2, '0')}`
     const time = { now: () => clock.nowMs }
-    const uplink = wanted === undefined ? null : openUplink!(wanted, mac, { clock: time, onWork })
+    const directory = new VmDirectory()
+    const world = { clock: time, directory, onWork }
+    const uplink =
+      wanted === undefined
+        ? null
+        : wanted.kind === 'services'
+          ? openServices(wanted, mac, world)
+          : openUplink!(wanted, mac, world)
     let capture: SwitchCapture | null = null
     try {
       if (path !== undefined) capture = new SwitchCapture(openCapture!(path), unixUs, traceId)
@@ -152,13 +163,13 @@ export class RootNetworks {
       if (isCaptured) capture?.add(port)
     })
     if (uplink !== null) {
-      // A NAT is one station; what is behind the others may be many.
-      const isStation = uplink.kind === 'nat'
+      // These are one station; what is behind the others may be many.
+      const isStation = uplink.kind === 'nat' || uplink.kind === 'services'
       const port = made.connect(uplink, { name: uplink.kind, ...(isStation && { address: mac }) })
       uplink.attach(port, onWork)
     }
     isCaptured = true
-    this.#defined.set(name, { switch: made, uplink, capture })
+    this.#defined.set(name, { switch: made, uplink, directory, capture })
     this.#switches.set(name, made)
   }
 

@@ -12,6 +12,18 @@ export type UplinkSpec =
       readonly allow: readonly NatRule[]
       /** Whether guests get addresses from it (DHCP); true when left out. */
       readonly dhcp?: boolean
+      /** What stands behind the names of VMs; `guestyard.internal` when left out. */
+      readonly domain?: string
+      /** Names that this host is asked for: `example.com`, `*.example.com` for all below it, `*`. None when left out. */
+      readonly names?: readonly string[]
+    }
+  | {
+      /** Nothing: a station at `address` that gives addresses (DHCP) and names (DNS), in either engine. */
+      readonly kind: 'services'
+      /** `10.0.0.254/24`: its own, and its network. */
+      readonly address: string
+      readonly dhcp?: boolean
+      readonly domain?: string
     }
   | {
       /** A switch elsewhere, over UDP with VXLAN's header: `192.0.2.1:4789` here, and there. */

@@ -99,6 +99,7 @@ const DHCP_LEASE = `#!/bin/sh
 ip addr flush dev "$interface"
 ip addr add "$ip/\${mask:-24}" dev "$interface"
 [ -z "$router" ] || ip route replace default via "\${router%% *}"
+[ -z "$dns" ] || { for server in $dns; do echo "nameserver $server"; done; echo "search $domain"; } >/etc/resolv.conf
 `
 
 function initScript(options: InitramfsOptions): string {
