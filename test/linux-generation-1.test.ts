@@ -85,10 +85,7 @@ describe.skipIf(!isFetched)('a stock Linux on generation 1', { timeout: 120_000 
   test('turns its machine off when it is told to, and its image is free then', async () => {
     await vm.stop()
     expect((await vm.exit).reason).toBe('stopped')
-    const again = host.createVm({
-      ...{ name: 'again', memoryBytes: 128 * 2 ** 20, linux: { generation: 2 } },
-      disks: [{ file: image, format: 'raw', controllerType: 'scsi' }],
-    })
+    const again = host.createVm({ name: 'again', disks: [{ file: image, format: 'raw' }] })
     await again.start()
     await again.turnOff()
   })
