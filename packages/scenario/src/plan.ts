@@ -153,8 +153,12 @@ const vmSchema = v.strictObject(
     ),
     linux: v.optional(
       v.strictObject(
-        { append: v.optional(v.string()), folder: v.optional(v.string()) },
-        'expected an object with append, folder',
+        {
+          append: v.optional(v.string()),
+          folder: v.optional(v.string()),
+          generation: v.optional(v.picklist([1, 2], 'expected 1 or 2')),
+        },
+        'expected an object with append, folder, generation',
       ),
     ),
     args: v.optional(v.unknown()),
@@ -279,8 +283,8 @@ function linuxOf(
   if (vm.guest !== undefined || vm.args !== undefined) {
     throw new InputError(where, 'a Linux guest has neither guest nor args')
   }
-  const { append = '', folder = null } = vm.linux
-  return { append, folder }
+  const { append = '', folder = null, generation = 2 } = vm.linux
+  return { append, folder, generation }
 }
 
 function parseMemory(written: unknown): Parsed<MemorySize> {

@@ -22,9 +22,14 @@ export interface VmDefinition {
   readonly guest?: string | URL
   /**
    * Linux in place of a guest program: Debian's stock kernel, fetched by `guestyard guest fetch linux`. `append` is more for its
-   * command line, `folder` where the fetched guest is when not in the cache.
+   * command line, `folder` where the fetched guest is when not in the cache. `generation` 1 is a PC with a firmware, 2 (the default) a machine
+   * without.
    */
-  readonly linux?: { readonly append?: string; readonly folder?: string }
+  readonly linux?: {
+    readonly append?: string
+    readonly folder?: string
+    readonly generation?: 1 | 2
+  }
   /** Plain data for the guest program: `guest.args` there. */
   readonly args?: unknown
   /** Share of the processors beside other machines: 1..10000, 100 when left out. Under the classic and core schedulers. */

@@ -260,7 +260,14 @@ test('a guest program is looked for beside the scenario file, and the file names
 
 test('a Linux guest is planned with its defaults, and takes no program', () => {
   const vms = { box: { memory: '256 MiB', linux: { append: 'nosmp' } } }
-  expect(planScenario({ vms, run }).vms[0]?.linux).toEqual({ append: 'nosmp', folder: null })
+  expect(planScenario({ vms, run }).vms[0]?.linux).toEqual({
+    ...{ append: 'nosmp', folder: null, generation: 2 },
+  })
+  const old = { box: { memory: '256 MiB', linux: { generation: 1 as const } } }
+  expect(planScenario({ vms: old, run }).vms[0]?.linux).toMatchObject({ generation: 1 })
+  expect(refusal({ vms: { box: { memory: '256 MiB', linux: { generation: 3 } } }, run })).toContain(
+    'vms.box.linux.generation: expected 1 or 2',
+  )
   expect(refusal({ vms: { box: { ...vms.box, args: 1 } }, run })).toBe(
     'x.ts: vms.box.linux: a Linux guest has neither guest nor args',
   )
