@@ -1,4 +1,4 @@
-// A guest that means no good to its switch: broadcasts, frames from ever new addresses, or frames to a neighbour, as fast as its adapter takes them.
+// A guest that means no good to its switch: broadcasts, or frames from ever new addresses, as fast as its adapter takes them.
 
 import type { Guest, GuestNic } from '@guestyard/child-partition'
 

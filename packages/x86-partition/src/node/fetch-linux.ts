@@ -83,7 +83,7 @@ export async function fetchLinuxFrom(
     onProgress(`Linux ${current.release} is in ${folder} already`)
     return current
   }
-  onProgress(`downloading ${packages.map(({ name }) => name).join(' and ')}`)
+  onProgress(`downloading ${packages.map(({ name }) => name).join(', ')}`)
   const archives = await source.download()
   const tree = join(work, 'tree')
   rmSync(tree, { recursive: true, force: true })
