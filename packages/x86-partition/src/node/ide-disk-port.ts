@@ -40,6 +40,6 @@ export class IdeDiskClient implements IdeImage {
     this.#lastId += 1
     const request: IdeDiskRequest = { id: this.#lastId, at, transfer }
     this.#waiting.set(request.id, done)
-    this.#disk.port.postMessage(request)
+    this.#disk.port.postMessage(request, typeof transfer === 'number' ? [] : [transfer.buffer])
   }
 }
