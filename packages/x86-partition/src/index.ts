@@ -7,6 +7,7 @@ export {
   type LinuxBoot,
   type LinuxKernel,
 } from './boot/linux-boot.ts'
+export { packedKernel, type PackedKernel } from './boot/packed-kernel.ts'
 export type { FirmwareFile } from './boot/firmware-config.ts'
 export {
   isMultiboot,

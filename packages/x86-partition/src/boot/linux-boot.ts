@@ -8,9 +8,14 @@ import { ascii } from './aml.ts'
 import { BootError } from './boot-error.ts'
 import { bootOptionRom } from './boot-option-rom.ts'
 import { ROM_ADDRESS, bootRom } from './boot-rom.ts'
+import { elfKernel } from './elf-kernel.ts'
+import type { LoadedKernel } from './elf-kernel.ts'
 
 export interface LinuxBoot {
+  /** A bzImage. */
   readonly kernel: Uint8Array
+  /** The ELF file that is packed in `kernel`: entered at once, as `kernel`'s own code would when it has unpacked it. Null or left out: it unpacks itself. */
+  readonly unpacked?: Uint8Array | null
   /** A cpio archive, compressed or not; empty: none. */
   readonly initrd: Uint8Array
   readonly commandLine: string
@@ -123,7 +128,7 @@ export function parseKernel(file: Uint8Array): LinuxKernel {
 
 /** Throws a BootError for a kernel that is none, or that does not fit into RAM with what goes with it. */
 export function linuxBootImage(boot: LinuxBoot): BootImage {
-  const { kernel, initrdAt, segments } = placed(boot, boot.ramBytes)
+  const { kernel, entry, initrdAt, segments } = placed(boot, boot.ramBytes)
   const acpi = acpiTables(ACPI_ADDRESS)
   return {
     segments: [
@@ -133,7 +138,7 @@ export function linuxBootImage(boot: LinuxBoot): BootImage {
       { address: ACPI_ADDRESS, bytes: acpi.bytes },
     ],
     rom: bootRom({
-      address: kernel.loadAddress,
+      address: entry,
       eax: 0,
       ebx: 0,
       esi: BOOT_PARAMS,
@@ -147,7 +152,9 @@ export function linuxBootImage(boot: LinuxBoot): BootImage {
  * real-mode part, which asks the firmware what machine this is.
  */
 export function linuxFirmwareImage(boot: LinuxBoot, bios: Uint8Array<ArrayBuffer>): BootImage {
-  const { kernel, initrdAt, segments } = placed(boot, boot.ramBytes - FIRMWARE_RAM_BYTES)
+  // The firmware leads to the real-mode part, and that to the code that unpacks.
+  const packed = { ...boot, unpacked: null }
+  const { kernel, initrdAt, segments } = placed(packed, boot.ramBytes - FIRMWARE_RAM_BYTES)
   const rom = bootOptionRom({
     setup: realModePart(boot, kernel, initrdAt),
     commandLine: commandLineBytes(boot.commandLine, kernel.commandLineMax),
@@ -169,22 +176,45 @@ export function linuxFirmwareImage(boot: LinuxBoot, bios: Uint8Array<ArrayBuffer
 
 interface Placed {
   readonly kernel: LinuxKernel
+  readonly entry: number
   readonly initrdAt: number
-  /** The kernel's 32-bit part, and the initial RAM disk if there is one. */
+  /** The kernel, and the initial RAM disk if there is one. */
   readonly segments: readonly BootSegment[]
 }
 
 function placed(boot: LinuxBoot, ramEnd: number): Placed {
   const kernel = parseKernel(boot.kernel)
-  const kernelEnd = kernel.loadAddress + Math.max(kernel.code.length, kernel.initBytes)
+  const { segments, entry } = loadedKernel(kernel, boot.unpacked ?? null)
+  const kernelEnd = endOf(segments, kernel.initBytes)
   if (kernelEnd > ramEnd) {
     const needed = Math.ceil((kernelEnd + boot.ramBytes - ramEnd) / 2 ** 20)
     throw new BootError(`kernel: needs ${needed} MiB of RAM, there are ${mib(boot.ramBytes)}`)
   }
   const initrdAt = placeInitrd(boot, kernel, kernelEnd, ramEnd)
-  const segments = [{ address: kernel.loadAddress, bytes: kernel.code }]
-  if (boot.initrd.length > 0) segments.push({ address: initrdAt, bytes: boot.initrd })
-  return { kernel, initrdAt, segments }
+  const initrd = boot.initrd.length > 0 ? [{ address: initrdAt, bytes: boot.initrd }] : []
+  return { kernel, entry, initrdAt, segments: [...segments, ...initrd] }
+}
+
+function loadedKernel(kernel: LinuxKernel, unpacked: Uint8Array | null): LoadedKernel {
+  const { code, loadAddress } = kernel
+  if (unpacked === null) {
+    return { segments: [{ address: loadAddress, bytes: code }], entry: loadAddress }
+  }
+  const loaded = elfKernel(unpacked)
+  for (const { address } of loaded.segments) {
+    if (address >= HIGH_RAM) continue
+    throw new BootError(`kernel: a segment at 0x${address.toString(16)} is below 1 MiB`)
+  }
+  return loaded
+}
+
+/** Behind the last segment, and behind what the kernel uses before it has found its own memory, which begins with the first. */
+function endOf(segments: readonly BootSegment[], initBytes: number): number {
+  const first = Math.min(...segments.map(({ address }) => address))
+  return Math.max(
+    first + initBytes,
+    ...segments.map(({ address, bytes }) => address + bytes.length),
+  )
 }
 
 /** As high as it may be: the kernel unpacks itself from below. */

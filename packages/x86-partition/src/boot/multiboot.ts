@@ -6,6 +6,8 @@ import { ACPI_ADDRESS, HIGH_RAM, LOW_RAM_END } from './boot-image.ts'
 import type { BootImage, BootSegment } from './boot-image.ts'
 import { BootError } from './boot-error.ts'
 import { bootRom } from './boot-rom.ts'
+import { checkSize, elfKernel } from './elf-kernel.ts'
+import type { LoadedKernel } from './elf-kernel.ts'
 import { memoryMap } from './linux-boot.ts'
 
 /** A file that is loaded beside the kernel, at the beginning of a page. */
@@ -50,19 +52,6 @@ const STACK = 0x8_0000
 const INFO_FLAGS = 0x1 | 0x4 | 0x8 | 0x40 | 0x200
 const COMMAND_LINE_MAX = 4095
 
-const ELF_MAGIC = 0x464c_457f
-const ELF_CLASS_32 = 1
-const ELF_MACHINE_386 = 3
-const ELF_LOAD = 1
-const ELF_HEADER_BYTES = 52
-const PROGRAM_HEADER_BYTES = 32
-const PROGRAM_HEADERS_MAX = 64
-
-interface Loaded {
-  readonly segments: readonly BootSegment[]
-  readonly entry: number
-}
-
 /** True for a file with a Multiboot header. */
 export function isMultiboot(file: Uint8Array): boolean {
   return headerAt(file) >= 0
@@ -79,7 +68,7 @@ export function multibootImage(boot: MultibootBoot): BootImage {
     throw new BootError(`kernel: multiboot flags 0x${flags.toString(16)} ask for what is not known`)
   }
   const hasAddresses = (flags & FLAG_ADDRESSES) !== 0
-  const { segments, entry } = hasAddresses ? byAddresses(kernel, at) : byElf(kernel)
+  const { segments, entry } = hasAddresses ? byAddresses(kernel, at) : elfKernel(kernel)
   for (const { address, bytes } of segments) checkPlace(address, bytes.length, ramBytes)
   const commandLine = textBytes(boot.commandLine)
   if (commandLine.length > COMMAND_LINE_MAX) throw new BootError('command line: too long')
@@ -110,7 +99,7 @@ function headerAt(file: Uint8Array): number {
 }
 
 /** header, load start, load end (0: all of the file), end of what is zeroed, entry. */
-function byAddresses(file: Uint8Array, at: number): Loaded {
+function byAddresses(file: Uint8Array, at: number): LoadedKernel {
   if (at + ADDRESS_FIELDS_BYTES > file.length) {
     throw new BootError('kernel: ends inside its multiboot header')
   }
@@ -128,60 +117,6 @@ function byAddresses(file: Uint8Array, at: number): Loaded {
   const bytes = new Uint8Array(size)
   bytes.set(file.subarray(from, from + length))
   return { segments: [{ address: load, bytes }], entry }
-}
-
-function byElf(file: Uint8Array): Loaded {
-  const view = viewOf(file)
-  if (
-    file.length < ELF_HEADER_BYTES ||
-    view.getUint32(0, true) !== ELF_MAGIC ||
-    view.getUint8(4) !== ELF_CLASS_32 ||
-    view.getUint16(18, true) !== ELF_MACHINE_386
-  ) {
-    throw new BootError('kernel: says no addresses, and is no ELF file for i386')
-  }
-  const headers = view.getUint32(28, true)
-  const count = view.getUint16(44, true)
-  if (
-    count > PROGRAM_HEADERS_MAX ||
-    view.getUint16(42, true) !== PROGRAM_HEADER_BYTES ||
-    headers > file.length - count * PROGRAM_HEADER_BYTES
-  ) {
-    throw new BootError('kernel: its ELF program headers make no sense')
-  }
-  const segments: BootSegment[] = []
-  let entry = view.getUint32(24, true)
-  const virtualEntry = entry
-  for (let index = 0; index < count; index += 1) {
-    const at = headers + index * PROGRAM_HEADER_BYTES
-    if (view.getUint32(at, true) !== ELF_LOAD) continue
-    const segment = elfSegment(file, view, at)
-    // A kernel that is linked for virtual addresses says its entry as one; paging is off when it is entered.
-    const offset = virtualEntry - view.getUint32(at + 8, true)
-    if (offset >= 0 && offset < segment.bytes.length) entry = segment.address + offset
-    segments.push(segment)
-  }
-  if (segments.length === 0) throw new BootError('kernel: its ELF file loads nothing')
-  return { segments, entry }
-}
-
-function elfSegment(file: Uint8Array, view: DataView, at: number): BootSegment {
-  const offset = view.getUint32(at + 4, true)
-  const address = view.getUint32(at + 12, true)
-  const fileBytes = view.getUint32(at + 16, true)
-  const memoryBytes = view.getUint32(at + 20, true)
-  if (offset > file.length || fileBytes > file.length - offset || fileBytes > memoryBytes) {
-    throw new BootError('kernel: an ELF segment lies outside of the file')
-  }
-  checkSize(memoryBytes)
-  const bytes = new Uint8Array(memoryBytes)
-  bytes.set(file.subarray(offset, offset + fileBytes))
-  return { address, bytes }
-}
-
-/** Nothing larger fits any guest; asked before anything is allocated for it. */
-function checkSize(bytes: number): void {
-  if (bytes > 2 ** 31) throw new BootError('kernel: larger than any RAM that it could have')
 }
 
 /** The loader keeps its own parts below 1 MiB. */

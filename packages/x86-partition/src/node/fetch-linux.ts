@@ -19,6 +19,7 @@ import {
   FIRMWARE_FILE,
   KERNEL_FILE,
   MANIFEST_FILE,
+  UNPACKED_KERNEL_FILE,
   readLinuxGuest,
   readManifest,
   sha256,
@@ -81,7 +82,7 @@ export async function fetchLinuxFrom(
   if (current !== null) {
     rmSync(work, { recursive: true, force: true })
     onProgress(`Linux ${current.release} is in ${folder} already`)
-    return current
+    return withUnpackedKernel(folder, current, onProgress)
   }
   onProgress(`downloading ${packages.map(({ name }) => name).join(', ')}`)
   const archives = await source.download()
@@ -93,7 +94,8 @@ export async function fetchLinuxFrom(
     onProgress(`unpacking ${basename(archive)}`)
     await unpack(archive, tree, release, signal)
   }
-  const manifest = keep(folder, tree, release, packages)
+  const kept = keep(folder, tree, release, packages)
+  const manifest = await withUnpackedKernel(folder, kept, onProgress)
   rmSync(work, { recursive: true, force: true })
   onProgress(`Linux ${manifest.release} is in ${folder}`)
   return manifest
@@ -157,20 +159,47 @@ function keep(
   const modules = inLoadOrder(LINUX_MODULES, finderOf(tree))
   const files: Record<string, string> = {}
   const put = (name: string, bytes: Uint8Array): void => {
-    const path = join(folder, name)
-    writeFileSync(`${path}.new`, bytes)
-    renameSync(`${path}.new`, path)
+    putFile(folder, name, bytes)
     files[name] = sha256(bytes)
   }
   rmSync(join(folder, MANIFEST_FILE), { force: true })
   for (const { file, bytes } of [...kept, ...modules]) put(file, bytes)
-  const manifest: LinuxManifest = {
+  return putManifest(folder, {
     release,
     packages: packages.map(nameOf),
     files,
     modules: modules.map(({ file }) => file),
+  })
+}
+
+/** A boot is shorter by what the guest's processor need not unpack. A folder that was filled before there was this file gets it too. */
+async function withUnpackedKernel(
+  folder: string,
+  manifest: LinuxManifest,
+  onProgress: (line: string) => void,
+): Promise<LinuxManifest> {
+  if (UNPACKED_KERNEL_FILE in manifest.files) return manifest
+  onProgress(`unpacking ${KERNEL_FILE}`)
+  const { unpackedKernel } = await import('./fetch/unpacked-kernel.ts')
+  const { file, problem } = await unpackedKernel(readFileSync(join(folder, KERNEL_FILE)))
+  if (file === null) {
+    onProgress(`${KERNEL_FILE} stays packed, and unpacks itself at every boot: ${problem}`)
+    return manifest
   }
-  writeFileSync(join(folder, MANIFEST_FILE), `${JSON.stringify(manifest, null, 2)}\n`)
+  putFile(folder, UNPACKED_KERNEL_FILE, file)
+  const files = { ...manifest.files, [UNPACKED_KERNEL_FILE]: sha256(file) }
+  return putManifest(folder, { ...manifest, files })
+}
+
+/** Whole or not at all. */
+function putFile(folder: string, name: string, bytes: Uint8Array | string): void {
+  const path = join(folder, name)
+  writeFileSync(`${path}.new`, bytes)
+  renameSync(`${path}.new`, path)
+}
+
+function putManifest(folder: string, manifest: LinuxManifest): LinuxManifest {
+  putFile(folder, MANIFEST_FILE, `${JSON.stringify(manifest, null, 2)}\n`)
   return manifest
 }
 

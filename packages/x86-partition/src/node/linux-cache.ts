@@ -27,6 +27,8 @@ export interface LinuxManifest {
 export interface LinuxGuestFiles {
   readonly release: string
   readonly kernel: Uint8Array
+  /** What `kernel` unpacks itself to; null where the fetch could not. */
+  readonly unpackedKernel: Uint8Array | null
   readonly busybox: Uint8Array
   /** A PC's firmware, for machines of generation 1. */
   readonly firmware: Uint8Array<ArrayBuffer>
@@ -34,6 +36,7 @@ export interface LinuxGuestFiles {
 }
 
 export const KERNEL_FILE = 'vmlinuz'
+export const UNPACKED_KERNEL_FILE = 'vmlinux'
 export const BUSYBOX_FILE = 'busybox'
 export const FIRMWARE_FILE = 'bios.bin'
 export const MANIFEST_FILE = 'manifest.json'
@@ -73,6 +76,7 @@ export function readLinuxGuest(folder: string): LinuxGuestFiles {
   return {
     release: manifest.release,
     kernel: read(KERNEL_FILE),
+    unpackedKernel: UNPACKED_KERNEL_FILE in manifest.files ? read(UNPACKED_KERNEL_FILE) : null,
     busybox: read(BUSYBOX_FILE),
     firmware: Uint8Array.from(read(FIRMWARE_FILE)),
     modules: manifest.modules.map((file) => ({ file, bytes: read(file) })),

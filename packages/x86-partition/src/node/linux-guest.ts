@@ -224,6 +224,7 @@ export class LinuxGuest implements MachineControl {
     const { generation } = linux
     const boot = {
       kernel: files.kernel,
+      unpacked: files.unpackedKernel,
       initrd: initramfs({
         busybox: files.busybox,
         modules: files.modules.filter(({ file }) => isUsedBy(generation, moduleName(file))),

@@ -19,6 +19,8 @@ import { afterEach, beforeEach, expect, test } from 'vitest'
 import { fetchLinuxFrom } from '../../src/node/fetch-linux.ts'
 import { MirrorSource } from '../../src/node/fetch/mirror-source.ts'
 import type { MirrorParts } from '../../src/node/fetch/mirror-source.ts'
+import { elfFile, gzipBzImage } from '../packed-kernels.ts'
+import { bzImage } from '../tiny-machine.ts'
 import { MirrorServer } from './mirror-server.ts'
 import { KERNEL_RELEASE, SUITE, sha, tinyArchive, tinyPackages } from './tiny-archive.ts'
 import type { ArchiveOptions } from './tiny-archive.ts'
@@ -71,7 +73,8 @@ test("today's kernel is fetched, with what goes with it, and kept where a guest 
     'seabios=1.16.2-1',
   ])
   const guest = readLinuxGuest(folder)
-  expect(Buffer.from(guest.kernel).toString()).toBe('a kernel')
+  expect(Buffer.compare(guest.kernel, gzipBzImage())).toBe(0)
+  expect(Buffer.compare(guest.unpackedKernel!, elfFile())).toBe(0)
   expect(Buffer.from(guest.busybox).toString()).toBe('a busybox')
   expect(Buffer.from(guest.firmware).toString()).toBe('a firmware')
   expect(said).toContain(`${SUITE}: believed by this test`)
@@ -87,6 +90,27 @@ test('a guest that is there and of today is not downloaded again; one that is da
   await fetchGuest()
   expect(mirror.asked).toContain(kernelDeb())
   expect(readLinuxGuest(folder).release).toBe(KERNEL_RELEASE)
+})
+
+test('a guest that was fetched before kernels were unpacked has its kernel unpacked, and nothing downloaded', async () => {
+  const { files, ...manifest } = await fetchGuest()
+  const { vmlinux, ...older } = files
+  writeFileSync(join(folder, 'manifest.json'), JSON.stringify({ ...manifest, files: older }))
+  rmSync(join(folder, 'vmlinux'))
+  expect(readLinuxGuest(folder).unpackedKernel).toBeNull()
+  mirror.asked.length = 0
+  expect((await fetchGuest()).files['vmlinux']).toBe(vmlinux)
+  expect(mirror.asked).not.toContain(kernelDeb())
+  expect(Buffer.compare(readLinuxGuest(folder).unpackedKernel!, elfFile())).toBe(0)
+})
+
+test('a kernel that is packed in a way that nobody here knows is kept as it is', async () => {
+  await serve({ packages: await tinyPackages(bzImage()) })
+  await fetchGuest()
+  expect(said).toContain(
+    'vmlinuz stays packed, and unpacks itself at every boot: it is neither xz nor gzip',
+  )
+  expect(readLinuxGuest(folder).unpackedKernel).toBeNull()
 })
 
 test('a guest that was fetched stays usable when the mirror is gone, and the host is named', async () => {

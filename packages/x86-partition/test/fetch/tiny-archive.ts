@@ -6,6 +6,7 @@ import { gzipSync } from 'node:zlib'
 import { packTar } from 'modern-tar'
 
 import { LINUX_MODULES } from '../../src/guest/linux-modules.ts'
+import { gzipBzImage } from '../packed-kernels.ts'
 
 export const SUITE = 'bookworm'
 export const KERNEL_RELEASE = '6.1.0-9-686'
@@ -21,7 +22,9 @@ export interface TinyPackage {
 }
 
 /** `data.tar` and its packing; anything may be put in its place. */
-export async function tar(files: Readonly<Record<string, string>>): Promise<Uint8Array> {
+export async function tar(
+  files: Readonly<Record<string, string | Uint8Array>>,
+): Promise<Uint8Array> {
   const entries = Object.entries(files).map(([name, body]) => ({
     header: { name, size: Buffer.byteLength(body), mtime: new Date(0) },
     body,
@@ -49,14 +52,15 @@ export function ar(members: readonly (readonly [name: string, data: Uint8Array])
 }
 
 /** What a guest is made of: the kernel that the meta package names today, one of yesterday, and the rest. */
-export async function tinyPackages(): Promise<TinyPackage[]> {
+export async function tinyPackages(kernelFile = gzipBzImage()): Promise<TinyPackage[]> {
   const modules = Object.fromEntries(
     LINUX_MODULES.map((name) => [
       `./lib/modules/${KERNEL_RELEASE}/kernel/${name}.ko`,
       `${name}\0depends=\0`,
     ]),
   )
-  const kernel = await tar({ [`./boot/vmlinuz-${KERNEL_RELEASE}`]: 'a kernel', ...modules })
+  const vmlinuz = `./boot/vmlinuz-${KERNEL_RELEASE}`
+  const kernel = await tar({ [vmlinuz]: kernelFile, ...modules })
   const busybox = await tar({ './bin/busybox': 'a busybox', './usr/share/doc/x': 'a document' })
   const firmware = await tar({ './usr/share/seabios/bios.bin': 'a firmware' })
   const none = deb('data.tar', await tar({ './usr/share/doc/y': '' }))
