@@ -24,7 +24,9 @@ function ramOf(pages: number, used: readonly number[]): Uint8Array {
 
 test('what is written is read, whatever pages are zero', () => {
   const pages = fc.integer({ min: 1, max: 700 })
-  const state = fc.record({ a: fc.double({ noNaN: true }), b: fc.string(), c: fc.uint8Array() })
+  // MessagePack has one zero.
+  const number = fc.double({ noNaN: true }).map((value) => value + 0)
+  const state = fc.record({ a: number, b: fc.string(), c: fc.uint8Array() })
   fc.assert(
     fc.property(pages, fc.array(fc.nat(699)), state, (count, used, record) => {
       const ram = ramOf(
