@@ -120,8 +120,8 @@ describe('run --seeds', { timeout: 60_000 }, () => {
   })
 
   test('of a scenario that holds ends with 0 and a count', async () => {
-    const end = await guestyard(['run', scenario('checks.ts'), '--seeds', '1..8'])
-    expect(end).toMatchObject({ exitCode: 0, stdout: 'seeds 1..8: 8 passed\n' })
+    const end = await guestyard(['run', scenario('checks.ts'), '--seeds', '1..4'])
+    expect(end).toMatchObject({ exitCode: 0, stdout: 'seeds 1..4: 4 passed\n' })
   })
 
   test('interrupted ends with 130', async () => {

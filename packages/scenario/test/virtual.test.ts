@@ -14,9 +14,12 @@ import type { RunReport, VirtualJob } from '../src/index.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'guestyard-virtual-'))
 const pool = new VirtualPool({ threads: 2, silenceMs: 2_000 })
+/** For runs in which somebody keeps the processor: all of the silence is spent. */
+const impatient = new VirtualPool({ threads: 2, silenceMs: 1_000 })
 
 afterAll(async () => {
   await pool.close()
+  await impatient.close()
   rmSync(folder, { recursive: true })
 })
 
@@ -24,9 +27,9 @@ function scenario(name: string): string {
   return fileURLToPath(new URL(`./scenarios/${name}.ts`, import.meta.url))
 }
 
-function run(name: string, job: Partial<VirtualJob> = {}): Promise<RunReport> {
+function run(name: string, job: Partial<VirtualJob> = {}, runs = pool): Promise<RunReport> {
   const path = scenario(name)
-  return pool.run({
+  return runs.run({
     path,
     seed: 1,
     costs: {},
@@ -115,7 +118,7 @@ describe('machines live and end alike', { timeout: 60_000 }, () => {
     expect(report.error).toBeNull()
   })
 
-  test.each([1, 2, 3])('in virtual time, seed %i', async (seed) => {
+  test.each([1, 2])('in virtual time, seed %i', async (seed) => {
     const report = await run('life-cycle', { seed })
     expect(failures(report)).toEqual([])
     expect(report.error).toBeNull()
@@ -131,14 +134,14 @@ describe('machines live and end alike', { timeout: 60_000 }, () => {
   })
 
   test('a guest that keeps the processor is ended by its time, and its neighbour goes on', async () => {
-    const reports = [await run('hang'), await run('hang')]
+    const reports = await Promise.all([run('hang', {}, impatient), run('hang', {}, impatient)])
     for (const report of reports) {
       expect(failures(report)).toEqual([])
       expect(report.error).toBeNull()
     }
     expect(JSON.stringify(reports[1])).toBe(JSON.stringify(reports[0]))
-    expect(reports[0]!.log[0]!.text).toContain('did not poll for 30000 ms')
-    expect(reports[0]!.durationMs).toBeGreaterThan(30_000)
+    expect(reports[0].log[0]!.text).toContain('did not poll for 30000 ms')
+    expect(reports[0].durationMs).toBeGreaterThan(30_000)
   })
 })
 
@@ -161,7 +164,7 @@ test('relay groups with the same stream id do not meet', async () => {
 })
 
 test("modules are each program's own, and no run remembers an earlier one", async () => {
-  for (let seed = 1; seed <= 4; seed += 1) {
+  for (const seed of [1, 2]) {
     const report = await run('modules', { seed })
     expect(failures(report)).toEqual([])
     expect(report.error).toBeNull()
@@ -179,13 +182,13 @@ describe('an end that nobody wanted', { timeout: 60_000 }, () => {
   })
 
   test('a limit of virtual time is one too', async () => {
-    const report = await run('hang', { timeLimitMs: 20_000 })
+    const report = await run('hang', { timeLimitMs: 20_000 }, impatient)
     expect(report.outcome).toBe('failed')
     expect(report.error?.message).toMatch(/^the limit of virtual time is reached at /)
   })
 
   test('a scenario that keeps the processor is told so', async () => {
-    const kept = run('keeps')
+    const kept = run('keeps', {}, impatient)
     await expect(kept).rejects.toThrow(RunHangs)
     await expect(kept).rejects.toThrow('took the processor and did not give it back')
   })
