@@ -23,6 +23,8 @@ const LEASE_SECONDS = 3_600
 const OFFER_MS = 30_000
 /** Leases at most, whatever the network has room for. */
 const LEASES_MAX = 1_024
+/** Addresses that a host may have found in use, at a time: what it says of more is not believed. */
+const DECLINED_MAX = 4
 
 const REQUEST = 1
 const REPLY = 2
@@ -67,6 +69,8 @@ const REPLY_BYTES = 344
 interface Lease {
   readonly mac: string
   readonly address: number
+  /** Who found that somebody had it already; null: it is a lease. */
+  readonly declinedBy: string | null
   untilMs: number
 }
 
@@ -82,6 +86,8 @@ interface Asked {
 
 /** On its stack's thread. */
 export class DhcpServer {
+  /** Ethernet address of whoever sent the frame that the stack is looking at: it asks for itself alone. */
+  asker = 0
   readonly #stack: IpStack
   readonly #clock: { now(): number }
   readonly #directory: VmDirectory | null
@@ -119,6 +125,8 @@ export class DhcpServer {
   #receive(bytes: Uint8Array): void {
     const asked = parse(bytes)
     const own = this.#stack.address
+    // Else a guest would take all leases, or end another's, by asking in many names.
+    if (asked !== null && macAt(viewOf(bytes), At.MAC) !== this.asker) return
     if (asked === null || (asked.server !== 0 && asked.server !== own)) return this.#notOurs(asked)
     switch (asked.type) {
       case Type.DISCOVER: {
@@ -157,7 +165,7 @@ export class DhcpServer {
     }
     const address = this.#isFree(wanted) ? wanted : this.#findFree()
     if (address === 0) return null
-    const lease = { mac, address, untilMs }
+    const lease = { mac, address, declinedBy: null, untilMs }
     const old = this.#byAddress.get(address)
     if (old !== undefined) this.#byMac.delete(old.mac)
     this.#byMac.set(mac, lease)
@@ -195,13 +203,24 @@ export class DhcpServer {
   #decline(mac: string): void {
     const lease = this.#byMac.get(mac)
     if (lease === undefined) return
-    this.#byMac.delete(mac)
+    this.#forget(mac)
+    if (this.#declinedBy(mac) >= DECLINED_MAX) return
     const gone = {
       mac: '',
       address: lease.address,
+      declinedBy: mac,
       untilMs: this.#clock.now() + LEASE_SECONDS * 1_000,
     }
     this.#byAddress.set(lease.address, gone)
+  }
+
+  #declinedBy(mac: string): number {
+    const now = this.#clock.now()
+    let count = 0
+    for (const { declinedBy, untilMs } of this.#byAddress.values()) {
+      if (declinedBy === mac && untilMs > now) count += 1
+    }
+    return count
   }
 
   #answer(asked: Uint8Array, type: number, yours: number, client: number): void {

@@ -2,7 +2,10 @@
 
 import { maskOf, parseCidr, parseIpv4 } from '@guestyard/tcpip'
 
-/** One permission. `to`: an address, a network such as `192.0.2.0/24`, `any`, or `host`: the machine that this runs on, by the gateway's address. */
+/**
+ * One permission. `to`: an address, a network such as `192.0.2.0/24`, `any`, or `host`: the machine that this runs on, by the gateway's address and
+ * no other: 127.0.0.0/8 and 0.0.0.0/8, which a socket takes for this machine too, are never reached.
+ */
 export interface NatRule {
   readonly to: string
   /** Both when left out. */
@@ -22,6 +25,7 @@ interface Permission {
 
 const PORT_MAX = 0xffff
 const RULES_MAX = 256
+const LOOPBACK_NETWORK = 127
 
 export class NatRules {
   readonly #permissions: readonly Permission[]
@@ -36,6 +40,7 @@ export class NatRules {
 
   isAllowed(protocol: 'tcp' | 'udp', to: number, port: number): boolean {
     const isHost = to === this.#gateway
+    if (!isHost && isThisHost(to)) return false
     return this.#permissions.some(
       (one) =>
         one.isHost === isHost &&
@@ -45,6 +50,12 @@ export class NatRules {
         port <= one.last,
     )
   }
+}
+
+/** What a socket of this machine takes for the machine itself (RFC 1122 section 3.2.1.3). */
+function isThisHost(to: number): boolean {
+  const network = to >>> 24
+  return network === 0 || network === LOOPBACK_NETWORK
 }
 
 function permissionOf(rule: NatRule, where: string): Permission {

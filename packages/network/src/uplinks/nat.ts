@@ -115,7 +115,9 @@ export class Nat implements Uplink {
     const bytes = wholeFrame(frame, tag, this.#bytes)
     if (bytes === null || this.#isClosed) return taken(false)
     this.#directory.look(bytes)
-    this.#names.asker = macAt(this.#view, 6)
+    const asker = macAt(this.#view, 6)
+    this.#names.asker = asker
+    if (this.#dhcp !== null) this.#dhcp.asker = asker
     this.#stack.receive(bytes)
     return taken(true)
   }

@@ -74,7 +74,9 @@ export class Services implements Uplink {
     const bytes = wholeFrame(frame, tag, this.#bytes)
     if (bytes === null) return taken(false)
     this.#directory.look(bytes)
-    this.#names.asker = macAt(this.#view, 6)
+    const asker = macAt(this.#view, 6)
+    this.#names.asker = asker
+    if (this.#dhcp !== null) this.#dhcp.asker = asker
     this.#stack.receive(bytes)
     return taken(true)
   }

@@ -10,6 +10,7 @@ import { DhcpServer } from '../../src/uplinks/dhcp-server.ts'
 
 const DISCOVER = 1
 const REQUEST = 3
+const DECLINE = 4
 const RELEASE = 7
 const SERVER = parseIpv4('10.0.0.254')!
 
@@ -48,6 +49,7 @@ class Scene {
     type: number,
     options: readonly [number, number][] = [],
     client = 0,
+    sender = host,
   ): Answer | undefined {
     const bytes = new Uint8Array(250 + 6 * options.length)
     const view = new DataView(bytes.buffer)
@@ -63,6 +65,7 @@ class Scene {
       at += 6
     }
     bytes[at] = 255
+    this.server.asker = 0x0200_0000_0000 + sender
     this.give(bytes)
     return this.answers.shift()
   }
@@ -117,6 +120,27 @@ test('who has names says where, and what stands behind them', () => {
   const { options } = scene.ask(1, DISCOVER)!
   expect(options).toMatchObject({ 6: '10.0.0.254', 15: formatIpv4(0x6c61_6e2e) })
   expect(Object.keys(options)).not.toContain('3')
+})
+
+test('a host asks for itself alone: in other names it takes nothing, and ends nothing', () => {
+  const scene = new Scene()
+  const { yours } = scene.ask(1, DISCOVER)!
+  for (let name = 2; name < 400; name += 1) {
+    expect(scene.ask(name, DISCOVER, [], 0, 500)).toBeUndefined()
+  }
+  scene.ask(1, RELEASE, [], 0, 500)
+  scene.ask(1, DECLINE, [], 0, 500)
+  scene.ask(1, REQUEST, [[54, SERVER + 1]], 0, 500)
+  expect([scene.server.leaseCount, scene.ask(1, DISCOVER)!.yours]).toEqual([1, yours])
+})
+
+test('a host that declines whatever it is offered leaves addresses for others', () => {
+  const scene = new Scene(29)
+  for (let round = 0; round < 20; round += 1) {
+    scene.ask(1, DISCOVER)
+    scene.ask(1, DECLINE)
+  }
+  expect(scene.ask(2, DISCOVER)?.type).toBe(2)
 })
 
 test('each host has one of its own, and the same again', () => {

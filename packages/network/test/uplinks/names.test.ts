@@ -116,6 +116,18 @@ describe('a private switch', () => {
     expect(scene.ask('db').data).toEqual(['10.0.0.7'])
   })
 
+  test('a machine that asks for an address in another’s name moves no name', () => {
+    const scene = new Scene()
+    const socket = scene.web.stack.bindUdp(68, () => {})!
+    const bytes = new Uint8Array(250)
+    bytes.set([1, 1, 6])
+    bytes.set([2, 0, 0, 0, 0, 1], 28)
+    bytes.set([0x63, 0x82, 0x53, 0x63, 53, 1, 3, 50, 4, 10, 0, 0, 9, 255], 236)
+    socket.send(bytes, 0xffff_ffff, 67)
+    scene.run()
+    expect(scene.ask('db').data).toEqual(['10.0.0.1'])
+  })
+
   test('a flood costs whoever sends it its answers, and nobody else', () => {
     const scene = new Scene()
     const question = dnsQuestion(1, 'db', 'A')

@@ -227,6 +227,23 @@ describe('nobody is reached', () => {
     expect(scene.world.asked).toEqual(['tcp 127.0.0.1:80'])
   })
 
+  test.each(['127.0.0.1', '127.9.9.9', '0.0.0.0'])(
+    'at %s, which a socket takes for the host, by whatever rule',
+    (to) => {
+      const address = parseIpv4(to)!
+      const rules: NatRule[] = [{ to: 'any' }, { to: '0.0.0.0/0' }, { to: 'host' }]
+      const scene = new Scene([...rules, { to: '127.0.0.0/8' }])
+      // The way to the gateway is known before the datagram, which else waits and may be lost.
+      expect(scene.connect(FAR, 80).end).toBe(null)
+      // A stack takes no answer from 0.0.0.0: there the connection ends by its time.
+      expect(scene.connect(address).end).not.toBe(null)
+      scene.guest.stack.bindUdp(5_000, () => {})!.send(ascii('hello'), address, 53)
+      scene.run(() => false, 1_000)
+      expect(scene.world.asked).toEqual(['tcp 192.0.2.1:80'])
+      expect(scene.nat.inspect()['refused']).toBeGreaterThanOrEqual(2)
+    },
+  )
+
   test.each<[NatRule, string]>([
     [
       { to: 'example.org' },
