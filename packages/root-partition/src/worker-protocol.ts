@@ -51,7 +51,7 @@ export type { ControllerInspection, DiskInspection } from './disks/partition-dis
 export type { DiskCounters } from './disks/counted-disk.ts'
 export { NICS_MAX, type NicSpec } from './networks/nic-spec.ts'
 export type { NicInspection } from './networks/partition-nics.ts'
-export type { SwitchSpec, UplinkSpec } from './networks/switch-spec.ts'
+export type { ManagementOSSpec, SwitchSpec, UplinkSpec } from './networks/switch-spec.ts'
 export type { NamedSwitchInspection } from './networks/root-networks.ts'
 
 /** How the root waits when nothing is left to do; see `@guestyard/engine`. */

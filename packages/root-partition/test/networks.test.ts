@@ -102,3 +102,32 @@ test('a switch with services knows the adapters on it by the names of their mach
     'domain must be such as lan.internal; got "a b"',
   )
 })
+
+test('the root is on a switch that says so: under its name, with a stack for its programs', () => {
+  const { root } = networks()
+  const uplink = { kind: 'services', address: '10.0.0.254/24' } as const
+  const managementOS = { address: '10.0.0.253/24' }
+  expect(root.define({ name: 'lan', uplink, managementOS })).toBeNull()
+  expect(root.define({ name: 'other' })).toBeNull()
+  const [lan, other] = root.inspect()
+  expect(lan).toMatchObject({
+    managementOS: { name: 'root', address: '10.0.0.253', connections: 0 },
+    ports: [{ name: 'services' }, { name: 'root' }],
+  })
+  expect(other!.managementOS).toBeNull()
+  expect(root.rootAdapterOf('lan')!.stack.address).toBe(0x0a00_00fd)
+  expect(root.rootAdapterOf('other')).toBeNull()
+  root.close()
+})
+
+test.each([
+  [{ address: 'x' }, 'managementOS.address must be such as 10.0.0.1/24; got x'],
+  [
+    { address: '10.0.0.1/24', name: 'a b' },
+    'managementOS.name must be 1 to 63 letters, digits and -; got "a b"',
+  ],
+])('an adapter of the root that cannot be is refused: %j', (managementOS, reason) => {
+  const { root } = networks()
+  expect(root.define({ name: 'lan', managementOS })).toBe(reason)
+  expect(root.inspect()).toEqual([])
+})

@@ -181,7 +181,19 @@ describe('what a scenario may not say is refused with the field and the reason',
     ],
     [
       { vms, run, switches: { lan: { mtu: 9000 } } },
-      'x.ts: switches.lan.mtu: unknown field (known: uplink, capacityBitsPerSecond, capture)',
+      'x.ts: switches.lan.mtu: unknown field (known: uplink, managementOS, capacityBitsPerSecond, capture)',
+    ],
+    [
+      { vms, run, switches: { lan: { managementOS: { name: 'x' } } } },
+      'x.ts: switches.lan.managementOS.address: is missing, such as 10.0.0.1/24',
+    ],
+    [
+      { vms, run, switches: { lan: { managementOS: { address: 7 } } } },
+      'x.ts: switches.lan.managementOS.address: expected text',
+    ],
+    [
+      { vms, run, switches: { lan: { managementOS: { mac: 'x' } } } },
+      'x.ts: switches.lan.managementOS.mac: unknown field (known: address, name)',
     ],
     [{ vms, run, name: '' }, 'x.ts: name: expected text that is not empty'],
   ]

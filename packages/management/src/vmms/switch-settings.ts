@@ -9,7 +9,8 @@ export type SwitchOptions = Omit<SwitchSpec, 'name'>
 export type SwitchesOptions = Readonly<Record<string, SwitchOptions>>
 
 const NAME_LENGTH_MAX = 64
-const FIELDS = ['uplink', 'capacityBitsPerSecond', 'capture']
+const FIELDS = ['uplink', 'managementOS', 'capacityBitsPerSecond', 'capture']
+const ROOT_FIELDS = ['address', 'name']
 const UPLINK_FIELDS: Readonly<Record<UplinkSpec['kind'], readonly string[]>> = {
   nat: ['kind', 'address', 'allow', 'dhcp', 'domain', 'names'],
   services: ['kind', 'address', 'dhcp', 'domain'],
@@ -25,7 +26,7 @@ export function switchSpecs(switches: SwitchesOptions): readonly SwitchSpec[] {
       throw new RangeError(`${field}: expected a name of 1 to ${NAME_LENGTH_MAX} characters`)
     }
     checkFields(options, FIELDS, field)
-    const { uplink, capture, capacityBitsPerSecond } = options
+    const { uplink, managementOS, capture, capacityBitsPerSecond } = options
     if (capture !== undefined && (typeof capture !== 'string' || capture === '')) {
       throw new RangeError(`${field}.capture: expected the name of a file`)
     }
@@ -33,6 +34,16 @@ export function switchSpecs(switches: SwitchesOptions): readonly SwitchSpec[] {
       throw new RangeError(`${field}.capacityBitsPerSecond: expected a number over 0`)
     }
     if (uplink !== undefined) checkUplink(uplink, `${field}.uplink`)
+    if (managementOS !== undefined) {
+      checkFields(managementOS, ROOT_FIELDS, `${field}.managementOS`)
+      for (const [key, value] of Object.entries(managementOS)) {
+        if (typeof value === 'string') continue
+        throw new RangeError(`${field}.managementOS.${key}: expected text`)
+      }
+      if (managementOS.address === undefined) {
+        throw new RangeError(`${field}.managementOS.address: is missing, such as 10.0.0.1/24`)
+      }
+    }
     return { ...options, name }
   })
 }

@@ -187,7 +187,7 @@ export class DhcpServer {
     const own = this.#stack.address
     const host = (address & ~this.#mask) >>> 0
     const isInside = ((address ^ own) & this.#mask) === 0 && host >= 1 && host <= this.#hostCount
-    if (!isInside || address === own) return false
+    if (!isInside || address === own || this.#directory?.isFixed(address)) return false
     const lease = this.#byAddress.get(address)
     return lease === undefined || lease.untilMs <= this.#clock.now()
   }

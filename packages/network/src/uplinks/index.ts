@@ -2,6 +2,7 @@ export type { HostSockets, HostTcp, HostTcpEvents, HostUdp } from './host-socket
 export { Nat, type NatOptions } from './nat.ts'
 export type { NatRule } from './nat-rules.ts'
 export { Player, type PlayerOptions } from './player.ts'
+export { RootAdapter, type RootAdapterOptions } from './root-adapter.ts'
 export { Tunnel, type TunnelOptions, type TunnelSocket } from './tunnel.ts'
 export { Services, type ServicesOptions } from './services.ts'
 export type { ResolveName } from './name-server.ts'

@@ -7,6 +7,8 @@ interface Adapter {
   readonly name: string
   /** IPv4; 0: not known yet. */
   address: number
+  /** Its address is its own, whatever anybody says. */
+  readonly isFixed: boolean
 }
 
 const ARP_BYTES = 42
@@ -19,11 +21,15 @@ const SENDER_AT = 22
 export class VmDirectory {
   readonly #byMac: Map<number, Adapter> = new Map()
 
-  /** An adapter is there. `mac`: `00:15:5d:00:00:01`. Characters that names of hosts have not become `-`. */
-  add(mac: string, vmName: string): void {
+  /**
+   * An adapter is there. `mac`: `00:15:5d:00:00:01`. Characters that names of hosts have not become `-`. With an address of its own it has that for good,
+   * and the name alone: nobody else can claim either.
+   */
+  add(mac: string, vmName: string, ownAddress = 0): void {
     this.#byMac.set(u48Of(mac), {
       name: vmName.toLowerCase().replaceAll(/[^a-z0-9_-]/g, '-'),
-      address: 0,
+      address: ownAddress,
+      isFixed: ownAddress !== 0,
     })
   }
 
@@ -38,7 +44,14 @@ export class VmDirectory {
   /** An adapter has that address, or 0: none. Strangers are nobody's. */
   learn(mac: number, address: number): void {
     const adapter = this.#byMac.get(mac)
-    if (adapter !== undefined) adapter.address = address
+    if (adapter === undefined || adapter.isFixed || this.isFixed(address)) return
+    adapter.address = address
+  }
+
+  /** True for an address that somebody has for good. */
+  isFixed(address: number): boolean {
+    for (const one of this.#byMac.values()) if (one.isFixed && one.address === address) return true
+    return false
   }
 
   /** Looks at a frame as it came: an ARP packet tells what its sender is. */
@@ -53,9 +66,12 @@ export class VmDirectory {
 
   /** Null: no machine has that name, in lower case. */
   addressesOf(name: string): readonly number[] | null {
-    const adapters = [...this.#byMac.values()].filter((one) => one.name === name)
-    if (adapters.length === 0) return null
-    return adapters.map(({ address }) => address).filter((address) => address !== 0)
+    const named = [...this.#byMac.values()].filter((one) => one.name === name)
+    if (named.length === 0) return null
+    const fixed = named.filter(({ isFixed }) => isFixed)
+    return (fixed.length > 0 ? fixed : named)
+      .map(({ address }) => address)
+      .filter((address) => address !== 0)
   }
 
   /** The first that says so; null: nobody. */

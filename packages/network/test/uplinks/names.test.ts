@@ -128,6 +128,42 @@ describe('a private switch', () => {
     expect(scene.ask('db').data).toEqual(['10.0.0.1'])
   })
 
+  test('the root’s name and address are its own, whoever claims them', () => {
+    const scene = new Scene()
+    const root = parseIpv4('10.0.0.253')!
+    scene.directory.add('02:00:00:00:00:09', 'root', root)
+    // A machine that is called the same, and one that says by ARP that it has the address.
+    scene.directory.add('02:00:00:00:00:01', 'root')
+    scene.directory.learn(0x0200_0000_0001, parseIpv4('10.0.0.1')!)
+    scene.directory.learn(0x0200_0000_0002, root)
+    scene.directory.learn(0x0200_0000_0009, parseIpv4('10.0.0.7')!)
+    expect(scene.ask('root').data).toEqual(['10.0.0.253'])
+    expect(scene.ask('253.0.0.10.in-addr.arpa', 'PTR').data).toEqual(['root.guestyard.internal'])
+  })
+
+  test('nobody is given the root’s address', () => {
+    const scene = new Scene()
+    for (let host = 1; host < 254; host += 1) {
+      scene.directory.add(
+        `02:00:00:00:02:${host.toString(16).padStart(2, '0')}`,
+        'x',
+        0x0a00_0000 + host,
+      )
+    }
+    const socket = scene.web.stack.bindUdp(68, () => {})!
+    const bytes = new Uint8Array(250)
+    bytes.set([1, 1, 6])
+    bytes.set([2, 0, 0, 0, 0, 2], 28)
+    bytes.set([0x63, 0x82, 0x53, 0x63, 53, 1, 1, 255], 236)
+    socket.send(bytes, 0xffff_ffff, 67)
+    scene.run()
+    expect(scene.uplink.inspect()['leases']).toBe(0)
+    scene.directory.remove('02:00:00:00:02:32')
+    socket.send(bytes, 0xffff_ffff, 67)
+    scene.run()
+    expect(scene.uplink.inspect()['leases']).toBe(1)
+  })
+
   test('a flood costs whoever sends it its answers, and nobody else', () => {
     const scene = new Scene()
     const question = dnsQuestion(1, 'db', 'A')

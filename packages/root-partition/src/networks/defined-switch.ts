@@ -2,7 +2,7 @@
 
 import type { FrameTap, SwitchPort, VirtualSwitch } from '@guestyard/network'
 import { PcapngWriter, PortCapture, type CaptureSink } from '@guestyard/network/pcap'
-import type { Uplink, VmDirectory } from '@guestyard/network/uplinks'
+import type { RootAdapter, Uplink, VmDirectory } from '@guestyard/network/uplinks'
 
 /** A capture's file. */
 export interface CaptureOutput extends CaptureSink {
@@ -49,6 +49,7 @@ export class SwitchCapture {
 export interface DefinedSwitch {
   readonly switch: VirtualSwitch
   readonly uplink: Uplink | null
+  readonly managementOS: RootAdapter | null
   /** Its machines by name, for an uplink that knows names. */
   readonly directory: VmDirectory
   readonly capture: SwitchCapture | null

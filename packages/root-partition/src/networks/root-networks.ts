@@ -3,14 +3,14 @@
 // defined with settings.
 
 import { VirtualSwitch, type SwitchInspection, type SwitchPort } from '@guestyard/network'
-import { VmDirectory } from '@guestyard/network/uplinks'
+import { RootAdapter, VmDirectory } from '@guestyard/network/uplinks'
 import type { VmbusServer } from '@guestyard/vmbus/server'
 
 import { SwitchCapture, type CaptureOutput, type DefinedSwitch } from './defined-switch.ts'
 import type { OpenUplink } from './open-uplink.ts'
-import { openServices } from './open-services.ts'
+import { openServices, secretOf } from './open-services.ts'
 import { PartitionNics } from './partition-nics.ts'
-import type { SwitchSpec } from './switch-spec.ts'
+import type { ManagementOSSpec, SwitchSpec } from './switch-spec.ts'
 
 export interface RootNetworksOptions {
   readonly clock: { readonly nowMs: number }
@@ -33,14 +33,17 @@ export interface NamedSwitchInspection extends SwitchInspection {
   readonly name: string
   /** What lies beyond it; null: nothing. */
   readonly uplink: Readonly<Record<string, unknown>> | null
+  /** The root's own adapter; null: it has none here. */
+  readonly managementOS: Readonly<Record<string, unknown>> | null
   /** Why its capture takes no more; null: it does, or there is none. */
   readonly captureFailure: string | null
 }
 
 /** Switches with settings at most. */
 const DEFINED_MAX = 64
-/** First half of an uplink's address; the other is the switch's number, where partitions have theirs: far above them. */
-const UPLINK_PREFIX = '00:15:5d:ff'
+/** Addresses of uplinks, and of the root's own adapters, but for the switch's number: far above those of partitions. */
+const UPLINK_PREFIX = '00:15:5d:ff:00'
+const ROOT_PREFIX = '00:15:5d:ff:01'
 
 /** Adapters that wait are looked at so often while the root is busy with other things. */
 const LOOK_MS = 0.25
@@ -74,8 +77,9 @@ export class RootNetworks {
 
   /** Uplinks let go of what they have outside, and captures are written to their end. */
   close(): void {
-    for (const { uplink, capture } of this.#defined.values()) {
+    for (const { uplink, managementOS, capture } of this.#defined.values()) {
       uplink?.close()
+      managementOS?.close()
       capture?.close()
     }
   }
@@ -102,8 +106,9 @@ export class RootNetworks {
 
   /** What is due gets its turn in the poll of its bus. */
   poll(nowMs: number): void {
-    for (const { uplink, capture } of this.#defined.values()) {
+    for (const { uplink, managementOS, capture } of this.#defined.values()) {
       uplink?.poll(nowMs)
+      managementOS?.poll(nowMs)
       capture?.poll(nowMs)
     }
     if (nowMs < this.#lookMs) return
@@ -116,34 +121,46 @@ export class RootNetworks {
     for (const nics of this.#partitions) dueMs = Math.min(dueMs, nics.nextDeadlineMs())
     // Whoever sleeps until then is served when it comes.
     if (dueMs < this.#lookMs) this.#lookMs = dueMs
-    for (const { uplink } of this.#defined.values()) {
+    for (const { uplink, managementOS } of this.#defined.values()) {
       if (uplink !== null) dueMs = Math.min(dueMs, uplink.nextDeadlineMs())
+      if (managementOS !== null) dueMs = Math.min(dueMs, managementOS.nextDeadlineMs())
     }
     return dueMs
   }
 
+  /** The root's own adapter on a switch, for programs of the root; null: it has none there. */
+  rootAdapterOf(name: string): RootAdapter | null {
+    return this.#defined.get(name)?.managementOS ?? null
+  }
+
   inspect(): readonly NamedSwitchInspection[] {
     return [...this.#switches].map(([name, one]) => {
-      const { uplink = null, capture = null } = this.#defined.get(name) ?? {}
+      const { uplink = null, managementOS = null, capture = null } = this.#defined.get(name) ?? {}
       return {
         name,
         ...one.inspect(),
         uplink: uplink === null ? null : { kind: uplink.kind, ...uplink.inspect() },
+        managementOS: managementOS?.inspect() ?? null,
         captureFailure: capture?.failure ?? null,
       }
     })
   }
 
-  #define({ name, uplink: wanted, capture: path, capacityBitsPerSecond = 0 }: SwitchSpec): void {
+  #define(spec: SwitchSpec): void {
+    const { name, uplink: wanted, capture: path, capacityBitsPerSecond = 0 } = spec
     const { openUplink, openCapture, clock, onWork, unixUs, traceId } = this.#options
     if (wanted !== undefined && wanted.kind !== 'services' && openUplink === null) {
       throw new RangeError('uplinks are of the real world: the threads engine has them')
     }
     if (path !== undefined && openCapture === null) throw new RangeError('no captures here')
-    const mac = `${UPLINK_PREFIX}:00:${this.#defined.size.toString(16).padStart(2, '0')}`
+    const number = this.#defined.size.toString(16).padStart(2, '0')
+    const mac = `${UPLINK_PREFIX}:${number}`
     const time = { now: () => clock.nowMs }
     const directory = new VmDirectory()
     const world = { clock: time, directory, onWork }
+    const rootMac = `${ROOT_PREFIX}:${number}`
+    const root =
+      spec.managementOS === undefined ? null : rootAdapter(spec.managementOS, rootMac, world)
     const uplink =
       wanted === undefined
         ? null
@@ -168,8 +185,12 @@ export class RootNetworks {
       const port = made.connect(uplink, { name: uplink.kind, ...(isStation && { address: mac }) })
       uplink.attach(port, onWork)
     }
+    if (root !== null) {
+      const port = made.connect(root, { name: root.kind, address: rootMac })
+      root.attach(port, onWork)
+    }
     isCaptured = true
-    this.#defined.set(name, { switch: made, uplink, directory, capture })
+    this.#defined.set(name, { switch: made, uplink, managementOS: root, directory, capture })
     this.#switches.set(name, made)
   }
 
@@ -189,5 +210,19 @@ export class RootNetworks {
     const time = { now: () => clock.nowMs }
     const more = onConnect === null ? {} : { onConnect }
     return new VirtualSwitch({ clock: time, hashSeed, capacityBitsPerSecond, ...more })
+  }
+}
+
+/** Throws a RangeError that says what is wrong. */
+function rootAdapter(
+  spec: ManagementOSSpec,
+  mac: string,
+  world: { readonly clock: { now(): number }; readonly directory: VmDirectory },
+): RootAdapter {
+  try {
+    return new RootAdapter({ ...spec, mac, ...world, ...secretOf() })
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error
+    throw new RangeError(`managementOS.${error.message}`, { cause: error })
   }
 }

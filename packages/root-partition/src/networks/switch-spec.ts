@@ -41,9 +41,19 @@ export type UplinkSpec =
       readonly speed?: number
     }
 
+/** The root's own adapter on a switch, as Hyper-V's management operating system has one. */
+export interface ManagementOSSpec {
+  /** `10.0.0.1/24`: its own, and its network. */
+  readonly address: string
+  /** What guests call it where names are known; `root` when left out. */
+  readonly name?: string
+}
+
 export interface SwitchSpec {
   readonly name: string
   readonly uplink?: UplinkSpec
+  /** The root is on the switch too: it answers pings, in either engine. Left out: it is not. */
+  readonly managementOS?: ManagementOSSpec
   /** Bits a second of all ports together, shared by weight; no limit when left out. */
   readonly capacityBitsPerSecond?: number
   /** A pcapng file of every frame that passes a guest's port. */
