@@ -39,6 +39,8 @@ export class FairQueue {
   #moment = 0
   #virtualTime = 0
   #isStale = false
+  /** In all three heaps. */
+  #waiting = 0
 
   /** `slice`: 100 ns units. */
   constructor(rates: ShareRates, slice: number) {
@@ -48,7 +50,7 @@ export class FairQueue {
 
   /** VPs that wait for a processor. */
   get waiting(): number {
-    return this.#early.size + this.#eligible.size + this.#aside.size
+    return this.#waiting
   }
 
   get virtualTime(): number {
@@ -100,11 +102,13 @@ export class FairQueue {
   /** A ready VP waits. */
   enqueue(vp: ScheduledVp): void {
     vp.deadline = vp.virtualTime + this.#slice / vp.share.effectiveWeight
+    this.#waiting += 1
     if (vp.hasYielded) this.#aside.push(vp, vp.virtualTime)
     else this.#early.push(vp, vp.virtualTime)
   }
 
   dequeue(vp: ScheduledVp): void {
+    this.#waiting -= 1
     if (this.#early.has(vp)) this.#early.remove(vp)
     else if (this.#eligible.has(vp)) this.#eligible.remove(vp)
     else this.#aside.remove(vp)

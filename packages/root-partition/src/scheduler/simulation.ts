@@ -8,6 +8,7 @@ import type { CpuProperties } from './cpu-properties.ts'
 import type { DispatchGrant } from './dispatch-grant.ts'
 import type { SchedulerOptions } from './scheduler-options.ts'
 import { Scheduler } from './scheduler.ts'
+import { Sleepers } from './sleepers.ts'
 import type { SchedulerInspection } from './inspection.ts'
 
 /** What a VP does next; times in 100 ns units. */
@@ -93,14 +94,12 @@ export class Simulation {
   readonly running: (SimulatedVp | null)[]
   now = 0
   events = 0
-  readonly #sleepers: SimulatedVp[]
-  #nextWake = Number.POSITIVE_INFINITY
+  readonly #sleepers: Sleepers<SimulatedVp> = new Sleepers()
 
   constructor(options: SchedulerOptions, vps: readonly SimulatedVpOptions[]) {
     this.scheduler = new Scheduler(options)
     this.running = Array.from({ length: options.logicalProcessors }, () => null)
     this.vps = vps.map((vp) => new SimulatedVp(vp, this))
-    this.#sleepers = []
     for (const vp of this.vps) {
       vp.advance(0)
       const { partitionId, vpIndex, properties } = vp.options
@@ -150,22 +149,17 @@ export class Simulation {
       const vp = this.running[i]
       if (vp !== null && vp !== undefined && vp.stopsAt < next) next = vp.stopsAt
     }
-    return this.#nextWake < next ? this.#nextWake : next
+    const wake = this.#sleepers.nextWake
+    return wake < next ? wake : next
   }
 
   #happen(): void {
     this.events += 1
-    if (this.now < this.#nextWake) return
-    this.#nextWake = Number.POSITIVE_INFINITY
-    for (let i = this.#sleepers.length - 1; i >= 0; i -= 1) {
-      const vp = this.#sleepers[i]!
-      if (vp.wakesAt > this.now) {
-        this.#nextWake = Math.min(this.#nextWake, vp.wakesAt)
-        continue
-      }
-      this.#sleepers[i] = this.#sleepers.at(-1)!
-      this.#sleepers.pop()
-      vp.advance(this.now)
+    const { now } = this
+    while (this.#sleepers.nextWake <= now) {
+      const vp = this.#sleepers.take()
+      vp.wakesAt = Number.POSITIVE_INFINITY
+      vp.advance(now)
       this.#say(vp, VpReport.READY)
     }
   }
@@ -183,8 +177,7 @@ export class Simulation {
       return this.#say(vp, VpReport.YIELDED)
     }
     vp.wakesAt = this.now + vp.step.sleep
-    this.#sleepers.push(vp)
-    this.#nextWake = Math.min(this.#nextWake, vp.wakesAt)
+    this.#sleepers.add(vp)
     this.#say(vp, VpReport.HALTED)
   }
 

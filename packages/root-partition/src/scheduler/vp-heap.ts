@@ -15,10 +15,6 @@ export class VpHeap {
     this.#id = id
   }
 
-  get size(): number {
-    return this.#vps.length
-  }
-
   has(vp: ScheduledVp): boolean {
     return vp.heap === this.#id
   }
