@@ -11,7 +11,6 @@ import {
 } from '@guestyard/hvdef'
 import {
   Hypervisor,
-  type CrashReport,
   type HypervisorInspection,
   type PartitionListener,
 } from '@guestyard/hypervisor'
@@ -20,7 +19,6 @@ import type {
   ShutdownRequest,
   TimeSyncOptions,
 } from '@guestyard/integration-services/vsp'
-import type { RelayHub } from '@guestyard/load-device/vsp'
 import { VmbusServer } from '@guestyard/vmbus/server'
 import type { Unsaved } from '@guestyard/vmbus/server'
 
@@ -29,8 +27,14 @@ import { inspectCrash, type CrashInspection } from './crash-inspection.ts'
 import type { DiskSpec } from './disks/disk-spec.ts'
 import { RootDisks } from './disks/root-disks.ts'
 import type { PartitionDisks } from './disks/partition-disks.ts'
+import {
+  inspectGuest,
+  type Guest,
+  type GuestInbox,
+  type LateGuest,
+  type LeavingGuest,
+} from './guest.ts'
 import type { NicSpec } from './networks/nic-spec.ts'
-import type { PartitionNics } from './networks/partition-nics.ts'
 import { RootNetworks, type NamedSwitchInspection } from './networks/root-networks.ts'
 import { DeviceInterruptCalls, InterruptRouter, PortIds } from './interrupts/index.ts'
 import { offerDevices, type PartitionDevices } from './providers.ts'
@@ -64,33 +68,6 @@ const HOST_MEMORY_BYTES_DEFAULT: number = 64 * 2 ** 30
  */
 const MESSAGES_PER_POLL = 32
 
-interface Guest {
-  readonly name: string
-  readonly partition: VidPartition
-  readonly intercepts: InterceptQueue
-  readonly router: InterruptRouter
-  readonly bus: VmbusServer
-  readonly hub: RelayHub
-  readonly devices: PartitionDevices
-  readonly disks: PartitionDisks
-  readonly nics: PartitionNics
-  readonly inbox: GuestInbox
-  /** The last one. */
-  crash: CrashReport | null
-}
-
-/** Where a guest's messages go: nowhere once it is being deleted. */
-interface GuestInbox {
-  bus: VmbusServer | null
-  isOver: boolean
-}
-
-/** A partition that is deleted and whose devices still have its memory. */
-interface LeavingGuest {
-  readonly guest: Guest
-  readonly gone: PromiseWithResolvers<void>
-}
-
 /** Root thread only. */
 export class RootPartition {
   readonly #options: RootPartitionOptions
@@ -107,6 +84,8 @@ export class RootPartition {
   readonly #disks: RootDisks
   readonly #networks: RootNetworks
   readonly #leaving: LeavingGuest[] = []
+  /** Partitions that are being saved. */
+  readonly #held: Set<number> = new Set()
   #refusedGone: Promise<void> = Promise.resolve()
 
   constructor(options: RootPartitionOptions) {
@@ -222,6 +201,7 @@ export class RootPartition {
     const guest = this.#guests.get(id)
     if (guest === undefined) return Promise.resolve()
     this.#guests.delete(id)
+    this.#held.delete(id)
     this.#buses.remove(guest.bus)
     this.#deadlines.remove(guest.devices.integration)
     for (let vp = 0; vp < guest.partition.vpCount; vp += 1) {
@@ -257,6 +237,26 @@ export class RootPartition {
       return { unsaved: 'there is no such partition', mayChange: false }
     }
     return savePartition(guest, Math.floor(partition.referenceTime), partition.hasWork)
+  }
+
+  /** As `save`; with a record, its devices are not polled until `release`. */
+  hold(id: number): SavedPartition | Unsaved {
+    const saved = this.save(id)
+    const guest = this.#guests.get(id)
+    if (!('unsaved' in saved) && guest !== undefined) {
+      this.#buses.remove(guest.bus)
+      this.#deadlines.remove(guest.devices.integration)
+      this.#held.add(id)
+    }
+    return saved
+  }
+
+  /** A partition that is held goes on. */
+  release(id: number): void {
+    const guest = this.#guests.get(id)
+    if (!this.#held.delete(id) || guest === undefined) return
+    this.#buses.add(guest.bus)
+    this.#deadlines.add(guest.devices.integration)
   }
 
   /** A partition that was just created, over RAM as it was saved, goes on from there. Null, or why it can't: delete it then. */
@@ -558,29 +558,4 @@ function cpuPropertiesOf(spec: PartitionSpec): CpuProperties {
 
 function refused(status: HvStatus, what: string): CreatePartitionResult {
   return { ok: false, status, reason: `${what}: ${hvStatusName(status)}` }
-}
-
-/** What hears of a partition is there before the guest that it is told to. */
-interface LateGuest {
-  guest: Guest | null
-}
-
-function inspectGuest(guest: Guest): PartitionInspection {
-  return {
-    partitionId: guest.partition.id,
-    name: guest.name,
-    memoryBytes: guest.partition.memoryBytes,
-    vmbus: guest.bus.inspect(),
-    interrupts: guest.router.inspect(),
-    intercepts: guest.intercepts.inspect(),
-    scsiControllers: guest.disks.inspect(),
-    nics: guest.nics.inspect(),
-    crash: guest.crash === null ? null : inspectCrash(guest.crash),
-    devices: {
-      keyboard: guest.devices.keyboard.inspect(),
-      mouse: guest.devices.mouse.inspect(),
-      load: guest.devices.load.inspect(),
-      ...guest.devices.integration.inspect(),
-    },
-  }
 }

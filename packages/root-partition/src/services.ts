@@ -25,9 +25,11 @@ import type {
   PartitionSpec,
   RootInspection,
   RootServices,
+  SavedPartition,
   ShutdownOutcome,
   ShutdownRequest,
   SwitchSpec,
+  Unsaved,
 } from './worker-protocol.ts'
 
 /** What only the worker knows: its engine, its CPU time, its timers. */
@@ -187,6 +189,36 @@ class PortServices implements RootServices {
 
   crashOf(partitionId: number): CrashInspection | null {
     return this.#created.has(partitionId) ? this.#root.crashOf(partitionId) : null
+  }
+
+  hold(partitionId: number): SavedPartition | Unsaved {
+    if (this.#created.has(partitionId)) return this.#root.hold(partitionId)
+    return { unsaved: 'there is no such partition', mayChange: false }
+  }
+
+  release(partitionId: number): void {
+    if (!this.#created.has(partitionId)) return
+    this.#root.release(partitionId)
+    this.#worker.changed()
+  }
+
+  restorePartition(partitionId: number, saved: SavedPartition): DiskResult {
+    if (!this.#created.has(partitionId)) return NO_PARTITION
+    try {
+      return resultOf(this.#root.restore(partitionId, saved))
+    } catch (error) {
+      // A record that says nothing a guest could: whoever made the file up gets no machine.
+      const why = error instanceof Error ? error.message : String(error)
+      return { ok: false, reason: `its records make no sense (${why})` }
+    } finally {
+      this.#worker.changed()
+    }
+  }
+
+  restored(partitionId: number): void {
+    if (!this.#created.has(partitionId)) return
+    this.#root.restored(partitionId)
+    this.#worker.changed()
   }
 
   pressKey(partitionId: number, makeCode: number, flags: number): boolean {

@@ -10,7 +10,7 @@ import type {
   ShutdownRequest,
 } from '@guestyard/integration-services/vsp'
 import type { HypervisorInspection, VpHandles } from '@guestyard/hypervisor'
-import type { VmbusServerInspection } from '@guestyard/vmbus/server'
+import type { Unsaved, VmbusServerInspection } from '@guestyard/vmbus/server'
 import type { MessagePort } from 'node:worker_threads'
 
 import type { ExitAnswer } from './vid/vp-exit.ts'
@@ -18,6 +18,7 @@ import type { LineChange } from './interrupts/isa-lines.ts'
 import type { SchedulerInspection, SchedulerSettings } from './scheduler/index.ts'
 
 import type { CrashInspection } from './crash-inspection.ts'
+import type { SavedPartition } from './saved-partition.ts'
 import type { DiskAddress, DiskSource, DiskSpec } from './disks/disk-spec.ts'
 import type { ControllerInspection } from './disks/partition-disks.ts'
 import type { NicSpec } from './networks/nic-spec.ts'
@@ -43,6 +44,7 @@ export {
 } from './disks/disk-spec.ts'
 
 export type { CrashInspection }
+export type { SavedPartition, Unsaved }
 export type { HeartbeatStatus, ShutdownOutcome, ShutdownRequest }
 
 export type { SchedulerInspection, SchedulerSettings }
@@ -168,6 +170,17 @@ export interface RootServices {
   heartbeat(partitionId: number): HeartbeatStatus
   /** What the guest reported last by its crash registers; null: nothing. */
   crashOf(partitionId: number): CrashInspection | null
+  /**
+   * What the root has of a partition whose VPs stand still; from then on it takes nothing from its rings and sends nothing, until
+   * `release`. Or why there is no record, and then it goes on.
+   */
+  hold(partitionId: number): SavedPartition | Unsaved
+  /** It goes on. Nothing for one that is not held. */
+  release(partitionId: number): void
+  /** A partition that was just created, over RAM as it was saved, goes on from there. Why it can't, and it is to be deleted then. */
+  restorePartition(partitionId: number, saved: SavedPartition): DiskResult
+  /** Its VPs are as they were saved: they take what was meant for them meanwhile. */
+  restored(partitionId: number): void
   /** A key for the synthetic keyboard: set-1 make code, flags as `KeyFlags` of `@guestyard/input`. */
   pressKey(partitionId: number, makeCode: number, flags: number): boolean
   /** Absolute mouse position 0..32767, buttons bit mask (1 left, 2 right, 4 middle), wheel steps. */

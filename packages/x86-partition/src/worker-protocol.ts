@@ -6,6 +6,8 @@ import type { WasmMemory } from '@guestyard/guestmem'
 import type { VpHandles } from '@guestyard/hypervisor'
 import type { MessagePort } from 'node:worker_threads'
 
+import type { SavedMachine } from './machine/saved-machine.ts'
+
 export { MACHINE_PRIVILEGES, MACHINE_ROOMS, RAM_GRANULE_BYTES } from './machine/partition-needs.ts'
 
 /** A Linux guest, as whoever owns the VM describes it: plain data. */
@@ -18,6 +20,14 @@ export interface LinuxSettings {
   readonly shell: boolean
   /** 1: a PC with its firmware and an IDE disk. 2: no firmware, and nothing but what is on the bus. */
   readonly generation: 1 | 2
+}
+
+/** A Linux guest beside its RAM, as a record. Plain data. */
+export interface SavedLinux {
+  readonly release: string
+  /** By which its server of commands is known. */
+  readonly mark: string
+  readonly machine: SavedMachine
 }
 
 /** The IDE disk of a machine of generation 1, served by its owner over this port. */
@@ -64,6 +74,8 @@ export interface MachinePartition {
   readonly doorbell: SharedArrayBuffer
   readonly rootDoorbell: SharedArrayBuffer
   readonly ide: IdeDiskPort | null
+  /** It goes on from there instead of booting: RAM is as it was saved. */
+  readonly saved: SavedLinux | null
 }
 
 /** What `call('exec', script)` answers. */
@@ -97,6 +109,15 @@ export interface MachineControl {
   poweredOff(): Promise<void>
   /** Asks the guest to turn itself off, past the bus, and resolves when it has. */
   shutDown(): Promise<void>
+  /** Its processor stands still between two slices, and is left to others; it answers pings. For `save`. */
+  pause(): void
+  /** It goes on. */
+  resume(): void
+  /**
+   * What the guest is beside its RAM, while it stands still. Null while something is on its way into it, and until it has booted: it is to
+   * run a little. Throws while a command runs in it that somebody waits for, for a machine of generation 1, and once it has ended.
+   */
+  save(): SavedLinux | null
 }
 
 /** As every guest reports it; a machine's kernel keeps its bus to itself, so what is about that is 0. Times are milliseconds. */

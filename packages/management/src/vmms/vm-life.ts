@@ -4,7 +4,7 @@
 //                      │                    │ guest ended            │
 //                      └──▶ failed ◀────────┴──(threw, crashed, …)───┘
 //
-// `exited` and `stopped` lead to off; every other reason leads to failed. Both may be started again.
+// `exited`, `stopped` and `saved` lead to off; every other reason leads to failed. Both may be started again.
 
 import type { BootReport, VmExit } from '../vmwp/protocol.ts'
 import { MEMORY_GRANULE_BYTES, type VmSettings } from './settings.ts'
@@ -26,6 +26,9 @@ export interface VmStart<R extends VmRun> {
 }
 
 const MIB = 2 ** 20
+
+/** Ends that leave a VM off. */
+const FINE: ReadonlySet<string> = new Set(['stopped', 'exited', 'saved'])
 
 /** One VM's. Its owner's thread only. */
 export class VmLife<R extends VmRun> {
@@ -118,7 +121,7 @@ export class VmLife<R extends VmRun> {
     this.#lastExit = exit
     this.#reports = [...reports]
     const asked = this.#state === 'stopping'
-    const fine = exit.reason === 'stopped' || exit.reason === 'exited' || asked
+    const fine = FINE.has(exit.reason) || asked
     this.#become(fine ? 'off' : 'failed')
     return exit
   }

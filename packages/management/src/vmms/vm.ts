@@ -89,7 +89,7 @@ export class Vm {
   /** Starts the VM; resolves when its bus is up and its program is running. */
   start(): Promise<BootReport> {
     return this.#life.start({
-      launch: (calledOff) => this.#launch(calledOff),
+      launch: (calledOff) => this.#launch(calledOff, null),
       booted: (run) => booted(run),
     })
   }
@@ -164,18 +164,29 @@ export class Vm {
     return this.#ask(async (control) => (this.#life.memoryBytes = await control.addMemory(bytes)))
   }
 
-  /** Always rejects: a machine on threads of its own is not saved yet. */
-  save(_file: string): Promise<void> {
-    return Promise.reject(
-      new Error(`VM "${this.name}" is not saved: that works in virtual time only`),
-    )
+  /**
+   * Saves the running machine to a file, which replaces one of that name, and ends it as `saved`. Resolves when the file is whole. Rejects in
+   * one line: the machine runs on then, unless it ended by itself.
+   */
+  async save(file: string): Promise<void> {
+    const run = this.#life.running()
+    const refused = (why: string): Error => new Error(`VM "${this.name}" is not saved: ${why}`)
+    try {
+      // Its worker process may be gone before it can answer; its end is what counts.
+      await Promise.race([run.control.save(file), run.exit])
+    } catch (error) {
+      throw refused(error instanceof Error ? error.message : String(error))
+    }
+    const { reason, detail } = await run.exit
+    if (reason !== 'saved') throw refused(detail)
   }
 
-  /** Always rejects, as `save`. */
-  restore(_file: string): Promise<BootReport> {
-    return Promise.reject(
-      new Error(`VM "${this.name}" is not restored: that works in virtual time only`),
-    )
+  /** Goes on from such a file instead of booting. As `start`; a file may be gone on from more than once, while its disks are as they were. */
+  restore(file: string): Promise<BootReport> {
+    return this.#life.start({
+      launch: (calledOff) => this.#launch(calledOff, file),
+      booted: (run) => booted(run),
+    })
   }
 
   /** Whether the guest answers its heartbeat service: every two seconds it is asked. */
@@ -256,23 +267,24 @@ export class Vm {
     return this.settings.linux === null ? STOP_GRACE_MS : LINUX_STOP_GRACE_MS
   }
 
-  async #launch(calledOff: AbortSignal): Promise<Run> {
+  async #launch(calledOff: AbortSignal, saved: string | null): Promise<Run> {
     const leaveBoot = await this.#runner.enterBoot(calledOff)
     try {
-      return await this.#begin(leaveBoot)
+      return await this.#begin(leaveBoot, saved)
     } catch (error) {
       leaveBoot()
       throw error
     }
   }
 
-  async #begin(leaveBoot: () => void): Promise<Run> {
+  async #begin(leaveBoot: () => void, saved: string | null): Promise<Run> {
     const { port1, port2 } = new MessageChannel()
     const abort = new AbortController()
     const { settings } = this
     const root = await this.#runner.openRootPort()
     const task: VmTask = {
       ...settings,
+      saved,
       rootPort: root.port,
       controlPort: port2,
       logPort: this.#runner.openLogPort(),

@@ -7,6 +7,7 @@ import type {
   IdeDiskPort,
   MachinePartition,
   MachineWorkerData,
+  SavedLinux,
 } from '@guestyard/x86-partition/worker-protocol'
 import type { PartitionStart } from '@guestyard/root-partition/worker-protocol'
 
@@ -76,6 +77,7 @@ export function bootGuest(
   thread: GuestThread,
   start: PartitionStart,
   ide: IdeDiskPort | null,
+  saved: SavedLinux | null,
 ): void {
   const vp = start.vps[0]
   if (vp === undefined) throw new Error('a partition has at least one virtual processor')
@@ -87,6 +89,7 @@ export function bootGuest(
     doorbell: vp.doorbell,
     rootDoorbell: vp.rootDoorbell,
     ide,
+    saved,
   }
   thread.worker.postMessage(partition, ide === null ? [] : [ide.port])
 }

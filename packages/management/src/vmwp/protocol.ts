@@ -23,6 +23,8 @@ export type VmExitReason =
   | 'stopped'
   /** `stop()` was asked for and the guest had to be ended. */
   | 'turned-off'
+  /** `save()` was asked for, and its file is whole. */
+  | 'saved'
   /** The guest's program came to its end. */
   | 'exited'
   /** The guest's program threw; a machine stopped for good, as by a panic or a triple fault. */
@@ -73,6 +75,8 @@ export interface VmTask {
   readonly notRespondingMs: number
   readonly heapBytes: number
   readonly youngHeapBytes: number
+  /** Path of the file that it goes on from instead of booting, or null. */
+  readonly saved: string | null
   readonly disks: readonly DiskSpec[]
   readonly nics: readonly NicSpec[]
   readonly rootPort: MessagePort
@@ -111,6 +115,8 @@ export interface VmwpControl {
   ejectDvd(address: DiskAddress): Promise<void>
   /** Makes a disk larger; resolves when it is so. */
   resizeDisk(address: DiskAddress, sizeBytes: number): Promise<void>
+  /** Saves it to a file, by path, which ends it. Resolves when it is about to; rejects with the reason, and it runs on. */
+  save(file: string): Promise<void>
   /** Asks the guest to shut down, and ends it after `graceMs`. The task's own result tells how it went. */
   stop(graceMs: number): Promise<void>
 }

@@ -16,6 +16,14 @@ import type { ServedDisks } from './emulated/served-disks.ts'
 import type { DiskWaker } from './emulated/vm-disks.ts'
 import { GuestLog } from './guest-log.ts'
 import { bootGuest, startGuestThread, type GuestThread } from './guest-thread.ts'
+import { ramOf, type RestingMachine } from './save-machine.ts'
+import {
+  SAVED_VM_VERSION,
+  readSavedVm,
+  savedDisks,
+  type SavedVm,
+  type SavedVmFile,
+} from './saved/saved-vm.ts'
 import { PresentDisks } from './present-disks.ts'
 import type { BootReport, VmOutcome, VmTask } from './protocol.ts'
 import { VmControl } from './vm-control.ts'
@@ -28,6 +36,8 @@ interface RunningVm {
   readonly root: Remote<RootServices>
   readonly control: VmControl
   readonly disks: PresentDisks
+  /** What this boot goes on from, or null. */
+  readonly saved: SavedVmFile | null
 }
 
 /** Runs the VM and resolves with the reason of its end. Never rejects for what a guest does. */
@@ -38,8 +48,13 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
   const disks = new PresentDisks(task.disks, task.linux !== null)
   expose(control, portEndpoint(task.controlPort))
   try {
+    let saved = readSaved(task)
+    if (typeof saved === 'string') {
+      return { exit: { reason: 'start-failed', detail: saved }, boot: null, reports: [] }
+    }
     for (let boot: BootReport | null = null; ;) {
-      const { end, ...rest } = await runBoot({ task, log, root, control, disks })
+      const { end, ...rest } = await runBoot({ task, log, root, control, disks, saved })
+      saved = null
       boot ??= rest.boot
       if (end !== 'reset') return { exit: end, boot, reports: rest.reports }
       log.info('the guest resets its machine, which boots again')
@@ -49,6 +64,17 @@ export async function runVm(task: VmTask): Promise<VmOutcome> {
     task.rootPort.close()
     task.controlPort.close()
     task.logPort.close()
+  }
+}
+
+/** The file that the VM goes on from, null without any, or what is wrong with it, in one line. */
+function readSaved({ saved, linux, memoryBytes, disks }: VmTask): SavedVmFile | null | string {
+  if (saved === null) return null
+  if (linux === null) return `${saved}: only Linux guests are saved`
+  try {
+    return readSavedVm(saved, memoryBytes, disks)
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
   }
 }
 
@@ -85,6 +111,11 @@ async function runBoot(vm: RunningVm): Promise<BootOutcome> {
     })
     if (!created.ok) return notStarted(created.reason)
     log.info({ partitionId: created.start.partitionId }, 'partition created')
+    const problem = await restore(vm, created.start)
+    if (problem !== null) {
+      await root.deletePartition(created.start.partitionId)
+      return notStarted(`partition "${task.name}" refused: ${problem}`)
+    }
     ide?.bind(created.start)
     const work = new DeviceWork(root, created.start.partitionId, devices)
     waker.wake = work.wake
@@ -101,6 +132,17 @@ async function runBoot(vm: RunningVm): Promise<BootOutcome> {
     thread.controlPort.close()
     thread.logPort.close()
   }
+}
+
+/** RAM and bus as they were saved. Null, or why they can't be. */
+async function restore(
+  { root, saved, task }: RunningVm,
+  start: PartitionStart,
+): Promise<string | null> {
+  if (saved === null) return null
+  ramOf(start, task.memoryBytes).set(saved.ram)
+  const restored = await root.restorePartition(start.partitionId, saved.vm.root)
+  return restored.ok ? null : restored.reason
 }
 
 /** The VM's IDE disks, null without any, or what is wrong with one, in one line. */
@@ -148,12 +190,20 @@ async function runGuest(
 ): Promise<BootOutcome> {
   const { root } = vm
   const { partitionId } = start
-  const process = new WorkerProcess({ ...vm, thread, partitionId })
+  const isRestored = vm.saved !== null
+  const process = new WorkerProcess({ ...vm, thread, start, isRestored })
   let patienceMs = DELETE_PATIENCE_MS
   try {
-    bootGuest(thread, start, ide)
+    bootGuest(thread, start, ide, vm.saved?.vm.guest ?? null)
     const end = await process.ended
     if (end === 'reset') patienceMs = RESET_PATIENCE_MS
+    const { resting, boot, reports } = process
+    if (resting !== null) {
+      await process.dispose()
+      const problem = await finishSaving(vm, resting, partitionId)
+      if (problem === null) return { end, boot, reports }
+      return { end: { reason: 'host-failed', detail: `not saved: ${problem}` }, boot, reports }
+    }
     const crash = await within(DELETE_PATIENCE_MS, root.crashOf(partitionId))
     const isCrash = end !== 'reset' && crash !== undefined && crash !== null
     return {
@@ -164,6 +214,27 @@ async function runGuest(
     await process.dispose()
     // A root that does not answer must not hold the VM's end up; the root deletes what was created through a port that closes.
     await within(patienceMs, root.deletePartition(partitionId))
+  }
+}
+
+/** The images of a machine that stands still are closed, and its file gets its records and its name. How it ended. */
+async function finishSaving(
+  vm: RunningVm,
+  resting: RestingMachine,
+  id: number,
+): Promise<string | null> {
+  const { root, guest, file } = resting
+  const closed = vm.root.deletePartition(id).then(() => true)
+  if ((await within(RESET_PATIENCE_MS, closed)) !== true) {
+    file.abandon()
+    return 'its images were not closed'
+  }
+  try {
+    const disks = savedDisks(vm.disks.specs)
+    file.commit({ version: SAVED_VM_VERSION, root, guest, disks } satisfies SavedVm)
+    return null
+  } catch (error) {
+    return error instanceof Error ? error.message : String(error)
   }
 }
 

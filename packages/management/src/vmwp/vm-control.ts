@@ -102,6 +102,10 @@ export class VmControl implements VmwpControl {
     return (await this.#present.promise).resizeDisk(...args)
   }
 
+  async save(file: string): Promise<void> {
+    return (await this.#present.promise).save(file)
+  }
+
   async stop(graceMs: number): Promise<void> {
     return (await this.#present.promise).stop(graceMs)
   }

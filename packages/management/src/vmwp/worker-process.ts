@@ -3,7 +3,14 @@
 import { wrap, type Remote } from 'comlink'
 import type { BootReport, GuestControl } from '@guestyard/child-partition/worker-protocol'
 import { createPortLogger } from '@guestyard/engine/node'
-import type { DiskResult, RootServices } from '@guestyard/root-partition/worker-protocol'
+import type {
+  DiskResult,
+  DiskSpec,
+  PartitionStart,
+  RootServices,
+} from '@guestyard/root-partition/worker-protocol'
+
+import type { MachineControl } from '@guestyard/x86-partition/worker-protocol'
 
 import { GuestLog } from './guest-log.ts'
 import type { GuestThread } from './guest-thread.ts'
@@ -17,6 +24,8 @@ import {
 } from './guest-values.ts'
 import type { PresentDisks } from './present-disks.ts'
 import type { VmExit, VmTask, VmwpControl } from './protocol.ts'
+import { restMachine, type RestingMachine } from './save-machine.ts'
+import { keptApart } from './saved/saved-vm.ts'
 import type { VmControl } from './vm-control.ts'
 
 /** How long a guest whose program has ended may take to hand over what it reported. */
@@ -28,7 +37,9 @@ export type BootEnd = VmExit | 'reset'
 export interface WorkerProcessOptions {
   readonly task: VmTask
   readonly thread: GuestThread
-  readonly partitionId: number
+  readonly start: PartitionStart
+  /** It went on from a file. */
+  readonly isRestored: boolean
   readonly root: Remote<RootServices>
   readonly control: VmControl
   readonly disks: PresentDisks
@@ -38,14 +49,19 @@ export class WorkerProcess {
   readonly ended: Promise<BootEnd>
   /** Set once the guest is up. */
   boot: BootReport | null
+  /** Set when it ends as `saved`: what is to be in the file. */
+  resting: RestingMachine | null
   /** What the program reported by its end and nobody had taken. */
   reports: readonly unknown[]
 
   readonly #task: VmTask
   readonly #partitionId: number
+  readonly #start: PartitionStart
+  readonly #isRestored: boolean
   readonly #root: Remote<RootServices>
   readonly #thread: GuestThread
   readonly #guest: Remote<GuestControl>
+  readonly #machine: Remote<MachineControl>
   readonly #booted: PromiseWithResolvers<BootReport>
   readonly #served: VmControl
   readonly #disks: PresentDisks
@@ -56,9 +72,14 @@ export class WorkerProcess {
   #unasked: number
   /** `stop` was called: how the program leaves is no reason of its own any more. */
   #stopping: boolean
+  /** It stands still, or is about to: nothing of it may change. */
+  #isSaving: boolean
 
   constructor(options: WorkerProcessOptions) {
-    const { task, thread, partitionId } = options
+    const { task, thread, start } = options
+    const { partitionId } = start
+    this.#start = start
+    this.#isRestored = options.isRestored
     this.#task = task
     this.#thread = thread
     this.#partitionId = partitionId
@@ -67,6 +88,8 @@ export class WorkerProcess {
     this.#disks = options.disks
     this.boot = null
     this.reports = []
+    this.resting = null
+    this.#isSaving = false
     this.#over = false
     this.#unasked = 0
     this.#stopping = false
@@ -78,7 +101,9 @@ export class WorkerProcess {
     this.#booted.promise.catch(ignoreUnasked)
 
     const { worker, controlPort, logPort, gone } = thread
-    this.#guest = wrap<GuestControl>(plainAnswers(controlPort, () => this.#flooded('control')))
+    const answers = plainAnswers(controlPort, () => this.#flooded('control'))
+    this.#guest = wrap<GuestControl>(answers)
+    this.#machine = this.#guest as unknown as Remote<MachineControl>
     const log = guestLog(task, partitionId, () => this.#flooded('log'))
     logPort.on('message', (line: unknown) => log.accept(line))
     logPort.unref()
@@ -103,6 +128,7 @@ export class WorkerProcess {
     try {
       const report: unknown = await Promise.race([this.#guest.booted(), this.#booted.promise])
       if (!isBootReport(report)) throw new Error('the boot report of the guest makes no sense')
+      if (this.#isRestored) await this.#root.restored(this.#partitionId)
       this.boot = report
       this.#booted.resolve(report)
     } catch (error) {
@@ -156,37 +182,47 @@ export class WorkerProcess {
       booted: () => this.#booted.promise,
       programEnded: () => this.#served.programEnded(),
       runLoad: (spec) => this.#whileRunning(guest.runLoad(spec)),
-      call: (name, data) => this.#whileRunning(guest.call(name, data)),
+      call: (name, data) => {
+        if (name === 'exec') this.#mayChange()
+        return this.#whileRunning(guest.call(name, data))
+      },
       takeReports: () => this.#whileRunning(this.#takeReports()),
       inspectGuest: () => this.#whileRunning(guest.inspect()),
-      pressKey: (makeCode, flags) => this.#root.pressKey(this.#partitionId, makeCode, flags),
-      moveMouse: (x, y, buttons, wheel) =>
-        this.#root.moveMouse(this.#partitionId, x, y, buttons, wheel),
+      pressKey: async (makeCode, flags) =>
+        !this.#isSaving && (await this.#root.pressKey(this.#partitionId, makeCode, flags)),
+      moveMouse: async (x, y, buttons, wheel) =>
+        !this.#isSaving && (await this.#root.moveMouse(this.#partitionId, x, y, buttons, wheel)),
       heartbeat: () => this.#root.heartbeat(this.#partitionId),
       addMemory: (bytes) => this.#addMemory(bytes),
       setNicLink: (nic, isUp) => this.#root.setNicLink(this.#partitionId, nic, isUp),
       setNicLinkSpeed: async (nic, mbps) =>
         resultOf(await this.#root.setNicLinkSpeed(this.#partitionId, nic, mbps)),
       attachDisk: async (disk) => {
+        this.#mayChange()
         const keyed = this.#disks.keyed(disk)
         resultOf(await this.#root.attachDisk(this.#partitionId, keyed))
         this.#disks.add(keyed)
       },
       detachDisk: async (address) => {
+        this.#mayChange()
         resultOf(await this.#root.detachDisk(this.#partitionId, address))
         this.#disks.remove(address)
       },
       insertDvd: async (address, source) => {
+        this.#mayChange()
         resultOf(await this.#root.insertDvd(this.#partitionId, address, source))
         this.#disks.change(address, source)
       },
       ejectDvd: async (address) => {
+        this.#mayChange()
         resultOf(await this.#root.ejectDvd(this.#partitionId, address))
         this.#disks.change(address, null)
       },
       resizeDisk: async (address, sizeBytes) => {
+        this.#mayChange()
         resultOf(await this.#root.resizeDisk(this.#partitionId, address, sizeBytes))
       },
+      save: (file) => this.#save(file),
       stop: (graceMs) => this.#stop(graceMs),
     }
   }
@@ -196,6 +232,42 @@ export class WorkerProcess {
     if (!added.ok) throw new Error(added.reason)
     await this.#whileRunning(this.#guest.memoryAdded(added.memoryBytes))
     return added.memoryBytes
+  }
+
+  #mayChange(): void {
+    if (this.#isSaving) throw new Error('it is being saved')
+  }
+
+  async #save(file: string): Promise<void> {
+    const apart = keptApart({ ...this.#task, disks: this.#allDisks() })
+    if (apart !== null) throw new Error(apart)
+    this.#mayChange()
+    this.#isSaving = true
+    const machine = {
+      root: this.#root,
+      guest: this.#machine,
+      start: this.#start,
+      memoryBytes: this.#task.memoryBytes,
+    }
+    const rest = restMachine(machine, file)
+    try {
+      const resting = await this.#whileRunning(rest)
+      if (this.#over) throw new Error('it ended meanwhile')
+      this.resting = resting
+    } catch (error) {
+      // It may have ended while its RAM was on the way to the file: nothing of that stays.
+      void rest.then(({ file: staged }) => staged.abandon(), ignoreUnasked)
+      this.#isSaving = false
+      throw error instanceof Error ? new Error(firstLine(error.message)) : error
+    }
+    this.#stopping = true
+    this.#end('saved', `saved to ${file}`)
+  }
+
+  /** IDE disks as it began with them, SCSI disks as they are now. */
+  #allDisks(): readonly DiskSpec[] {
+    const ide = this.#task.disks.filter((disk) => disk.controllerType === 'ide')
+    return [...ide, ...this.#disks.specs]
   }
 
   async #stop(graceMs: number): Promise<void> {
@@ -276,6 +348,11 @@ function guestLog(task: VmTask, partitionId: number, onFlood: () => void): Guest
   const bindings = { component: 'guest', vm: task.name, partitionId }
   const log = createPortLogger(task.logPort, task.logLevel, bindings)
   return new GuestLog(log, () => performance.now(), onFlood)
+}
+
+/** Of an error from the guest's thread: a stack of the host follows. */
+function firstLine(message: string): string {
+  return (message.split('\n', 1)[0] ?? '').replace(/^\w*Error: /, '')
 }
 
 function resultOf(result: DiskResult): void {

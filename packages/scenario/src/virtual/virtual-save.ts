@@ -1,35 +1,23 @@
 // A Linux machine of the virtual engine as a file, and back. Saving happens within one turn of the root: the machine's processor stands
 // still, nobody else polls, and so guest, root and RAM are of the same moment.
 
+import type { SavedDisk, SavedVm, SavedVmFile, StagedFile } from '@guestyard/management/saved'
 import { GuestMemory } from '@guestyard/guestmem'
-import type { RootPartition, SavedPartition } from '@guestyard/root-partition'
+import type { VmSettings } from '@guestyard/management'
+import type { RootPartition } from '@guestyard/root-partition'
 import type { PartitionStart } from '@guestyard/root-partition/worker-protocol'
 import type { VirtualActor } from '@guestyard/engine/virtual'
-import type { LinuxGuest, SavedLinux } from '@guestyard/x86-partition/node'
+import type { LinuxGuest } from '@guestyard/x86-partition/node'
 import { MACHINE_ROOMS } from '@guestyard/x86-partition/worker-protocol'
 
 import type { VirtualLinux } from './virtual-linux.ts'
 import type { VirtualWorld } from './virtual-world.ts'
 
-/** Of the records in the file. */
-const SAVED_VM_VERSION = 1
 /** While the machine stands still the root may have something left to do; when that does not help, the machine runs on a little. */
 const STANDING_TRIES = 16
 const STANDING_NS = 50_000
 const ROUNDS_MAX = 500
 const RUNNING_NS = 2_000_000
-
-/** What a file holds beside RAM. Plain data. */
-export interface SavedVm {
-  readonly version: number
-  readonly root: SavedPartition
-  readonly guest: SavedLinux
-}
-
-export interface SavedVmFile {
-  readonly vm: SavedVm
-  readonly ram: Uint8Array
-}
 
 /** A machine that runs. */
 export interface SavingVm {
@@ -42,19 +30,25 @@ export interface SavingVm {
   readonly runtime: LinuxGuest
 }
 
-/** Resolves when the file is whole; the machine stands still then. Rejects with the reason, in one line, and it runs on. */
-export async function saveVm(saving: SavingVm, file: string): Promise<void> {
+/** A machine that stands still, its RAM on the way to a file. */
+export interface RestingVm {
+  readonly vm: Omit<SavedVm, 'disks'>
+  readonly file: StagedFile
+}
+
+/** The machine stands still then. Rejects with the reason, in one line, and it runs on. */
+export async function saveVm(saving: SavingVm, file: string): Promise<RestingVm> {
   const { world, root, guest } = saving
-  const { writeSavedFile } = await world.hold('the saved machine', nodeDoor())
+  const { SAVED_VM_VERSION, stageSavedFile } = await world.hold('the saved machine', savedDoor())
   let why = ''
   try {
     for (let round = 0; round < ROUNDS_MAX; round += 1) {
       guest.isPaused = true
       for (let tries = 0; tries < STANDING_TRIES; tries += 1) {
-        const record = await world.ask(root, null, () => recordOf(saving))
+        const record = await world.ask(root, null, () => recordOf(saving, SAVED_VM_VERSION))
         if (typeof record !== 'string') {
-          writeSavedFile(file, { state: record, ram: ramViewOf(saving.start, saving.memoryBytes) })
-          return
+          const ram = ramViewOf(saving.start, saving.memoryBytes)
+          return { vm: record, file: stageSavedFile(file, ram) }
         }
         why = record
         await pass(world, STANDING_NS)
@@ -69,17 +63,31 @@ export async function saveVm(saving: SavingVm, file: string): Promise<void> {
   throw new Error(`it comes to no rest: ${why}`)
 }
 
-/** Throws, in one line that names the file, for what is no machine with so much RAM. */
+/** The machine has ended and its images are closed: the file gets its records and its name. */
+export async function finishSaving(
+  world: VirtualWorld,
+  { vm, file }: RestingVm,
+  disks: VmSettings['disks'],
+): Promise<void> {
+  const { savedDisks } = await world.hold('the saved machine', savedDoor())
+  let left: readonly SavedDisk[]
+  try {
+    left = savedDisks(disks)
+  } catch (error) {
+    file.abandon()
+    throw error
+  }
+  file.commit({ ...vm, disks: left } satisfies SavedVm)
+}
+
+/** Throws, in one line that names the file, for what is no machine with so much RAM and such disks. */
 export async function readSavedVm(
   world: VirtualWorld,
   file: string,
-  memoryBytes: number,
+  { memoryBytes, disks }: Pick<VmSettings, 'memoryBytes' | 'disks'>,
 ): Promise<SavedVmFile> {
-  const { readSavedFile } = await world.hold('the saved machine', nodeDoor())
-  const { state, ram } = readSavedFile(file, memoryBytes)
-  const vm = state as SavedVm
-  if (vm?.version !== SAVED_VM_VERSION) throw new Error(`${file}: saved by another version`)
-  return { vm, ram }
+  const door = await world.hold('the saved machine', savedDoor())
+  return door.readSavedVm(file, memoryBytes, disks)
 }
 
 /** In the root's turn, before the guest's processor is made. Null, or why the partition can't go on: it is to be deleted then. */
@@ -98,11 +106,14 @@ export function restoreVm(
 }
 
 /** Or why there is none now. Throws when there will be none. */
-function recordOf({ partition, start, runtime }: SavingVm): SavedVm | string {
+function recordOf(
+  { partition, start, runtime }: SavingVm,
+  version: number,
+): Omit<SavedVm, 'disks'> | string {
   const guest = runtime.save()
   if (guest === null) return 'something is on its way into it'
   const root = partition.save(start.partitionId)
-  if (!('unsaved' in root)) return { version: SAVED_VM_VERSION, root, guest }
+  if (!('unsaved' in root)) return { version, root, guest }
   if (root.mayChange) return root.unsaved
   throw new Error(root.unsaved)
 }
@@ -117,6 +128,6 @@ function pass(world: VirtualWorld, ns: number): Promise<void> {
   })
 }
 
-function nodeDoor() {
-  return import('@guestyard/x86-partition/node')
+function savedDoor() {
+  return import('@guestyard/management/saved')
 }

@@ -19,6 +19,7 @@ import type {
   VmSettings,
   VmState,
 } from '@guestyard/management'
+import type { SavedVmFile } from '@guestyard/management/saved'
 import type { RootPartition } from '@guestyard/root-partition'
 import type {
   HeartbeatStatus,
@@ -36,8 +37,8 @@ import { VirtualDevices } from './virtual-devices.ts'
 import { VirtualDisks } from './virtual-disks.ts'
 import { VirtualGuest } from './virtual-guest.ts'
 import { VirtualLinux } from './virtual-linux.ts'
-import { readSavedVm, restoreVm, saveVm } from './virtual-save.ts'
-import type { SavedVmFile } from './virtual-save.ts'
+import { finishSaving, readSavedVm, restoreVm, saveVm } from './virtual-save.ts'
+import type { RestingVm } from './virtual-save.ts'
 import type { VirtualWorld } from './virtual-world.ts'
 
 const NS_PER_MS = 1e6
@@ -147,17 +148,24 @@ export class VirtualVm implements ScenarioVm {
     const refused = (why: string): Error => new Error(`VM "${this.name}" is not saved: ${why}`)
     if (!(guest instanceof VirtualLinux)) throw refused('only Linux guests are')
     if (disks.some((disk) => disk.controllerType === 'ide')) throw refused('it has IDE disks')
+    if (disks.some((disk) => disk.source?.is === 'memory')) throw refused('it has disks in memory')
     if (nics.length > 0) throw refused('it has network adapters')
     const runtime = (await run.runtime) as LinuxGuest
+    let resting: RestingVm
     try {
       const saving = { world, root, partition, start, memoryBytes, guest, runtime }
-      await this.#waitingFor('save', saveVm(saving, file))
+      resting = await this.#waitingFor('save', saveVm(saving, file))
     } catch (error) {
       throw refused(error instanceof Error ? error.message : String(error))
     }
     run.stopping = true
-    this.#end(run, 'turned-off', `saved to ${file}`)
+    this.#end(run, 'saved', `saved to ${file}`)
     await run.exit
+    try {
+      await finishSaving(world, resting, disks)
+    } catch (error) {
+      throw refused(error instanceof Error ? error.message : String(error))
+    }
   }
 
   async stop(graceMs: number = this.#graceMs): Promise<void> {
@@ -369,10 +377,10 @@ export class VirtualVm implements ScenarioVm {
   }
 
   async #readSaved(file: string): Promise<SavedVmFile> {
-    const { linux, memoryBytes } = this.settings
+    const { linux } = this.settings
     try {
       if (linux === null) throw new Error(`${file}: only Linux guests are saved`)
-      return await readSavedVm(this.#host.world, file, memoryBytes)
+      return await readSavedVm(this.#host.world, file, this.settings)
     } catch (error) {
       const detail = error instanceof Error ? error.message : String(error)
       throw this.#life.refused({ reason: 'start-failed', detail })

@@ -82,6 +82,7 @@ export class MachineGuest {
   #wakeAtMs = 0
   /** Something was put into its devices from outside: it has to look, though it halts. */
   #isNudged = true
+  #isPaused = false
   /** Slices in which next to nothing was done, less BUSY_SLICE_WEIGHT for each other one: 0..DEEP_IDLE_AFTER_SLICES. */
   #idleSlices = 0
   #instructions = 0
@@ -191,6 +192,7 @@ export class MachineGuest {
   poll(_budget: number): number {
     if (this.#end !== null) return 0
     const vp = this.#vp
+    if (this.#isPaused) return this.#stand()
     if (vp.grantedLp() < 0) return this.#wait()
     if (this.#processor.isHalted && !this.#hasReason()) {
       vp.pingPending()
@@ -203,7 +205,7 @@ export class MachineGuest {
   }
 
   arm(): boolean {
-    if (this.#end !== null) return false
+    if (this.#end !== null || this.#isPaused) return false
     if (this.#vp.grantedLp() < 0) return false
     if (!this.#processor.isHalted || this.#hasReason()) return true
     this.halts += 1
@@ -214,7 +216,7 @@ export class MachineGuest {
   disarm(): void {}
 
   nextDeadlineMs(): number {
-    if (this.#end !== null) return Number.POSITIVE_INFINITY
+    if (this.#end !== null || this.#isPaused) return Number.POSITIVE_INFINITY
     if (this.#vp.grantedLp() < 0 && !this.#vp.isHalted) return Number.POSITIVE_INFINITY
     const deadlineMs = Math.min(this.#wakeAtMs, this.#vp.nextDeadline100ns / UNITS_PER_MS)
     return deadlineMs + this.#slackMs()
@@ -239,6 +241,18 @@ export class MachineGuest {
   /** What its board waits for has come: it looks, though it halts. The engine has to be woken. */
   nudge(): void {
     this.#isNudged = true
+  }
+
+  /** It stands still until `resume`, between two slices, and keeps no processor. */
+  pause(): void {
+    this.#isPaused = true
+    this.#stand()
+  }
+
+  /** The engine has to be woken. */
+  resume(): void {
+    this.#isPaused = false
+    this.nudge()
   }
 
   /** Ends it, for a reason outside of its guest. */
@@ -300,6 +314,13 @@ export class MachineGuest {
   #deadEnd(): MachineEnd | null {
     const { isHalted, takesInterrupts } = this.#processor
     return isHalted && !takesInterrupts ? { is: 'stopped', detail: 'halted for good' } : null
+  }
+
+  #stand(): number {
+    const vp = this.#vp
+    if (vp.grantedLp() >= 0 && !vp.isHalted) vp.halt()
+    vp.pingPending()
+    return 0
   }
 
   /** Without a grant no guest code runs; a halted VP asks for it once there is a reason. */

@@ -6,7 +6,6 @@ export {
   type LinuxGuestFiles,
   type LinuxManifest,
 } from './linux-cache.ts'
-export { readSavedFile, writeSavedFile, type SavedFile } from './saved-file.ts'
 export { fetchLinux, type FetchOptions } from './fetch-linux.ts'
 export { FetchError } from './fetch/fetch-error.ts'
 export type { FetchedBytes } from './fetch/package-source.ts'
@@ -15,5 +14,5 @@ export {
   type LinuxGuestSetup,
   type LinuxPlatform,
   type MachineEngine,
-  type SavedLinux,
 } from './linux-guest.ts'
+export type { SavedLinux } from '../worker-protocol.ts'

@@ -15,7 +15,6 @@ import { isUsedBy } from '../guest/linux-modules.ts'
 import { moduleName } from '../guest/module-order.ts'
 import { MachineGuest } from '../machine/machine-guest.ts'
 import { SavedStateError } from '../machine/saved-machine.ts'
-import type { SavedMachine } from '../machine/saved-machine.ts'
 import type { MachineEnd } from '../machine/platform-ports.ts'
 import type {
   ExecAnswer,
@@ -24,6 +23,7 @@ import type {
   MachineControl,
   LinuxSettings,
   MachineGuestInspection,
+  SavedLinux,
 } from '../worker-protocol.ts'
 import { MACHINE_ROOMS } from '../machine/partition-needs.ts'
 import type { IdeImage } from '../processor/pc-board.ts'
@@ -53,14 +53,6 @@ export interface LinuxGuestSetup {
   readonly ide: IdeDiskPort | null
   /** It goes on from there instead of booting: RAM is as it was saved. */
   readonly saved?: SavedLinux
-}
-
-/** A Linux guest beside its RAM, as a record. Plain data. */
-export interface SavedLinux {
-  readonly release: string
-  /** By which its server of commands is known. */
-  readonly mark: string
-  readonly machine: SavedMachine
 }
 
 /** What runs it. */
@@ -212,6 +204,15 @@ export class LinuxGuest implements MachineControl {
     }
     const machine = this.#live.machine.save()
     return machine === null ? null : { release: this.#release, mark: this.#mark, machine }
+  }
+
+  pause(): void {
+    this.#live?.machine.pause()
+  }
+
+  resume(): void {
+    this.#live?.machine.resume()
+    this.#live?.engine.wake()
   }
 
   async #start(mark: string): Promise<Running> {

@@ -15,11 +15,11 @@ export function startMachineThread(
   partition: MachinePartition,
 ): LinuxGuest {
   const { name, linux, memoryBytes, spinMicroseconds } = data
-  const { partitionId, memory, handles, ide } = partition
+  const { partitionId, memory, handles, ide, saved } = partition
   const clock = new MonotonicClock({ originMs: partition.clockOriginMs })
   const bindings = { component: 'guest', vm: name, partitionId }
   return new LinuxGuest(
-    { name, linux, memoryBytes, memory, handles, ide },
+    { name, linux, memoryBytes, memory, handles, ide, ...(saved === null ? {} : { saved }) },
     {
       log: createPortLogger(data.logPort, data.logLevel, bindings),
       clock,

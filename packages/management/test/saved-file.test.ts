@@ -4,8 +4,7 @@ import { mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from 'n
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-import { SavedStateError } from '@guestyard/x86-partition'
-import { readSavedFile, writeSavedFile } from '@guestyard/x86-partition/node'
+import { SavedFileError, readSavedFile, writeSavedFile } from '@guestyard/management/saved'
 import fc from 'fast-check'
 import { afterAll, expect, test } from 'vitest'
 
@@ -55,7 +54,7 @@ test('a byte that is changed, or a file that is cut, is refused by one line that
       const changed = Uint8Array.from(whole)
       changed[at]! ^= by
       writeFileSync(path, changed)
-      expect(() => readSavedFile(path, 40 * PAGE)).toThrow(SavedStateError)
+      expect(() => readSavedFile(path, 40 * PAGE)).toThrow(SavedFileError)
     }),
   )
   fc.assert(
@@ -72,10 +71,10 @@ test('a file of another machine, another format, or no such file at all', () => 
   const other = readFileSync(path)
   other[8] = 9
   writeFileSync(path, other)
-  expect(() => readSavedFile(path, 40 * PAGE)).toThrow('saved in format 9, and 1 is known')
+  expect(() => readSavedFile(path, 40 * PAGE)).toThrow('saved in format 9, and 2 is known')
   writeFileSync(path, 'an image of a disk, perhaps, or a letter to somebody')
   expect(() => readSavedFile(path, 40 * PAGE)).toThrow('no saved machine')
-  expect(() => readSavedFile(join(folder, 'none'), 40 * PAGE)).toThrow(SavedStateError)
+  expect(() => readSavedFile(join(folder, 'none'), 40 * PAGE)).toThrow(SavedFileError)
 })
 
 test('a file that can not be written leaves nothing behind, and the one before as it was', () => {

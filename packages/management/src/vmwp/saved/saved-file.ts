@@ -3,14 +3,28 @@
 //
 //   "GYSAVED\n" | u32 version | u32 sections | u32 CRC-32 of the table | u32 0
 //   table: for each section  name, 16 bytes of ASCII | f64 bytes | u32 CRC-32 | u32 0
-//   state: MessagePack       ram: runs of pages that are not all zeros: u32 first page | u32 pages | u32 bytes | deflated bytes
+//   ram: runs of pages that are not all zeros: u32 first page | u32 pages | u32 bytes | deflated bytes
+//   state: MessagePack
+//
+// RAM comes first, since it is written while the machine stands still; what its disks look like once they are closed is in the state.
 
 import { randomUUID } from 'node:crypto'
-import { readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  fsyncSync,
+  openSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeSync,
+} from 'node:fs'
 import { crc32, deflateRawSync, inflateRawSync } from 'node:zlib'
 import { Packr } from 'msgpackr'
 
-import { SavedStateError } from '../machine/saved-machine.ts'
+/** What is wrong with a file, or keeps it from being written. Its message says so, on one line. */
+export class SavedFileError extends Error {
+  override readonly name = 'SavedFileError'
+}
 
 /** A saved machine. */
 export interface SavedFile {
@@ -20,11 +34,11 @@ export interface SavedFile {
 }
 
 const MAGIC = 'GYSAVED\n'
-const FILE_VERSION = 1
+const FILE_VERSION = 2
 const HEADER_BYTES = 24
 const ROW_BYTES = 32
 const NAME_BYTES = 16
-const NAMES = ['state', 'ram'] as const
+const NAMES = ['ram', 'state'] as const
 const PAGE = 4096
 /** Pages of one run. */
 const RUN_PAGES = 256
@@ -32,16 +46,69 @@ const RUN_HEADER_BYTES = 12
 
 const codec = new Packr({ useRecords: false, mapsAsObjects: true })
 
-/** Whole, or not at all: a file of that name is replaced when all of it is written. `ram`: whole pages. Throws what the host says. */
+/** A file that has its RAM and no name yet. */
+export interface StagedFile {
+  /** Gives it its records and its name: a file that had the name is replaced. Throws what the host says, and leaves nothing then. */
+  commit(state: unknown): void
+  /** It is not wanted. */
+  abandon(): void
+}
+
+/** Whole, or not at all. `ram`: whole pages. Throws what the host says. */
 export function writeSavedFile(path: string, { state, ram }: SavedFile): void {
-  const sections = [codec.pack(state), packRam(ram)]
+  stageSavedFile(path, ram).commit(state)
+}
+
+/** Writes RAM, whole pages, as it is now, beside `path`. Throws what the host says, and leaves nothing then. */
+export function stageSavedFile(path: string, ram: Uint8Array): StagedFile {
+  const partial = `${path}.${randomUUID()}`
+  const file = openSync(partial, 'wx')
+  const abandon = (): void => {
+    closeSync(file)
+    rmSync(partial, { force: true })
+  }
+  const ramStart = HEADER_BYTES + NAMES.length * ROW_BYTES
+  try {
+    const packed = packRam(ram)
+    const ramRow = { bytes: packed.length, crc: crc32(packed) }
+    writeAll(file, packed, ramStart)
+    return {
+      abandon,
+      commit(state) {
+        try {
+          const records = codec.pack(state)
+          writeAll(file, records, ramStart + ramRow.bytes)
+          const rows = [ramRow, { bytes: records.length, crc: crc32(records) }]
+          writeAll(file, headOf(rows), 0)
+          fsyncSync(file)
+          renameSync(partial, path)
+        } catch (error) {
+          abandon()
+          throw error
+        }
+        closeSync(file)
+      },
+    }
+  } catch (error) {
+    abandon()
+    throw error
+  }
+}
+
+interface SectionRow {
+  readonly bytes: number
+  readonly crc: number
+}
+
+/** Header and table. */
+function headOf(sections: readonly SectionRow[]): Uint8Array {
   const table = new Uint8Array(ROW_BYTES * sections.length)
   const rows = new DataView(table.buffer)
-  for (const [index, bytes] of sections.entries()) {
+  for (const [index, { bytes, crc }] of sections.entries()) {
     const at = index * ROW_BYTES
     table.set(new TextEncoder().encode(NAMES[index]), at)
-    rows.setFloat64(at + NAME_BYTES, bytes.length, true)
-    rows.setUint32(at + NAME_BYTES + 8, crc32(bytes), true)
+    rows.setFloat64(at + NAME_BYTES, bytes, true)
+    rows.setUint32(at + NAME_BYTES + 8, crc, true)
   }
   const header = new Uint8Array(HEADER_BYTES)
   const view = new DataView(header.buffer)
@@ -49,19 +116,18 @@ export function writeSavedFile(path: string, { state, ram }: SavedFile): void {
   view.setUint32(8, FILE_VERSION, true)
   view.setUint32(12, sections.length, true)
   view.setUint32(16, crc32(table), true)
-  const partial = `${path}.${randomUUID()}`
-  try {
-    writeFileSync(partial, Buffer.concat([header, table, ...sections]), { flush: true })
-    renameSync(partial, path)
-  } catch (error) {
-    rmSync(partial, { force: true })
-    throw error
+  return Buffer.concat([header, table])
+}
+
+function writeAll(file: number, bytes: Uint8Array, position: number): void {
+  for (let at = 0; at < bytes.length;) {
+    at += writeSync(file, bytes, at, bytes.length - at, position + at)
   }
 }
 
-/** Of a machine with so much RAM. Throws a SavedStateError that names the file, in one line. */
+/** Of a machine with so much RAM. Throws a SavedFileError that names the file, in one line. */
 export function readSavedFile(path: string, ramBytes: number): SavedFile {
-  const problem = (what: string): SavedStateError => new SavedStateError(`${path}: ${what}`)
+  const problem = (what: string): SavedFileError => new SavedFileError(`${path}: ${what}`)
   let file: Uint8Array
   try {
     file = readFileSync(path)
@@ -111,7 +177,7 @@ function sectionsOf(file: Uint8Array): Sections | string {
     found.push(bytes)
     at += length
   }
-  const [state, ram] = found
+  const [ram, state] = found
   if (at !== file.length || state === undefined || ram === undefined) return 'it is damaged'
   return { state, ram }
 }
