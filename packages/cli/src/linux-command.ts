@@ -14,7 +14,7 @@ import { linuxCacheFolder, readManifest } from '@guestyard/x86-partition/node'
 
 import type { CommandOutput } from './command-output.ts'
 import { interruptible } from './interrupt.ts'
-import { logOptions } from './output-files.ts'
+import { checkWritable, logOptions } from './output-files.ts'
 import { LinuxConsole } from './linux-console.ts'
 import { SWITCH, networkHost, networkOf, type LinuxNetwork } from './linux-network.ts'
 import { recordLinux, replayLinux } from './linux-session.ts'
@@ -29,6 +29,8 @@ interface LinuxFlags {
   readonly pcap?: string
   readonly folder?: string
   readonly script?: string
+  readonly save?: string
+  readonly restore?: string
   readonly record?: string
   readonly replay?: string
   readonly log?: string
@@ -44,6 +46,9 @@ interface LinuxJob {
   readonly folder: string
   /** Text of the script; null: the console. */
   readonly script: string | null
+  /** Paths of saved machines: what it goes on from, and what it becomes after the script; null: it boots, and is turned off. */
+  readonly restore: string | null
+  readonly save: string | null
   readonly log: string | undefined
 }
 
@@ -82,6 +87,14 @@ export function linuxCommand(output: CommandOutput, done: (exitCode: number) => 
       'run this shell script in the guest, print what it prints and nothing else, and exit with its code; - for standard input',
     )
     .option(
+      '--save <file>',
+      'when the script is done, save the machine to this file instead of turning it off',
+    )
+    .option(
+      '--restore <file>',
+      'go on from a saved machine instead of booting: with the --memory and the --disk that it had, its images as they were left',
+    )
+    .option(
       '--record <file>',
       'keep the console session: the machine runs in virtual time, at the pace of real time, and what you type is written to this file',
     )
@@ -94,6 +107,7 @@ export function linuxCommand(output: CommandOutput, done: (exitCode: number) => 
     .addHelpText('after', LINUX_HELP)
     .action(async (flags: LinuxFlags) => {
       checkSession(flags)
+      checkSaved(flags)
       const job = await readFlags(flags)
       const { record, replay } = flags
       done(
@@ -116,6 +130,7 @@ Examples:
   guestyard linux --script check.sh --memory 128MiB > out.txt
   guestyard linux --generation 1 --disk data.vhdx
   echo 'wget -q -O - http://10.0.0.254:8080/' | guestyard linux --nic nat --allow host:8080 --script -
+  guestyard linux --script setup.sh --save ready.vm && guestyard linux --restore ready.vm --script check.sh
   guestyard linux --record bug.session; guestyard linux --replay bug.session`
 
 /** A session is all there is to it: what it does not keep can't be part of it. */
@@ -125,6 +140,8 @@ function checkSession(flags: LinuxFlags): void {
   const others = [
     ['--replay', flag === '--record' && flags.replay !== undefined],
     ['--script', flags.script !== undefined],
+    ['--save', flags.save !== undefined],
+    ['--restore', flags.restore !== undefined],
     ['--disk', flags.disk.length > 0],
     ['--generation 1', flags.generation === '1'],
     ['--nic', flags.nic !== undefined],
@@ -133,6 +150,16 @@ function checkSession(flags: LinuxFlags): void {
   for (const [other, isGiven] of others) {
     if (isGiven) throw new InputError(flag, `goes without ${other}`)
   }
+}
+
+/** What no saved machine has is said before one boots. */
+function checkSaved(flags: LinuxFlags): void {
+  const flag = flags.save === undefined ? '--restore' : '--save'
+  if (flags.save === undefined && flags.restore === undefined) return
+  if (flags.script === undefined) throw new InputError(flag, 'goes with --script')
+  if (flags.nic !== undefined) throw new InputError(flag, 'goes without --nic')
+  if (flags.generation === '1') throw new InputError(flag, 'goes without --generation 1')
+  if (flags.save !== undefined) checkWritable(flags.save, '--save')
 }
 
 async function readFlags(flags: LinuxFlags): Promise<LinuxJob> {
@@ -156,6 +183,8 @@ async function readFlags(flags: LinuxFlags): Promise<LinuxJob> {
     network,
     folder,
     script: await scriptOf(flags.script),
+    restore: flags.restore ?? null,
+    save: flags.save ?? null,
     log: flags.log,
   }
 }
@@ -207,13 +236,14 @@ async function runLinux(
     signal.addEventListener('abort', onAbort, { once: true })
     const code = await (job.script === null
       ? useConsole(vm, output)
-      : useScript(vm, job.script, output))
+      : useScript(vm, job, job.script, output))
     signal.throwIfAborted()
     return code
   } catch (error) {
     // What was interrupted ends in whatever way it was interrupted.
     signal.throwIfAborted()
     const exit = host.vms[0]?.lastExit ?? null
+    if (error instanceof InputError) throw error
     throw exit === null ? error : new MachineEnded(exit)
   } finally {
     await host.close()
@@ -237,13 +267,39 @@ function makeVm(host: Host, job: LinuxJob): Vm {
   }
 }
 
-async function useScript(vm: Vm, script: string, output: CommandOutput): Promise<number> {
-  await vm.start()
+async function useScript(
+  vm: Vm,
+  { restore, save }: Pick<LinuxJob, 'restore' | 'save'>,
+  script: string,
+  output: CommandOutput,
+): Promise<number> {
+  if (restore === null) await vm.start()
+  else await goOn(vm, restore)
   const { exitCode, output: printed, isCut } = await vm.exec(script)
   if (!output.stdout.write(printed)) await once(output.stdout, 'drain')
   if (isCut) output.stderr.write('guestyard: the script printed more than is kept; it was cut\n')
-  await vm.stop()
+  if (save === null) await vm.stop()
+  else await keep(vm, save)
   return exitCode
+}
+
+async function goOn(vm: Vm, file: string): Promise<void> {
+  try {
+    await vm.restore(file)
+  } catch (error) {
+    const { reason, detail } = vm.lastExit ?? {}
+    // What is wrong with the file, or with its disks.
+    if (reason !== 'start-failed' || detail === undefined) throw error
+    throw new InputError('--restore', detail.split('\n', 1)[0] ?? '')
+  }
+}
+
+async function keep(vm: Vm, file: string): Promise<void> {
+  try {
+    await vm.save(file)
+  } catch (error) {
+    throw new InputError('--save', messageOf(error).split('\n', 1)[0] ?? '')
+  }
 }
 
 async function useConsole(vm: Vm, output: CommandOutput): Promise<number> {
