@@ -135,7 +135,15 @@ export function tunnelSocket(
   const here = endOf(local, 'local')
   const there = endOf(remote, 'remote')
   const socket = createSocket('udp4')
-  socket.on('error', () => {})
+  let failure: string | null = null
+  let isBound = false
+  socket.on('listening', () => (isBound = true))
+  socket.on('error', (error) => {
+    // A datagram that could not be sent is lost, as datagrams are; a socket without its address stays so.
+    if (isBound) return
+    failure ??= error.message
+    onWork()
+  })
   socket.on('message', (bytes, from) => {
     if (from.address !== there.host || from.port !== there.port) return
     onMessage(bytes)
@@ -145,6 +153,9 @@ export function tunnelSocket(
   return {
     send: (bytes) => socket.send(bytes.slice(), there.port, there.host),
     close: () => void socket.close(),
+    get failure() {
+      return failure
+    },
   }
 }
 

@@ -15,6 +15,8 @@ export interface TunnelSocket {
   /** Takes a copy; lost when it can't be sent. */
   send(bytes: Uint8Array): void
   close(): void
+  /** Why nothing goes there and nothing comes, as the host says it; null: nothing is known to be wrong. */
+  readonly failure: string | null
 }
 
 export interface TunnelOptions {
@@ -33,6 +35,7 @@ export class Tunnel implements Uplink {
   readonly #bytes = new Uint8Array(HEADER_BYTES + FRAME_MAX_BYTES + TAG_BYTES)
   #ignored = 0
   #received = 0
+  #isClosed = false
 
   /** Throws a RangeError when the network is out of range. */
   constructor({ network, open }: TunnelOptions) {
@@ -51,7 +54,7 @@ export class Tunnel implements Uplink {
 
   deliver(frame: Frame, tag: number): number {
     const whole = wholeFrame(frame, tag, this.#bytes.subarray(HEADER_BYTES))
-    if (whole === null) return taken(false)
+    if (whole === null || this.#isClosed || this.#socket.failure !== null) return taken(false)
     this.#socket.send(this.#bytes.subarray(0, HEADER_BYTES + whole.length))
     return taken(true)
   }
@@ -65,11 +68,17 @@ export class Tunnel implements Uplink {
   }
 
   close(): void {
+    if (this.#isClosed) return
+    this.#isClosed = true
     this.#socket.close()
   }
 
   inspect(): Readonly<Record<string, unknown>> {
-    const counts = { received: this.#received, ignored: this.#ignored }
+    const counts = {
+      received: this.#received,
+      ignored: this.#ignored,
+      failure: this.#socket.failure,
+    }
     return { network: this.#network, ...counts, ...this.#queue.inspect() }
   }
 

@@ -29,6 +29,7 @@ class Wire {
     const open = (onMessage: (bytes: Uint8Array) => void): ReturnType<typeof tunnelSocket> => {
       this.onMessage = onMessage
       return {
+        failure: null,
         send: (bytes) => void this.sent.push(bytes.slice()),
         close: () => void (this.closed += 1),
       }
@@ -103,6 +104,35 @@ describe('a tunnel', () => {
 
   test.each([-1, 2 ** 24, 1.5])('of network %d is refused', (network) => {
     expect(() => new Wire().tunnel(network)).toThrow(RangeError)
+  })
+
+  test('is closed once, however often, and sends nothing after it', () => {
+    const wire = new Wire()
+    const lan = new Lan()
+    lan.plug()
+    const tunnel = wire.tunnel(5)
+    tunnel.attach(lan.switch.connect(tunnel), () => {})
+    tunnel.close()
+    tunnel.close()
+    lan.send(0, frame())
+    expect([wire.closed, wire.sent]).toEqual([1, []])
+  })
+
+  test('says why it is dead when somebody has its port', async () => {
+    const ends = { local: '127.0.0.1:47893', remote: '127.0.0.1:47894' }
+    const nothing = (): void => {}
+    const first = tunnelSocket(ends, nothing, nothing)
+    const failed = Promise.withResolvers<void>()
+    const tunnel = new Tunnel({
+      network: 1,
+      open: (onMessage) => tunnelSocket(ends, onMessage, failed.resolve),
+    })
+    await failed.promise
+    expect(first.failure).toBeNull()
+    expect(tunnel.inspect()['failure']).toContain('EADDRINUSE')
+    tunnel.close()
+    tunnel.close()
+    first.close()
   })
 
   test('between two sockets of this host joins two switches', async () => {
